@@ -1,0 +1,34 @@
+# Two commands do all the set-up: `make demo` and `make test`. Both install into .venv, once.
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := build/demo
+
+.PHONY: demo test lint types clean
+
+demo: .venv/installed
+	$(BIN)/oodbench run --results-dir $(DEMO) --cache-dir $(DEMO)/cache
+	$(BIN)/oodbench plot --results-dir $(DEMO)
+
+test: .venv/installed-dev
+	PYTHONSAFEPATH=1 $(BIN)/python -m pytest
+
+lint: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/installed-dev
+	$(BIN)/mypy oodbench methods datasets
+
+# Installed again when the list of plugins or dependencies changes: entry points are read at installation.
+.venv/installed: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+.venv/installed-dev: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@ .venv/installed
+
+clean:
+	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache

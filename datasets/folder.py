@@ -1,0 +1,144 @@
+"""A folder of images, or a ZIP of one: how users bring their own data."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, ClassVar
+
+from oodbench.api import Location
+from oodbench.errors import DataError
+from oodbench.images import Conversion, RawImages
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFolder:
+    """Images in `<data folder>/<name>/{train,test}/<class>/*`, or in `<name>.zip` with that inside.
+
+    Sets without labels have their images right in `train/` or `test/`. A ZIP may hold the folder `<name>` or start at
+    `train/` and `test/`. Order: by class name, then by file name. Files that are no images are passed over.
+
+    Attributes:
+        name: of the folder or ZIP.
+    """
+
+    title: ClassVar[str] = "Your own images: any folder, or a ZIP of one"
+    source: ClassVar[str] = "<data folder>/<name>/{train,test}/<class>/*, or <name>.zip"
+    how_to_get: ClassVar[str] = "Put the images there; sets without labels have them right in test/."
+    downloadable: ClassVar[bool] = False
+
+    name: str
+
+    def locate(self, split: str, data_dir: Path) -> Location:
+        """Say whether the folder of the split, or the ZIP, is there; the folder is looked for first."""
+        folder, archive = data_dir / self.name / split, data_dir / f"{self.name}.zip"
+        there = ((folder, folder.is_dir()), (archive, archive.is_file() and split in _splits(archive, self.name)))
+        files = [place for place, is_there in there if is_there][:1]
+        return Location(files=tuple(files), looked_for=(folder, archive), present=bool(files))
+
+    def read(self, split: str, data_dir: Path, conversion: Conversion) -> RawImages:
+        """Return the images of a split, decoded one after another.
+
+        Raises:
+            DataError: the ZIP is damaged, there are no images, or one cannot be decoded; the message names it.
+        """
+        (place,) = self.locate(split, data_dir).files
+        if place.is_dir():
+            paths = sorted(path for path in place.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+            members = {path.relative_to(place).as_posix(): path for path in paths}
+            return _labelled(list(members), _decode_files(list(members.values())), place)
+        members_in_zip = _members(place, self.name, split)
+        return _labelled(list(members_in_zip), _decode_members(place, list(members_in_zip.values())), place)
+
+    def download(self, data_dir: Path) -> None:
+        """Refuse: only the user has these images."""
+        raise DataError(f"{self.name} cannot be downloaded. {self.how_to_get}")
+
+
+def _splits(archive: Path, name: str) -> frozenset[str]:
+    """Return the splits that a ZIP holds; for a damaged one both, so that reading it says what is wrong with it."""
+    try:
+        return _splits_of(archive, name, archive.stat().st_mtime_ns)
+    except (zipfile.BadZipFile, OSError):
+        return frozenset({"train", "test"})
+
+
+@lru_cache
+def _splits_of(archive: Path, name: str, changed: int) -> frozenset[str]:  # noqa: ARG001  # part of the cache's key
+    with zipfile.ZipFile(archive) as opened:
+        return frozenset(_below(member, name)[0] for member in opened.namelist() if _below(member, name))
+
+
+def _below(member: str, name: str) -> tuple[str, ...]:
+    """Return the path of a ZIP's member without the folder `name` that may enclose everything."""
+    parts = PurePosixPath(member).parts
+    return parts[1:] if parts[:1] == (name,) else parts
+
+
+def _labelled(names: list[str], images: Iterator[Image], place: Path) -> RawImages:
+    """Return images with the labels that their relative file names, such as "cat/0001.png", say."""
+    if not names:
+        raise DataError(f"no images in {place} (looked for {', '.join(sorted(SUFFIXES))})")
+    folders = [name.rpartition("/")[0].split("/")[0] for name in names]
+    if "" in folders:
+        if set(folders) != {""}:
+            raise DataError(f"{place} holds images beside class folders; move them into a class, or all out of them")
+        return RawImages(images=images)
+    class_names = tuple(sorted(set(folders)))
+    label_of = {name: label for label, name in enumerate(class_names)}
+    return RawImages(images=images, labels=[label_of[folder] for folder in folders], class_names=class_names)
+
+
+def _decode_files(paths: list[Path]) -> Iterator[Image]:
+    for path in paths:
+        yield _decode(path.read_bytes(), str(path))
+
+
+def _members(archive: Path, name: str, split: str) -> dict[str, zipfile.ZipInfo]:
+    """Return the images of a split in a ZIP, by their names below the split's folder, sorted."""
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            infos = opened.infolist()
+    except (zipfile.BadZipFile, OSError) as error:
+        raise DataError(f"{archive} is not a whole ZIP ({error}); copy or download it again") from error
+    found = {}
+    for info in infos:
+        below = _below(info.filename, name)
+        if below[:1] == (split,) and PurePosixPath(info.filename).suffix.lower() in SUFFIXES and not info.is_dir():
+            found["/".join(below[1:])] = info
+    if not found:
+        raise DataError(f"{archive} has no images in {name}/{split}/ or {split}/")
+    return dict(sorted(found.items()))
+
+
+def _decode_members(archive: Path, infos: list[zipfile.ZipInfo]) -> Iterator[Image]:
+    with zipfile.ZipFile(archive) as opened:
+        for info in infos:
+            try:
+                content = opened.read(info)
+            except (zipfile.BadZipFile, OSError, EOFError, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
+                raise DataError(
+                    f"{info.filename} in {archive} is damaged ({error}); copy or download the ZIP again"
+                ) from error
+            yield _decode(content, f"{info.filename} in {archive}")
+
+
+def _decode(content: bytes, where: str) -> Image:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        picture = Image.open(io.BytesIO(content))
+        picture.load()
+    # Pillow raises SyntaxError for some broken PNGs, and its own bomb error for absurd sizes.
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"the image {where} cannot be decoded ({error}); replace or remove it") from error
+    return picture

@@ -1,0 +1,99 @@
+"""Noise images, made from a seed in the size that a benchmark asks for."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from oodbench.images import Conversion, RawImages
+
+from ._made import SeededSet
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.random import Generator
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noise(SeededSet):
+    """Base of the kinds of noise; a subclass says how pixels in [0, 1] are drawn."""
+
+    @abstractmethod
+    def draw(self, rng: Generator, shape: tuple[int, ...]) -> NDArray[np.floating]:
+        """Return images in [0, 1] of shape (count, height, width, channels)."""
+
+    def read(self, split: str, data_dir: Path, conversion: Conversion) -> RawImages:
+        """Return noise in the size and channels of `conversion`; there are no labels."""
+        import numpy as np
+
+        pixels = self.draw(np.random.default_rng(self.stream(split)), self.array_shape(conversion))
+        images = np.rint(pixels * 255).astype(np.uint8)
+        return RawImages(images=images[..., 0] if images.shape[3] == 1 else images)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gaussian(Noise):
+    """Each pixel from N(0.5, 1), clipped to [0, 1].
+
+    Source: ODIN (Liang et al., ICLR 2018) and the public code of Masana et al., BMVC 2018.
+    """
+
+    title: ClassVar[str] = "Gaussian noise, N(0.5, 1) clipped to [0, 1]"
+    source: ClassVar[str] = "Liang et al. 2018"
+
+    def draw(self, rng: Generator, shape: tuple[int, ...]) -> NDArray[np.floating]:
+        """Return clipped normal noise."""
+        return rng.normal(0.5, 1.0, shape).clip(0.0, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Uniform(Noise):
+    """Each pixel from the uniform distribution on [0, 1].
+
+    Source: ODIN (Liang et al., ICLR 2018).
+    """
+
+    title: ClassVar[str] = "Uniform noise on [0, 1]"
+    source: ClassVar[str] = "Liang et al. 2018"
+
+    def draw(self, rng: Generator, shape: tuple[int, ...]) -> NDArray[np.floating]:
+        """Return uniform noise."""
+        return rng.random(shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rademacher(Noise):
+    """Each pixel 0 or 1 with equal chance: the ±1 of the literature, brought to [0, 1].
+
+    Source: Outlier Exposure (Hendrycks et al., ICLR 2019).
+    """
+
+    title: ClassVar[str] = "Rademacher noise, pixels 0 or 1"
+    source: ClassVar[str] = "Hendrycks et al. 2019"
+
+    def draw(self, rng: Generator, shape: tuple[int, ...]) -> NDArray[np.floating]:
+        """Return fair coin flips."""
+        return rng.integers(0, 2, shape).astype(float)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blob(Noise):
+    """Blobs with sharp edges: coin flips (70% ones), blurred with σ = 1.5 pixels, all below 0.75 set to 0.
+
+    Source: Outlier Exposure (Hendrycks et al., ICLR 2019), as its public code makes them.
+    """
+
+    title: ClassVar[str] = "Blobs: blurred and thresholded coin flips"
+    source: ClassVar[str] = "Hendrycks et al. 2019"
+
+    def draw(self, rng: Generator, shape: tuple[int, ...]) -> NDArray[np.floating]:
+        """Return blurred flips, thresholded."""
+        from scipy.ndimage import gaussian_filter
+
+        flips = (rng.random(shape) < 0.7).astype(float)
+        blurred: NDArray[np.floating] = gaussian_filter(flips, sigma=(0, 1.5, 1.5, 0))
+        blurred[blurred < 0.75] = 0.0
+        return blurred.clip(0.0, 1.0)

@@ -1,0 +1,83 @@
+"""oodbench compares out-of-distribution detection methods for image classifiers.
+
+>>> import oodbench
+>>> frame = oodbench.run("digits", ["msp", "odm"], seeds=3)  # doctest: +SKIP
+
+Names are imported when they are first used, so that `import oodbench` and the command line start at once.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    # For type checkers and editors: the names below are found by __getattr__.
+    from .api import Dataset, Detector, FitInputs, Method, Network, Objective
+    from .batch import Batch
+    from .benchmark import Benchmark, OodSet, Part, Recipe
+    from .errors import OodbenchError
+    from .images import Conversion, ImageSet
+    from .objectives import CrossEntropy
+    from .posthoc import LogitMethod
+    from .runner import load_results, run
+    from .tables import make_table
+    from .training.config import TrainConfig
+
+__version__ = version("oodbench")
+
+_HOME = {
+    "Batch": "batch",
+    "Benchmark": "benchmark",
+    "Conversion": "images",
+    "CrossEntropy": "objectives",
+    "Dataset": "api",
+    "Detector": "api",
+    "FitInputs": "api",
+    "ImageSet": "images",
+    "LogitMethod": "posthoc",
+    "Method": "api",
+    "Network": "api",
+    "Objective": "api",
+    "OodSet": "benchmark",
+    "OodbenchError": "errors",
+    "Part": "benchmark",
+    "Recipe": "benchmark",
+    "TrainConfig": "training.config",
+    "load_results": "runner",
+    "make_table": "tables",
+    "run": "runner",
+}
+
+__all__ = [
+    "Batch",
+    "Benchmark",
+    "Conversion",
+    "CrossEntropy",
+    "Dataset",
+    "Detector",
+    "FitInputs",
+    "ImageSet",
+    "LogitMethod",
+    "Method",
+    "Network",
+    "Objective",
+    "OodSet",
+    "OodbenchError",
+    "Part",
+    "Recipe",
+    "TrainConfig",
+    "__version__",
+    "load_results",
+    "make_table",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'oodbench' has no attribute {name!r}")
+    return getattr(import_module(f".{_HOME[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,165 @@
+"""What a plugin must look like. A plugin that fits these protocols needs to import nothing from oodbench.
+
+Scores: higher = more in-distribution. Images: float32 in [0, 1], shape (n, channels, height, width).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+
+from .images import Conversion, RawImages
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from .batch import Batch
+
+Sees = Literal["id_validation", "seen_ood", "ood_test"]
+"""What a method may see besides the labelled ID training images: held-out ID images, the benchmark's
+unlabelled seen OOD training images, or the OOD test sets themselves (its rows are then marked)."""
+
+
+class Network(Protocol):
+    """A classifier or an embedding: `head(features(images))`. Every `torch.nn.Module` with these two parts fits."""
+
+    def features(self, images: Tensor) -> Tensor:
+        """Return the input of the last linear layer, shape (n, n_features)."""
+
+    def head(self, features: Tensor) -> Tensor:
+        """Return logits or embeddings, shape (n, n_outputs)."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return `head(features(images))`."""
+
+
+class NetworkBuilder(Protocol):
+    """A network plugin: a class or function that makes an untrained network."""
+
+    def __call__(self, shape: tuple[int, int, int], n_outputs: int) -> torch.nn.Module:
+        """Return a module that fits `Network`, for images of `shape` (channels, height, width)."""
+
+
+class Objective(Protocol):
+    """What a network is trained for. A frozen dataclass: equal objectives share one trained network."""
+
+    name: ClassVar[str]
+
+    @property
+    def uses_seen_ood(self) -> bool:
+        """Whether batches hold seen OOD images."""
+
+    def output_size(self, n_classes: int, embedding_dim: int) -> int:
+        """Return the size of the network's output, given what the benchmark prescribes for embeddings."""
+
+    def n_ood_images(self, batch_size: int, step: int) -> int:
+        """Return how many images of the batch of this step (counted from 0) are seen OOD images."""
+
+    def loss(self, outputs: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the loss of a batch, a scalar.
+
+        Args:
+            outputs: float32, shape (n, n_outputs).
+            labels: int64, shape (n,); −1 for seen OOD images.
+            generator: the only source of randomness to use, on the device of `outputs`.
+        """
+
+    def embed(self, outputs: Tensor) -> Tensor:
+        """Return outputs as they are drawn in embedding figures, shape (n, n_outputs)."""
+
+
+class Detector(Protocol):
+    """A fitted method. Its scores depend on each image alone, not on the batch it comes in."""
+
+    def score(self, batch: Batch) -> Tensor:
+        """Return one finite score an image, shape (n,); higher = more in-distribution."""
+
+    def classify(self, batch: Batch) -> Tensor | None:
+        """Return a class index an image, int64 of shape (n,), or None from a method that does not classify."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FitInputs:
+    """What a method may use to make its detector.
+
+    Attributes:
+        network: trained, in evaluation mode; its weights take no gradients.
+        train: the labelled ID images that the network was trained on.
+        validation: held-out labelled ID training images, for methods that declare "id_validation".
+        seen_ood: unlabelled seen OOD training images, for methods that declare "seen_ood"; else None.
+        ood_test: the OOD test sets, for methods that declare "ood_test"; else empty.
+        n_classes: number of ID classes.
+        seed: for anything random.
+    """
+
+    network: Network
+    train: Batch
+    validation: Batch | None
+    seen_ood: Batch | None
+    ood_test: Mapping[str, Batch]
+    n_classes: int
+    seed: int
+
+
+class Method(Protocol):
+    """An OOD detection method: a frozen dataclass whose fields are its hyper-parameters."""
+
+    title: ClassVar[str]
+    """One line for listings."""
+    source: ClassVar[str]
+    """Paper, and equation or section."""
+
+    @property
+    def objective(self) -> Objective:
+        """How the network must have been trained."""
+
+    @property
+    def sees(self) -> frozenset[Sees]:
+        """What it may see besides the labelled ID training images; tables print it."""
+
+    def fit(self, inputs: FitInputs) -> Detector:
+        """Return a detector; everything learnt is its state, and the method itself stays as it is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Location:
+    """Where the images of a data set are.
+
+    Attributes:
+        files: what is there: files, or one folder of images; empty for sets that are made or come installed.
+        looked_for: every place where they could be, for messages.
+        present: whether they can be read.
+    """
+
+    files: tuple[Path, ...] = ()
+    looked_for: tuple[Path, ...] = ()
+    present: bool = True
+
+
+class Dataset(Protocol):
+    """A source of images: a frozen dataclass whose fields choose a variant (seed, count)."""
+
+    title: ClassVar[str]
+    source: ClassVar[str]
+    how_to_get: ClassVar[str]
+    """The manual steps, or "" where the images come with the installation."""
+    downloadable: ClassVar[bool]
+    """Whether `download` may be called."""
+
+    def locate(self, split: str, data_dir: Path) -> Location:
+        """Say where the images of a split ("train" or "test") are; nothing is read."""
+
+    def read(self, split: str, data_dir: Path, conversion: Conversion) -> RawImages:
+        """Return the images of a split, undecoded or decoded, in an order that never changes.
+
+        Sets that are made on the spot (noise) make them in the size and channels of `conversion`.
+
+        Raises:
+            DataError: a file is damaged; the message names it.
+        """
+
+    def download(self, data_dir: Path) -> None:
+        """Fetch the official files into `data_dir`, with progress, and compare their checksums."""

@@ -1,0 +1,109 @@
+"""What was expensive to make (decoded images, networks, outputs), kept under the hash of what went into it."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from .atomic import folder_atomic
+from .errors import StoreError
+from .hashing import file_digest
+
+_MANIFEST = "artifact.json"
+
+
+def default_cache_dir() -> Path:
+    """Return the folder for artifacts: `OODBENCH_CACHE`, or `oodbench` in the user's cache folder."""
+    if chosen := os.environ.get("OODBENCH_CACHE"):
+        return Path(chosen).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "oodbench"
+
+
+class ArtifactStore:
+    """A folder of artifacts, each a folder of files with their checksums.
+
+    Args:
+        root: made when the first artifact is saved.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._verified: dict[Path, dict[str, Any]] = {}
+
+    def folder(self, kind: str, key: str) -> Path:
+        """Return where an artifact is or would be."""
+        return self.root / kind / key[:2] / key
+
+    def find(self, kind: str, key: str) -> Path | None:
+        """Return the folder of a whole artifact, or None where there is none.
+
+        A damaged one (checksum, missing file) is removed, so that it is made again.
+        """
+        path = self.folder(kind, key)
+        if path in self._verified:
+            return path
+        if not path.is_dir():
+            return None
+        manifest = _verify(path)
+        if manifest is None:
+            shutil.rmtree(path, ignore_errors=True)
+            return None
+        self._verified[path] = manifest
+        return path
+
+    def facts(self, kind: str, key: str) -> dict[str, Any]:
+        """Return what was noted when a whole artifact was saved."""
+        path = self.find(kind, key)
+        if path is None:
+            raise StoreError(f"no artifact {kind}/{key[:12]} in {self.root}; run the command again to make it")
+        facts: dict[str, Any] = self._verified[path]["facts"]
+        return facts
+
+    def checksum(self, kind: str, key: str, file: str) -> str:
+        """Return the SHA-256 of one file of a whole artifact."""
+        path = self.find(kind, key)
+        if path is None:
+            raise StoreError(f"no artifact {kind}/{key[:12]} in {self.root}; run the command again to make it")
+        return str(self._verified[path]["files"][file])
+
+    def save(self, kind: str, key: str, write: Callable[[Path], Mapping[str, Any] | None]) -> Path:
+        """Make an artifact, whole or not at all.
+
+        Args:
+            kind: the family, such as "networks".
+            key: the hash of everything that goes into it.
+            write: fills the folder it is given with files and returns facts to note (JSON values), or None.
+
+        Returns:
+            The folder of the artifact.
+
+        Raises:
+            StoreError: the cache folder cannot be written to.
+        """
+        path = self.folder(kind, key)
+        try:
+            with folder_atomic(path) as aside:
+                facts = dict(write(aside) or {})
+                files = {file.name: file_digest(file) for file in sorted(aside.iterdir())}
+                manifest = {"files": files, "facts": facts}
+                (aside / _MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True))
+        except OSError as error:
+            raise StoreError(
+                f"cannot write to the cache folder {self.root} ({error.strerror or error}); "
+                "free space or name another one: --cache-dir or OODBENCH_CACHE"
+            ) from error
+        found = self.find(kind, key)
+        if found is None:
+            raise StoreError(f"the artifact {path} changed while it was written; run the command again")
+        return found
+
+
+def _verify(path: Path) -> dict[str, Any] | None:
+    try:
+        manifest: dict[str, Any] = json.loads((path / _MANIFEST).read_text())
+        whole = all(file_digest(path / name) == checksum for name, checksum in manifest["files"].items())
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return None
+    return manifest if whole else None

@@ -1,0 +1,89 @@
+"""Images of one set with the outputs that a network gives for them, handed to methods lazily."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .images import ImageSet
+
+
+def to_unit_interval(pixels: Tensor) -> Tensor:
+    """Return uint8 pixels as float32 in [0, 1]."""
+    return pixels.float() / 255.0
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Outputs:
+    """What one network says of one set of images, computed once.
+
+    Attributes:
+        logits: the network's output (logits or embeddings), float32, shape (n, n_outputs).
+        features: the input of its last linear layer, float32, shape (n, n_features).
+    """
+
+    logits: NDArray[np.float32]
+    features: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Batch:
+    """Some images of a set. Nothing is computed or moved to the device before it is asked for.
+
+    Attributes:
+        source: the set.
+        outputs: gives the network's outputs for the whole set; the first call may run the network.
+        rows: which images of the set these are, integers of shape (n,).
+        device: where tensors are given out.
+    """
+
+    source: ImageSet
+    outputs: Callable[[], Outputs]
+    rows: NDArray[np.intp]
+    device: torch.device
+
+    @classmethod
+    def of(cls, source: ImageSet, outputs: Callable[[], Outputs], device: torch.device) -> Batch:
+        """Return all images of a set."""
+        return cls(source=source, outputs=outputs, rows=np.arange(len(source)), device=device)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def images(self) -> Tensor:
+        """Float32 in [0, 1], shape (n, channels, height, width). Asking for them costs a transfer."""
+        return to_unit_interval(self._tensor(self.source.images))
+
+    @property
+    def logits(self) -> Tensor:
+        """The network's output, float32, shape (n, n_outputs)."""
+        return self._tensor(self.outputs().logits)
+
+    @property
+    def features(self) -> Tensor:
+        """The input of the network's last linear layer, float32, shape (n, n_features)."""
+        return self._tensor(self.outputs().features)
+
+    @property
+    def labels(self) -> Tensor | None:
+        """Class indices, int64 of shape (n,), or None."""
+        return None if self.source.labels is None else self._tensor(self.source.labels)
+
+    def _tensor(self, array: NDArray[Any]) -> Tensor:
+        return torch.tensor(array[self.rows], device=self.device)
+
+    def at(self, index: slice | NDArray[Any]) -> Batch:
+        """Return the images at a slice or at indices."""
+        return replace(self, rows=self.rows[index])
+
+    def split(self, size: int) -> Iterator[Batch]:
+        """Yield consecutive batches of at most `size` images."""
+        for start in range(0, len(self), size):
+            yield self.at(slice(start, start + size))

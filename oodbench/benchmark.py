@@ -1,0 +1,120 @@
+"""Benchmarks: which images are in-distribution, which are not, and how networks are trained on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .errors import ConfigError
+from .images import Conversion
+from .training.config import TrainConfig
+
+Role = Literal["seen", "novelty", "anomaly"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A part of a data set.
+
+    Attributes:
+        dataset: name of a data set plugin, or of a folder or ZIP of images in the data folder.
+        split: "train" or "test".
+        classes: names of the classes to keep, in label order; None keeps all.
+        settings: hyper-parameters of the data set, such as how many noise images.
+    """
+
+    dataset: str
+    split: Literal["train", "test"] = "test"
+    classes: tuple[str, ...] | None = None
+    settings: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OodSet:
+    """A named out-of-distribution test set.
+
+    Attributes:
+        name: as it stands in tables.
+        part: its images.
+        role: "seen" (its training images may be used in training), "novelty" (related to the
+            in-distribution images) or "anomaly" (unrelated).
+    """
+
+    name: str
+    part: Part
+    role: Role
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A way to train: one configuration for all objectives, or some with their own.
+
+    Attributes:
+        default: for every objective that has none of its own.
+        objectives: by the objective's name.
+        about: one line for listings.
+    """
+
+    default: TrainConfig
+    objectives: Mapping[str, TrainConfig] = field(default_factory=dict)
+    about: str = ""
+
+    def config(self, objective: str) -> TrainConfig:
+        """Return the configuration for an objective."""
+        return self.objectives.get(objective, self.default)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """One in-distribution problem with everything that its experiment prescribes.
+
+    Attributes:
+        name: as in `--in`, and as `in_dist` in result rows.
+        title: one line for listings and captions.
+        source: paper and section.
+        id_train: in-distribution training images, with labels.
+        id_test: in-distribution test images, of the same classes.
+        seen: out-distribution images that methods may use for training, without labels; None where there are none.
+        ood: the out-of-distribution test sets.
+        conversion: size and channels of every image.
+        network: name of a network plugin.
+        embedding_dim: size of the output of networks that are trained to embed.
+        recipes: by name; results of any but `full_recipe` say by how much their training was cut short.
+        recipe: the default one.
+        full_recipe: the uncut one.
+        layout: the table layout that shows it best.
+        validation_share: share of each class's training images that is held out for validation.
+        embedded: whether all its images come with the installation.
+    """
+
+    name: str
+    title: str
+    source: str
+    id_train: Part
+    id_test: Part
+    ood: tuple[OodSet, ...]
+    conversion: Conversion
+    network: str
+    recipes: Mapping[str, Recipe]
+    recipe: str = "default"
+    full_recipe: str = "default"
+    seen: Part | None = None
+    embedding_dim: int = 10
+    layout: str = "table2"
+    validation_share: float = 0.1
+    embedded: bool = False
+
+    def __post_init__(self) -> None:
+        for name in (self.recipe, self.full_recipe):
+            if name not in self.recipes:
+                raise ConfigError(f"benchmark {self.name} has no recipe {name!r}; it has: {', '.join(self.recipes)}")
+        names = [ood.name for ood in self.ood]
+        if repeated := {name for name in names if names.count(name) > 1}:
+            raise ConfigError(f"benchmark {self.name} names the OOD set {min(repeated)!r} twice")
+        if self.seen is None and any(ood.role == "seen" for ood in self.ood):
+            raise ConfigError(f"benchmark {self.name} has a seen OOD test set but no seen training images")
+        if self.seen is not None and self.seen.split == "test":
+            raise ConfigError(f"benchmark {self.name} would train on test images: seen must be a training split")
+        if not 0.0 <= self.validation_share < 1.0:
+            raise ConfigError(f"validation_share must be in [0, 1), got {self.validation_share}")

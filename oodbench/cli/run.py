@@ -1,0 +1,143 @@
+"""`oodbench run`: from names to a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from . import options
+
+if TYPE_CHECKING:
+    from oodbench.runner import Prepared
+
+
+@click.command("run")
+@options.benchmarks("Benchmark to run; can be repeated.  [default: the embedded one]")
+@options.methods("Method to score, or 'all'; can be repeated.  [default: all]")
+@click.option("--seeds", type=int, default=1, show_default=True, help="How many seeds: 0, 1, …")
+@click.option("--recipe", metavar="NAME", help="Training recipe.  [default: each benchmark's own]")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME.SETTING=VALUE",
+    help="Change a hyper-parameter (odm.margin=5) or the training (recipe.epochs=2); can be repeated.",
+)
+@click.option(
+    "--device", default="auto", show_default=True, metavar="[auto|cpu|cuda]", help="Where to compute; auto takes a GPU."
+)
+@options.data_dir
+@options.results_dir
+@click.option(
+    "--cache-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="OODBENCH_CACHE",
+    show_envvar=True,
+    help="Folder for decoded images, networks and outputs.  [default: oodbench in your cache folder]",
+)
+@click.option("--download", is_flag=True, help="Download data sets that are missing and may be downloaded.")
+@click.option("--force", is_flag=True, help="Run cells that are stored already as well.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
+def command(
+    benchmarks: tuple[str, ...],
+    methods: tuple[str, ...],
+    seeds: int,
+    recipe: str | None,
+    settings: tuple[str, ...],
+    device: str,
+    data_dir: Path | None,
+    results_dir: Path,
+    cache_dir: Path | None,
+    download: bool,
+    force: bool,
+    dry_run: bool,
+) -> None:
+    r"""Train each network once, score every OOD set with every method, and print the table.
+
+    Whatever is stored already is not run again; a run that was stopped goes on where it was.
+
+    \b
+    oodbench run
+    oodbench run --in mnist-267 --method odm --method msp --seeds 3
+    oodbench run --in mnist-267 --set odm.margin=5 --set recipe.epochs=2
+    """
+    from oodbench.plan import request
+    from oodbench.runner import execute, prepare
+
+    from .terminal import TerminalReporter
+
+    wanted = request(benchmarks or _embedded(), methods or ("all",), seeds=seeds, recipe=recipe, settings=settings)
+    with TerminalReporter() as report:
+        prepared = prepare(
+            wanted,
+            data_dir=data_dir,
+            results_dir=results_dir,
+            cache_dir=cache_dir,
+            device=device,
+            force=force,
+            download=download,
+            report=report,
+        )
+        for reason in prepared.plan.left_out:
+            report.message(f"left out: {reason}")
+        if not dry_run:
+            report.message(_done_and_to_do(prepared))
+            records = execute(prepared, report)
+    if dry_run:
+        _show_plan(prepared)
+        return
+    from oodbench.records import to_frame
+    from oodbench.tables import layout_table
+    from oodbench.tables.render import as_rich
+
+    from .terminal import show, stderr
+
+    for benchmark in wanted.benchmarks:
+        frame = to_frame(record for record in records if record.benchmark["name"] == benchmark.name)
+        show(as_rich(layout_table(frame, benchmark.layout)))
+    again = " ".join(f"--in {benchmark.name}" for benchmark in wanted.benchmarks)
+    where = "" if results_dir == Path("results") else f" --results-dir {results_dir}"
+    stderr().print(f"\nNext: oodbench plot {again}{where}   or: oodbench table {again}{where} --format latex")
+
+
+def _embedded() -> list[str]:
+    from oodbench import registry
+
+    return [name for name in registry.names("benchmarks") if registry.benchmark(name).embedded][:1]
+
+
+def _done_and_to_do(prepared: Prepared) -> str:
+    to_do = prepared.to_do()
+    networks = {cell.training.key for cell in to_do}
+    trained = sum(prepared.artifacts.find("networks", key) is not None for key in networks)
+    text = f"{len(prepared.stored)} cells stored, {len(to_do)} to do on {prepared.device.type}"
+    return text if not to_do else f"{text}; {len(networks) - trained} networks to train, {trained} trained before"
+
+
+def _show_plan(prepared: Prepared) -> None:
+    from rich import box
+    from rich.table import Table
+
+    from .terminal import show
+
+    trainings = Table("network", "epochs", "images", "state", box=box.SIMPLE_HEAD, show_edge=False)
+    needed = {cell.training.key for cell in prepared.to_do()}
+    for job in prepared.plan.trainings():
+        trained = prepared.artifacts.find("networks", job.key) is not None
+        state = "trained" if trained else "to train" if job.key in needed else "not needed"
+        images = len(prepared.data[job.benchmark.name].id_train)
+        trainings.add_row(job.label, str(job.config.epochs), f"{images:,}", state)
+    cells = Table("cell", "recipe", "OOD sets", "images to score", "state", box=box.SIMPLE_HEAD, show_edge=False)
+    for cell in prepared.plan.cells:
+        data = prepared.data[cell.benchmark.name]
+        images = len(data.id_test) + sum(map(len, data.ood.values()))
+        state = "stored" if cell.key in prepared.stored else "to do"
+        sets = f"{len(data.ood)} of {len(data.ood) + len(data.missing)}"
+        cells.add_row(cell.label, cell.recipe, sets, f"{images:,}", state)
+    show(trainings)
+    show("")
+    show(cells)
+    show("")
+    show(_done_and_to_do(prepared))

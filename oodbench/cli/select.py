@@ -1,0 +1,68 @@
+"""Which stored records a command is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from oodbench.errors import StoreError, UnknownName
+from oodbench.registry import did_you_mean
+
+if TYPE_CHECKING:
+    from oodbench.records import Record, ResultStore
+
+
+def check_choice(value: str | None, choices: Iterable[str], what: str) -> None:
+    """Refuse a word that is not among the choices.
+
+    Raises:
+        UnknownName: with the nearest choices.
+    """
+    if value is not None and value not in choices:
+        raise UnknownName(f"no {what} {value!r}{did_you_mean(value, choices)}")
+
+
+def select(
+    results_dir: Path, *, benchmarks: Sequence[str], methods: Sequence[str], recipe: str | None
+) -> tuple[ResultStore, list[Record]]:
+    """Return the store and its records of these benchmarks and methods, in the order in which they are named.
+
+    Args:
+        results_dir: folder of the records.
+        benchmarks: names; all where there are none.
+        methods: names, or variants such as "odm (margin=5)"; all where there are none.
+        recipe: name of a training recipe; all where it is None.
+
+    Raises:
+        StoreError: there are no such records, or one is not whole.
+        UnknownName: no record has such a benchmark, method or recipe.
+    """
+    from oodbench.records import ResultStore
+
+    store = ResultStore(results_dir)
+    records = store.all()
+    for value in benchmarks:
+        check_choice(value, {record.benchmark["name"] for record in records}, "stored benchmark")
+    for value in methods:
+        check_choice(value, {name for record in records for name in (record.method, record.variant)}, "stored method")
+    check_choice(recipe, {record.recipe for record in records}, "stored recipe")
+    chosen = [
+        record
+        for record in records
+        if (not benchmarks or record.benchmark["name"] in benchmarks)
+        and (not methods or record.method in methods or record.variant in methods)
+        and recipe in (None, record.recipe)
+    ]
+    if not chosen:
+        raise StoreError(
+            f"no stored result in {results_dir} fits all of these options; see: oodbench table --layout flat"
+        )
+
+    def place(record: Record) -> tuple[int, tuple[int, int, str, str], int]:
+        position = benchmarks.index(record.benchmark["name"]) if benchmarks else 0
+        named = [name for name in (record.variant, record.method) if name in methods]
+        rank = methods.index(named[0]) if named else 0
+        return position, (rank, len(record.sees), str(record.objective["name"]), record.variant), record.seed
+
+    return store, sorted(chosen, key=place)

@@ -1,0 +1,65 @@
+"""`oodbench table`: stored results as a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from . import options
+
+
+@click.command("table")
+@options.benchmarks("Only this benchmark; can be repeated.")
+@options.methods("Only this method, in this order; can be repeated.")
+@click.option("--recipe", metavar="NAME", help="Only results of this training recipe.")
+@click.option(
+    "--layout",
+    metavar="[table1|table2|flat]",
+    help="table1 and table2 as in Masana et al.; flat is one row a cell and OOD set, as fractions.  "
+    "[default: each benchmark's own]",
+)
+@click.option(
+    "--format",
+    "format_",
+    default="text",
+    show_default=True,
+    metavar="[text|markdown|latex|csv|html]",
+    help="How it is written.",
+)
+@options.results_dir
+def command(
+    benchmarks: tuple[str, ...],
+    methods: tuple[str, ...],
+    recipe: str | None,
+    layout: str | None,
+    format_: str,
+    results_dir: Path,
+) -> None:
+    r"""Print a table of stored results: best bold, worst red, * for OOD sets whose images were seen in training.
+
+    \b
+    oodbench table
+    oodbench table --in mnist-267 --format latex > table.tex
+    oodbench table --layout flat --format csv > results.csv
+    """
+    from oodbench.records import to_frame
+    from oodbench.tables import FORMATS, LAYOUTS, layout_table, render
+    from oodbench.tables.render import as_rich
+
+    from .select import check_choice, select
+    from .terminal import show
+
+    check_choice(layout, LAYOUTS, "table layout")
+    check_choice(format_, FORMATS, "table format")
+    _, records = select(results_dir, benchmarks=benchmarks, methods=methods, recipe=recipe)
+    layouts = {record.benchmark["name"]: layout or record.benchmark["layout"] for record in records}
+    for i, chosen in enumerate(dict.fromkeys(layouts.values())):
+        frame = to_frame(record for record in records if layouts[record.benchmark["name"]] == chosen)
+        table = layout_table(frame, chosen)
+        if i:
+            click.echo()
+        if format_ == "text":
+            show(as_rich(table))
+        else:
+            click.echo(render(table, format_), nl=False)

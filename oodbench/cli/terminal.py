@@ -1,0 +1,86 @@
+"""The one place that knows rich: results to stdout, everything else to stderr, plain lines where nobody watches."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+
+def stdout() -> Console:
+    """Return the console for results; without a terminal, lines are as long as they need to be."""
+    return Console(
+        markup=False, emoji=False, highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 1000
+    )
+
+
+def stderr() -> Console:
+    """Return the console for messages."""
+    return Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+
+def show(result: RenderableType) -> None:
+    """Print a result to stdout, without blanks at the ends of lines."""
+    console = stdout()
+    if console.is_terminal:
+        console.print(result, soft_wrap=False)
+        return
+    with console.capture() as captured:
+        console.print(result)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))  # noqa: T201
+
+
+class TerminalReporter:
+    """Shows a run on stderr: two bars on a terminal, one line for each finished piece of work elsewhere."""
+
+    def __init__(self) -> None:
+        self._console = stderr()
+        self._live = self._console.is_terminal
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=self._console,
+            transient=True,
+            disable=not self._live,
+        )
+        self._cells: TaskID | None = None
+        self._work: TaskID | None = None
+        self._work_name = ""
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def message(self, text: str) -> None:
+        """Print a line that stays."""
+        self._console.print(text)
+
+    def progress(self, task: str, done: int, total: int) -> None:
+        """Show the piece of work that is being done; a finished one makes room."""
+        # What follows a comma changes while the work goes on, such as a loss.
+        name = task.partition(",")[0]
+        if self._work is not None and name != self._work_name:
+            self._progress.remove_task(self._work)
+            self._work = None
+        if self._work is None:
+            self._work, self._work_name = self._progress.add_task(task, total=total), name
+        self._progress.update(self._work, description=task, completed=done, total=total)
+        if done >= total:
+            self._progress.remove_task(self._work)
+            self._work = None
+
+    def cells(self, done: int, total: int) -> None:
+        """Show how many cells of the run are finished."""
+        if self._cells is None:
+            self._cells = self._progress.add_task("cells finished", total=total)
+        self._progress.update(self._cells, completed=done, total=total)

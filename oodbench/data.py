@@ -1,0 +1,187 @@
+"""From the parts that a benchmark names to image sets: found, decoded once, kept as arrays."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import registry
+from .errors import DataError, MissingData
+from .hashing import code_digest, digest, file_digest
+from .images import Conversion, ImageSet, convert
+
+if TYPE_CHECKING:
+    from .api import Dataset, Location
+    from .artifacts import ArtifactStore
+    from .benchmark import Benchmark, OodSet, Part
+    from .report import Reporter
+
+
+def default_data_dir() -> Path:
+    """Return the folder where images are looked for: `OODBENCH_DATA`, or `data` in the working folder."""
+    return Path(os.environ.get("OODBENCH_DATA") or "data").expanduser()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BenchmarkData:
+    """The images of a benchmark.
+
+    Attributes:
+        benchmark: what asked for them.
+        id_train: with labels 0 … C − 1; validation images are still among them.
+        id_test: with the same classes.
+        seen: seen OOD training images, or None.
+        ood: the OOD test sets that are there.
+        missing: why each of the other OOD test sets is not there.
+    """
+
+    benchmark: Benchmark
+    id_train: ImageSet
+    id_test: ImageSet
+    seen: ImageSet | None
+    ood: Mapping[str, ImageSet]
+    missing: Mapping[str, str]
+
+    @property
+    def n_classes(self) -> int:
+        """Number of ID classes."""
+        return len(self.id_train.class_names)
+
+    def ood_set(self, name: str) -> OodSet:
+        """Return the definition of an OOD test set."""
+        return next(ood for ood in self.benchmark.ood if ood.name == name)
+
+
+def load_benchmark(
+    benchmark: Benchmark, data_dir: Path, artifacts: ArtifactStore, report: Reporter, *, download: bool = False
+) -> BenchmarkData:
+    """Return all images of a benchmark.
+
+    Args:
+        benchmark: names them.
+        data_dir: where files are looked for.
+        artifacts: where decoded arrays are kept.
+        report: told what is being decoded, and which OOD test sets are missing.
+        download: whether to fetch what is missing and may be fetched.
+
+    Raises:
+        MissingData: the in-distribution or seen images, or all OOD test sets, are missing.
+        DataError: files are damaged, a set is empty, or the classes of training and test images differ.
+    """
+
+    def load(part: Part) -> ImageSet:
+        return load_part(part, benchmark.conversion, data_dir, artifacts, report, download=download)
+
+    id_train, id_test = load(benchmark.id_train), load(benchmark.id_test)
+    _check_classes(benchmark, id_train, id_test)
+    seen = None if benchmark.seen is None else load(benchmark.seen)
+    ood, missing = {}, {}
+    for entry in benchmark.ood:
+        try:
+            ood[entry.name] = load(entry.part)
+        except MissingData as error:
+            missing[entry.name] = str(error)
+            report.message(f"{benchmark.name}: skipping the OOD set {entry.name!r}: {error}")
+    if not ood:
+        raise MissingData(f"{benchmark.name} has no OOD test set to score. {next(iter(missing.values()), '')}")
+    return BenchmarkData(benchmark=benchmark, id_train=id_train, id_test=id_test, seen=seen, ood=ood, missing=missing)
+
+
+def _check_classes(benchmark: Benchmark, id_train: ImageSet, id_test: ImageSet) -> None:
+    for part in (id_train, id_test):
+        if part.labels is None:
+            raise DataError(f"{benchmark.name}: the in-distribution images of {part.name} have no labels")
+    if len(id_train.class_names) < 2:
+        raise DataError(f"{benchmark.name}: a classifier needs at least 2 classes, {id_train.name} has 1")
+    if id_train.class_names != id_test.class_names:
+        differing = sorted(set(id_train.class_names) ^ set(id_test.class_names))
+        raise DataError(
+            f"{benchmark.name}: training and test images have different classes "
+            f"({', '.join(differing[:5])} on one side only); give both splits the same class folders"
+        )
+
+
+def load_part(
+    part: Part,
+    conversion: Conversion,
+    data_dir: Path,
+    artifacts: ArtifactStore,
+    report: Reporter,
+    *,
+    download: bool = False,
+) -> ImageSet:
+    """Return the images of one part, from the cache where they have been decoded before.
+
+    Raises:
+        MissingData: nothing is there; the message says where it was looked for, and how to get it.
+        DataError: a file is damaged, or the part is empty or has no such class.
+    """
+    dataset = registry.dataset(part.dataset, dict(part.settings))
+    location = dataset.locate(part.split, data_dir)
+    if not location.present and download and dataset.downloadable:
+        report.message(f"downloading {part.dataset} to {data_dir}")
+        dataset.download(data_dir)
+        location = dataset.locate(part.split, data_dir)
+    if not location.present:
+        raise MissingData(missing_message(part.dataset, part.split, dataset, location))
+    whole = _decoded(dataset, part, location, conversion, data_dir, artifacts, report)
+    return whole if part.classes is None else whole.of_classes(part.classes)
+
+
+def missing_message(name: str, split: str, dataset: Dataset, location: Location) -> str:
+    """Return a sentence that says where images were looked for, and how to get them."""
+    places = " or ".join(str(place) for place in location.looked_for)
+    return f"no {split} images of {name}: looked for {places}. {dataset.how_to_get}".strip()
+
+
+def _decoded(
+    dataset: Dataset,
+    part: Part,
+    location: Location,
+    conversion: Conversion,
+    data_dir: Path,
+    artifacts: ArtifactStore,
+    report: Reporter,
+) -> ImageSet:
+    """Return a whole split as converted arrays, memory-mapped from the cache."""
+    import numpy as np
+
+    name = f"{part.dataset} ({part.split})"
+    sources = [_source_digest(file) for file in location.files]
+    key = digest(
+        ["images", type(dataset).__name__, dataset, code_digest(dataset, convert), part.split, conversion, sources]
+    )
+
+    def decode(aside: Path) -> dict[str, Any]:
+        report.progress(f"decoding {name}", 0, 1)
+        raw = dataset.read(part.split, data_dir, conversion)
+        images = convert(raw, conversion, name)
+        np.save(aside / "images.npy", images)
+        if raw.labels is not None:
+            np.save(aside / "labels.npy", np.asarray(raw.labels, dtype=np.int64))
+        report.progress(f"decoding {name}", 1, 1)
+        return {"class_names": list(raw.class_names)}
+
+    folder = artifacts.find("images", key) or artifacts.save("images", key, decode)
+    labels = folder / "labels.npy"
+    return ImageSet(
+        name=name,
+        images=np.load(folder / "images.npy", mmap_mode="r"),
+        labels=np.load(labels) if labels.exists() else None,
+        class_names=tuple(artifacts.facts("images", key)["class_names"]),
+    )
+
+
+def _source_digest(file: Path) -> str:
+    """Return a hash that changes when a source does: of a file's content; of a folder's names, sizes and dates.
+
+    A folder's files are not all read for it: that would take as long as decoding them.
+    """
+    if file.is_file():
+        return file_digest(file)
+    entries = (entry for entry in sorted(file.rglob("*")) if entry.is_file())
+    stats = ((entry.relative_to(file).as_posix(), entry.stat()) for entry in entries)
+    return digest([[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats])

@@ -1,0 +1,45 @@
+"""Every error a user can see: one sentence that says what is wrong, where, and what to do next."""
+
+
+class OodbenchError(Exception):
+    """Root of all errors that oodbench raises on purpose; the command line prints it and exits with 2."""
+
+
+class ConfigError(OodbenchError):
+    """A setting, option or hyper-parameter has a value that it cannot have."""
+
+
+class UnknownName(ConfigError):
+    """No plugin, hyper-parameter or recipe has this name."""
+
+
+class PluginError(OodbenchError):
+    """A plugin cannot be imported, has the wrong shape, or takes a name that is taken."""
+
+
+class DataError(OodbenchError):
+    """Image data is damaged, empty or does not fit what a benchmark asks for."""
+
+
+class MissingData(DataError):
+    """Image data is not where it is looked for."""
+
+
+class MetricError(OodbenchError, ValueError):
+    """Scores that no metric can be computed from: empty, NaN, infinite or of the wrong shape."""
+
+
+class ScoreError(OodbenchError):
+    """A method returned scores or classes that do not fit the images it was given."""
+
+
+class StoreError(OodbenchError):
+    """A record or artifact cannot be read or written."""
+
+
+class TrainingError(OodbenchError):
+    """A training went wrong, for example because its loss is no longer finite."""
+
+
+class DeviceError(OodbenchError):
+    """The device that was asked for is not there."""

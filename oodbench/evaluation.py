@@ -1,0 +1,279 @@
+"""One cell: fit a method on a trained network, score every set, and write down the result."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from . import __version__, metrics, registry
+from . import device as devices
+from .api import FitInputs
+from .batch import Batch
+from .config import changed_fields
+from .errors import ScoreError, UnknownName
+from .hashing import plain
+from .outputs import outputs_of
+from .records import Record, Row, Scores
+from .training.trained import HoldOut, TrainedNetwork
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from .api import Detector
+    from .artifacts import ArtifactStore
+    from .data import BenchmarkData
+    from .images import ImageSet
+    from .plan import Cell, TrainingJob
+    from .report import Reporter
+
+BATCH_SIZE = 2000
+DRAWN = 1000
+"""How many embeddings of each set are kept to be drawn."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Bench:
+    """A trained network with all images of its benchmark, shared by every method that is scored on it.
+
+    Attributes:
+        network: what is evaluated.
+        data: the images.
+        device: to compute on.
+        train: the ID images that the network was trained on.
+        validation: held-out ID training images, or None where nothing was held out.
+        id_test: the ID test images.
+        seen: seen OOD training images, or None.
+        ood: the OOD test sets.
+    """
+
+    network: TrainedNetwork
+    data: BenchmarkData
+    device: torch.device
+    train: Batch
+    validation: Batch | None
+    id_test: Batch
+    seen: Batch | None
+    ood: Mapping[str, Batch]
+
+    @classmethod
+    def of(
+        cls,
+        job: TrainingJob,
+        network: TrainedNetwork,
+        data: BenchmarkData,
+        artifacts: ArtifactStore,
+        device: torch.device,
+        report: Reporter,
+    ) -> Bench:
+        """Lay out the images of a benchmark; no forward pass is run before a method asks for its outputs."""
+
+        def batch(images: ImageSet) -> Batch:
+            return Batch.of(images, outputs_of(network, images, artifacts, device, report), device)
+
+        labels = data.id_train.labels
+        assert labels is not None  # load_benchmark refuses ID sets without labels
+        halves = HoldOut.of(labels, job.benchmark.validation_share, job.config.max_images, job.seed)
+        id_train = batch(data.id_train)
+        return cls(
+            network=network,
+            data=data,
+            device=device,
+            train=id_train.at(halves.fit),
+            validation=id_train.at(halves.validation) if len(halves.validation) else None,
+            id_test=batch(data.id_test),
+            seen=None if data.seen is None else batch(data.seen),
+            ood={name: batch(images) for name, images in data.ood.items()},
+        )
+
+
+def evaluate(cell: Cell, bench: Bench) -> tuple[Record, Scores]:
+    """Return the result of one cell.
+
+    Args:
+        cell: says which method, with which hyper-parameters and seed.
+        bench: the network that its training job gave, with the images.
+
+    Raises:
+        ScoreError: the method gave scores or classes that do not fit the images.
+    """
+    method, data = cell.method, bench.data
+    started = time.monotonic()
+    detector = method.fit(
+        FitInputs(
+            network=bench.network.module,
+            train=bench.train,
+            validation=bench.validation if "id_validation" in method.sees else None,
+            seen_ood=bench.seen if "seen_ood" in method.sees else None,
+            ood_test=bench.ood if "ood_test" in method.sees else {},
+            n_classes=data.n_classes,
+            seed=cell.seed,
+        )
+    )
+    fitted = time.monotonic()
+    scores_id = scores_of(detector, bench.id_test, cell.method_name)
+    scores_ood = {name: scores_of(detector, batch, cell.method_name) for name, batch in bench.ood.items()}
+    scored = time.monotonic()
+    embed = cell.method.objective.embed
+    scores = Scores(
+        id=scores_id,
+        ood=scores_ood,
+        embedding_id=_drawn(bench.id_test, embed),
+        labels_id=_labels(bench.id_test)[:DRAWN],
+        embedding_ood={name: _drawn(batch, embed) for name, batch in bench.ood.items()},
+    )
+    seconds = {
+        "train": float(bench.network.facts["seconds"]),
+        "fit": fitted - started,
+        "score": scored - fitted,
+    }
+    return _record(cell, bench, detector, scores, accuracy(detector, bench.id_test, cell.method_name), seconds), scores
+
+
+def scores_of(detector: Detector, batch: Batch, name: str) -> NDArray[np.float64]:
+    """Return the scores of all images of a batch, in pieces that fit the memory.
+
+    Args:
+        detector: gives the scores.
+        batch: the images.
+        name: of the method, for messages.
+
+    Returns:
+        float64, shape (n,).
+
+    Raises:
+        ScoreError: not one finite number an image.
+    """
+    pieces = []
+    for part in batch.split(BATCH_SIZE):
+        with torch.no_grad():
+            scores = detector.score(part)
+        if tuple(scores.shape) != (len(part),):
+            raise ScoreError(
+                f"{name} returned scores of shape {tuple(scores.shape)} for {len(part)} images of {part.source.name}; "
+                f"score() must return shape ({len(part)},)"
+            )
+        pieces.append(scores.detach().double().cpu().numpy())
+    values = np.concatenate(pieces)
+    if broken := int(np.count_nonzero(~np.isfinite(values))):
+        raise ScoreError(
+            f"{name} gave {broken} of {len(values)} images of {batch.source.name} a score that is NaN or infinite; "
+            "scores must be finite"
+        )
+    return values
+
+
+def accuracy(detector: Detector, batch: Batch, name: str) -> float | None:
+    """Return the share of labelled images that are classified right, or None where the method does not classify.
+
+    Raises:
+        ScoreError: not one class an image.
+    """
+    right = 0
+    for part in batch.split(BATCH_SIZE):
+        with torch.no_grad():
+            classes = detector.classify(part)
+        if classes is None:
+            return None
+        if tuple(classes.shape) != (len(part),):
+            raise ScoreError(
+                f"{name} returned classes of shape {tuple(classes.shape)} for {len(part)} images; "
+                f"classify() must return shape ({len(part)},), or None"
+            )
+        right += int(torch.eq(classes.cpu(), torch.tensor(_labels(part))).sum())
+    return right / len(batch)
+
+
+def _drawn(batch: Batch, embed: Any) -> NDArray[np.float32]:
+    outputs: Tensor = embed(batch.at(slice(DRAWN)).logits)
+    drawn: NDArray[np.float32] = outputs.float().cpu().numpy()
+    return drawn
+
+
+def _labels(batch: Batch) -> NDArray[np.int64]:
+    labels = batch.source.labels
+    assert labels is not None  # load_benchmark refuses ID sets without labels
+    return labels[batch.rows]
+
+
+def _record(
+    cell: Cell,
+    bench: Bench,
+    detector: Detector,
+    scores: Scores,
+    accuracy_id: float | None,
+    seconds: Mapping[str, float],
+) -> Record:
+    data, benchmark = bench.data, cell.benchmark
+    uses_seen = "seen_ood" in cell.method.sees
+    rows = tuple(
+        Row(
+            out_dist=name,
+            role=data.ood_set(name).role,
+            seen=uses_seen and data.ood_set(name).role == "seen",
+            n_ood=len(values),
+            fingerprint=data.ood[name].fingerprint,
+            metrics=metrics.all_metrics(scores.id, values),
+        )
+        for name, values in scores.ood.items()
+    )
+    return Record(
+        key=cell.key,
+        benchmark={
+            "name": benchmark.name,
+            "title": benchmark.title,
+            "source": benchmark.source,
+            "layout": benchmark.layout,
+            "recipe": benchmark.recipe,
+        },
+        method=cell.method_name,
+        settings=plain(cell.method),
+        changed=plain(changed_fields(cell.method)),
+        sees=tuple(sorted(cell.method.sees)),
+        fitted=_numbers(detector),
+        objective={"name": cell.training.objective.name, **plain(cell.training.objective)},
+        recipe=cell.recipe,
+        training=plain(cell.training.config),
+        cut_short=cell.cut_short,
+        seed=cell.seed,
+        class_names=data.id_train.class_names,
+        accuracy=accuracy_id,
+        n_id=len(scores.id),
+        rows=rows,
+        missing={name: data.ood_set(name).role for name in data.missing},
+        fingerprints={
+            "id_train": data.id_train.fingerprint,
+            "id_test": data.id_test.fingerprint,
+            "seen": data.seen.fingerprint if data.seen is not None and uses_seen else None,
+            "weights": bench.network.digest,
+        },
+        device=devices.describe(bench.device),
+        trained_on=bench.network.facts["device"],
+        versions={
+            "oodbench": __version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+        },
+        plugin=_plugin(cell.method_name),
+        seconds=dict(seconds),
+    )
+
+
+def _numbers(detector: Detector) -> dict[str, Any]:
+    """Return what fitting chose, where it is a plain number or word, such as ODIN's ε."""
+    state = getattr(detector, "__dict__", {})
+    return {name: value for name, value in state.items() if isinstance(value, bool | int | float | str)}
+
+
+def _plugin(name: str) -> str:
+    try:
+        return registry.origin("methods", name)
+    except UnknownName:
+        return "passed to oodbench.run"

@@ -1,0 +1,23 @@
+"""Pictures of stored results: embeddings, score histograms, ROC curves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from .embeddings import draw_embeddings
+from .histograms import draw_histograms
+from .roc import draw_roc
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from oodbench.records import Record, Scores
+
+__all__ = ["KINDS", "draw_embeddings", "draw_histograms", "draw_roc"]
+
+KINDS: Mapping[str, Callable[[Sequence[tuple[Record, Scores]]], Figure]] = {
+    "embeddings": draw_embeddings,
+    "histograms": draw_histograms,
+    "roc": draw_roc,
+}

@@ -1,0 +1,38 @@
+"""One colour a class and one an OOD set, the same in every figure."""
+
+from __future__ import annotations
+
+ID_COLOURS = (
+    "#c0392b",
+    "#2e6bb5",
+    "#7d3c98",
+    "#8e5a2b",
+    "#c2478c",
+    "#1f4e5f",
+    "#5b6b1f",
+    "#9a3412",
+    "#3f3f8f",
+    "#6b7280",
+)
+"""Red, blue and purple first, as in Figure 1 of Masana et al. (BMVC 2018)."""
+
+_BY_ROLE = {
+    "seen": ("#0f9d9d", "#36c2a8"),
+    "novelty": ("#2ca02c", "#7fbf3f"),
+    "anomaly": ("#e0b000", "#f07f1f", "#7f7f7f", "#b09060", "#505050"),
+}
+
+
+def ood_colours(roles: dict[str, str]) -> dict[str, str]:
+    """Return a colour for each OOD set: novelty green, anomalies yellow, orange and grey, as in Figure 1.
+
+    Args:
+        roles: by the name of the set.
+    """
+    taken: dict[str, int] = {}
+    colours = {}
+    for name, role in roles.items():
+        palette = _BY_ROLE[role]
+        colours[name] = palette[taken.get(role, 0) % len(palette)]
+        taken[role] = taken.get(role, 0) + 1
+    return colours

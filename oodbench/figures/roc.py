@@ -1,0 +1,48 @@
+"""ROC curves: a panel for each OOD set, a line for each method."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from oodbench.metrics import roc_curve
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from oodbench.records import Record, Scores
+
+
+def draw_roc(results: Sequence[tuple[Record, Scores]]) -> Figure:
+    """Draw the true against the false positive rate, with in-distribution as the positive class.
+
+    The false positive rate is on a symmetric logarithmic axis, since the operating points that matter are at its
+    left end.
+
+    Args:
+        results: records of one benchmark with their scores.
+
+    Returns:
+        A figure, not shown and not saved.
+    """
+    from matplotlib.figure import Figure
+
+    names = [row.out_dist for row in results[0][0].rows]
+    figure = Figure(figsize=(3.1 * len(names), 3.6), layout="constrained")
+    panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
+    for column, (axes, name) in enumerate(zip(panels, names, strict=True)):
+        for record, scores in results:
+            row = record.rows[column]
+            curve = roc_curve(scores.id, scores.ood[name])
+            axes.plot(curve.fpr, curve.tpr, linewidth=1.4, label=f"{record.variant} ({100 * row.metrics['auroc']:.2f})")
+        axes.axhline(0.95, color="black", linewidth=0.6, linestyle="--")
+        axes.set_xscale("symlog", linthresh=0.01)
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0.5, 1.005)
+        axes.set_xticks([0, 0.01, 0.1, 1], ["0", "1%", "10%", "100%"])
+        axes.set_title(f"{name} ({results[0][0].rows[column].role})", fontsize=10)
+        axes.set_xlabel("false positive rate", fontsize=9)
+        axes.legend(fontsize=7, loc="lower right", title="AUROC", title_fontsize=7)
+    panels[0].set_yticks([0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0], ["50%", "60%", "70%", "80%", "90%", "95%", "100%"])
+    panels[0].set_ylabel("true positive rate", fontsize=9)
+    return figure

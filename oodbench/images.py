@@ -1,0 +1,179 @@
+"""Sets of images: uint8 arrays with labels, and the conversions that a benchmark asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+from .errors import DataError
+from .hashing import array_digest, digest
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversion:
+    """What is done to every image of a benchmark before anything else sees it.
+
+    Attributes:
+        size: height and width in pixels (bilinear, antialiased), or None to keep the images' own.
+        channels: 1 for grey (ITU-R 601 luma), 3 for RGB, or None to keep the images' own.
+    """
+
+    size: tuple[int, int] | None = None
+    channels: Literal[1, 3] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawImages:
+    """Images as a data set has them, before conversion.
+
+    Attributes:
+        images: a uint8 array of shape (n, height, width) or (n, height, width, 3), or PIL images of any size,
+            which are read one after another.
+        labels: one class index an image, into `class_names`, or None for a set without labels.
+        class_names: in the order of the labels; empty for a set without labels.
+    """
+
+    images: NDArray[np.uint8] | Iterable[Image]
+    labels: Sequence[int] | NDArray[np.int64] | None = None
+    class_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ImageSet:
+    """Images in memory or memory-mapped from the cache, with labels or without.
+
+    Attributes:
+        name: for messages and tables.
+        images: uint8, shape (n, channels, height, width).
+        labels: int64, shape (n,), each in 0 … len(class_names) − 1, or None.
+        class_names: in the order of the labels.
+    """
+
+    name: str
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64] | None = None
+    class_names: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 4 or self.images.dtype.name != "uint8":
+            raise DataError(
+                f"{self.name}: images must be uint8 of shape (n, channels, height, width), "
+                f"got {self.images.dtype.name} {self.images.shape}"
+            )
+        if len(self.images) == 0:
+            raise DataError(f"{self.name} holds no images; an empty set cannot be used or scored")
+        if self.labels is None:
+            return
+        if len(self.labels) != len(self.images):
+            raise DataError(f"{self.name} has {len(self.images)} images but {len(self.labels)} labels")
+        low, high = int(self.labels.min()), int(self.labels.max())
+        if low < 0 or high >= len(self.class_names):
+            raise DataError(
+                f"{self.name} has labels from {low} to {high}, outside of its {len(self.class_names)} classes "
+                f"(0 to {len(self.class_names) - 1})"
+            )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of every image."""
+        _, channels, height, width = self.images.shape
+        return channels, height, width
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of all pixels, labels and class names (64 hexadecimal digits); names do not count."""
+        return digest([array_digest(self.images, self.labels), self.class_names])
+
+    def subset(self, indices: NDArray[Any]) -> ImageSet:
+        """Return the images at `indices`, in that order, with the same classes."""
+        labels = None if self.labels is None else self.labels[indices]
+        return ImageSet(name=self.name, images=self.images[indices], labels=labels, class_names=self.class_names)
+
+    def of_classes(self, classes: tuple[str, ...]) -> ImageSet:
+        """Return the images of these classes only, relabelled 0 … len(classes) − 1 in the order given.
+
+        Raises:
+            DataError: the set has no labels, or no such class.
+        """
+        import numpy as np
+
+        if self.labels is None:
+            raise DataError(f"{self.name} has no labels, so the classes {', '.join(classes)} cannot be picked from it")
+        if unknown := [name for name in classes if name not in self.class_names]:
+            raise DataError(
+                f"{self.name} has no class {', '.join(map(repr, unknown))}; "
+                f"its classes are: {', '.join(self.class_names)}"
+            )
+        new_label = np.full(len(self.class_names), -1, dtype=np.int64)
+        new_label[[self.class_names.index(name) for name in classes]] = np.arange(len(classes))
+        kept = np.flatnonzero(new_label[self.labels] >= 0)
+        return ImageSet(
+            name=self.name, images=self.images[kept], labels=new_label[self.labels[kept]], class_names=classes
+        )
+
+
+def convert(raw: RawImages, conversion: Conversion, name: str) -> NDArray[np.uint8]:
+    """Return raw images as one array, converted.
+
+    Args:
+        raw: as a data set reads them.
+        conversion: size and channels to bring them to.
+        name: of the set, for messages.
+
+    Returns:
+        uint8, shape (n, channels, height, width).
+
+    Raises:
+        DataError: there are no images, or they differ in size and no size is asked for.
+    """
+    import numpy as np
+
+    if isinstance(raw.images, np.ndarray) and _fits(raw.images, conversion):
+        array = raw.images
+    else:
+        array = _converted(raw.images, conversion, name)
+    channels_last = array[..., np.newaxis] if array.ndim == 3 else array
+    return np.ascontiguousarray(channels_last.transpose(0, 3, 1, 2))
+
+
+def _fits(array: NDArray[np.uint8], conversion: Conversion) -> bool:
+    channels = 1 if array.ndim == 3 else array.shape[3]
+    return conversion.size in (None, array.shape[1:3]) and conversion.channels in (None, channels)
+
+
+def _converted(images: NDArray[np.uint8] | Iterable[Image], conversion: Conversion, name: str) -> NDArray[np.uint8]:
+    import numpy as np
+    from PIL import Image
+
+    pictures = (Image.fromarray(image) for image in images) if isinstance(images, np.ndarray) else images
+    arrays = [np.asarray(_converted_picture(picture, conversion)) for picture in pictures]
+    if not arrays:
+        raise DataError(f"{name} holds no images; an empty set cannot be used or scored")
+    shapes = sorted({array.shape for array in arrays})
+    if len(shapes) > 1:
+        raise DataError(
+            f"the images of {name} differ in size or colour ({shapes[0]} and {shapes[-1]}, for example); "
+            "the benchmark must name a size and a number of channels"
+        )
+    return np.stack(arrays)
+
+
+def _converted_picture(picture: Image, conversion: Conversion) -> Image:
+    from PIL.Image import Resampling
+
+    mode = {1: "L", 3: "RGB", None: "L" if picture.mode in ("1", "L", "I;16") else "RGB"}[conversion.channels]
+    if picture.mode != mode:
+        picture = picture.convert(mode)
+    if conversion.size is not None and picture.size != conversion.size[::-1]:
+        picture = picture.resize(conversion.size[::-1], Resampling.BILINEAR)
+    return picture

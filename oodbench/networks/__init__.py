@@ -1,0 +1,1 @@
+"""The built-in networks: each has `features(images)` and `head(features)`, and is registered as a plugin."""

@@ -1,0 +1,332 @@
+"""The results store: one record a cell, whole or absent, with its raw scores beside it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .atomic import write_atomic
+from .errors import StoreError
+from .hashing import file_digest, plain
+from .metrics import METRICS
+from .plan import variant
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """The result on one OOD test set.
+
+    Attributes:
+        out_dist: name of the set.
+        role: "seen", "novelty" or "anomaly", as the benchmark says.
+        seen: whether images of this distribution were used in training.
+        n_ood: number of its images.
+        fingerprint: SHA-256 of its images.
+        metrics: fractions, by the names in `oodbench.metrics.METRICS`.
+    """
+
+    out_dist: str
+    role: str
+    seen: bool
+    n_ood: int
+    fingerprint: str
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """The result of one cell, with all that is needed to make it again.
+
+    Attributes:
+        key: hash of everything that the result depends on.
+        benchmark: its name, title, source and preferred table layout.
+        method: its registry name.
+        settings: all its hyper-parameters.
+        changed: those that are not at their defaults.
+        sees: what it may see besides the labelled ID training images.
+        fitted: what fitting chose, such as ODIN's ε.
+        objective: its name and settings.
+        recipe: name, with what was changed of it.
+        training: the training configuration.
+        cut_short: by how much the training was shorter than the full one; "" where it was not.
+        seed: of the training and of the method.
+        class_names: of the ID classes, in label order.
+        accuracy: share of ID test images that are classified right, or None for methods that do not classify.
+        n_id: number of ID test images.
+        rows: a row for each OOD test set.
+        missing: roles of the OOD test sets that were not there.
+        fingerprints: SHA-256 of the images trained and tested on, and of the network's weights.
+        device: that scored.
+        trained_on: device that trained.
+        versions: of oodbench, Python, torch and NumPy.
+        plugin: distribution and version that the method comes from.
+        seconds: time spent on training, fitting and scoring.
+    """
+
+    key: str
+    benchmark: Mapping[str, str]
+    method: str
+    settings: Mapping[str, Any]
+    changed: Mapping[str, Any]
+    sees: tuple[str, ...]
+    fitted: Mapping[str, Any]
+    objective: Mapping[str, Any]
+    recipe: str
+    training: Mapping[str, Any]
+    cut_short: str
+    seed: int
+    class_names: tuple[str, ...]
+    accuracy: float | None
+    n_id: int
+    rows: tuple[Row, ...]
+    missing: Mapping[str, str]
+    fingerprints: Mapping[str, str | None]
+    device: str
+    trained_on: str
+    versions: Mapping[str, str]
+    plugin: str
+    seconds: Mapping[str, float]
+    scores_sha256: str = ""
+    schema: int = field(default=SCHEMA)
+
+    @property
+    def variant(self) -> str:
+        """The method with the hyper-parameters that are not at their defaults, such as "odm (margin=5.0)"."""
+        return variant(self.method, self.changed)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scores:
+    """The raw scores of one cell, and a sample of embeddings to draw.
+
+    Attributes:
+        id: scores of the ID test images, float64, shape (n_id,).
+        ood: scores of each OOD test set, float64, shape (n_ood,).
+        embedding_id: embeddings (or class probabilities) of the first ID test images, float32, shape (m, n_outputs).
+        labels_id: their classes, shape (m,).
+        embedding_ood: the same of each OOD test set.
+    """
+
+    id: NDArray[np.float64]
+    ood: Mapping[str, NDArray[np.float64]]
+    embedding_id: NDArray[np.float32]
+    labels_id: NDArray[np.int64]
+    embedding_ood: Mapping[str, NDArray[np.float32]]
+
+
+class ResultStore:
+    """A folder of records.
+
+    Args:
+        root: made when the first record is saved.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def check_writable(self) -> None:
+        """Refuse before any work is done if no record could be written.
+
+        Raises:
+            StoreError: the folder cannot be made or written to.
+        """
+        place = next((folder for folder in (self.root, *self.root.absolute().parents) if folder.exists()), self.root)
+        if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+            raise StoreError(
+                f"the results folder {self.root} cannot be written to; change its permissions or name another one: "
+                "--results-dir"
+            )
+
+    def load(self, file: Path) -> Record | None:
+        """Return a record, or None where there is none.
+
+        Args:
+            file: name of the record, below the root.
+
+        Raises:
+            StoreError: the record is not whole.
+        """
+        path = self.root / file
+        if not path.exists():
+            return None
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            schema = content["schema"]
+            if schema == SCHEMA:
+                return _record(content)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                f"{path} is not a whole record ({type(error).__name__}: {error}); "
+                "delete it and run the benchmark again: all that it needs and is still cached will be used"
+            ) from error
+        raise StoreError(
+            f"{path} has the format {schema}, this version of oodbench reads {SCHEMA}; delete it and run again"
+        )
+
+    def all(self) -> list[Record]:
+        """Return all records, in the order of their file names.
+
+        Raises:
+            StoreError: the folder is missing or holds none, or a record is not whole.
+        """
+        # Files that are being written begin with a dot.
+        files = [path for path in sorted(self.root.glob("*/*.json")) if not path.name.startswith(".")]
+        if not files:
+            raise StoreError(
+                f"no results in {self.root.absolute()}; run a benchmark first (oodbench run) "
+                "or name another folder: --results-dir"
+            )
+        loaded = (self.load(file.relative_to(self.root)) for file in files)
+        return [record for record in loaded if record is not None]
+
+    def file_of(self, record: Record) -> Path:
+        """Return where a stored record is, below the root.
+
+        Raises:
+            StoreError: it is not there.
+        """
+        for path in sorted((self.root / record.benchmark["name"]).glob(f"{record.method}-*-seed{record.seed}.json")):
+            file = path.relative_to(self.root)
+            if self.load(file) == record:
+                return file
+        raise StoreError(f"no record of {record.variant} seed {record.seed} in {self.root}")
+
+    def save(self, file: Path, record: Record, scores: Scores) -> Record:
+        """Write a record and its scores; the record, which is written last, says that both are whole.
+
+        Args:
+            file: name of the record, below the root.
+            record: what to write.
+            scores: written beside it, compressed, as `.npz`.
+
+        Returns:
+            The record with the checksum of the scores.
+
+        Raises:
+            StoreError: the folder cannot be written to; what was stored before is still there.
+        """
+        import dataclasses
+
+        path = self.root / file
+        try:
+            write_atomic(path.with_suffix(".npz"), _packed(record, scores))
+            whole = dataclasses.replace(record, scores_sha256=file_digest(path.with_suffix(".npz")))
+            text = json.dumps(plain(whole), indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
+            write_atomic(path, (text + "\n").encode())
+        except OSError as error:
+            raise StoreError(
+                f"cannot write {path} ({error.strerror or error}); free space, change permissions or name another "
+                "results folder: --results-dir"
+            ) from error
+        return whole
+
+    def scores(self, record: Record) -> Scores:
+        """Return the raw scores of a stored record.
+
+        Raises:
+            StoreError: they are missing, or are not the ones that the record was made from.
+        """
+        import numpy as np
+
+        path = (self.root / self.file_of(record)).with_suffix(".npz")
+        if not path.exists() or file_digest(path) != record.scores_sha256:
+            raise StoreError(
+                f"the scores {path} are missing or do not belong to their record; run the benchmark again with --force"
+            )
+        with np.load(path) as arrays:
+            names = [row.out_dist for row in record.rows]
+            return Scores(
+                id=arrays["scores_id"],
+                ood={name: arrays[f"scores_ood_{i}"] for i, name in enumerate(names)},
+                embedding_id=arrays["embedding_id"],
+                labels_id=arrays["labels_id"],
+                embedding_ood={name: arrays[f"embedding_ood_{i}"] for i, name in enumerate(names)},
+            )
+
+
+def _record(content: dict[str, Any]) -> Record:
+    known = {entry.name for entry in fields(Record)}
+    values = {name: value for name, value in content.items() if name in known}
+    rows = tuple(Row(**row) for row in values.pop("rows"))
+    tuples = {name: tuple(values[name]) for name in ("sees", "class_names")}
+    return Record(**{**values, **tuples, "rows": rows})
+
+
+def _packed(record: Record, scores: Scores) -> bytes:
+    import numpy as np
+
+    arrays: dict[str, Any] = {
+        "scores_id": scores.id,
+        "embedding_id": scores.embedding_id,
+        "labels_id": scores.labels_id,
+    }
+    for i, row in enumerate(record.rows):
+        arrays[f"scores_ood_{i}"] = scores.ood[row.out_dist]
+        arrays[f"embedding_ood_{i}"] = scores.embedding_ood[row.out_dist]
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def to_frame(records: Iterable[Record]) -> pd.DataFrame:
+    """Return records as a tidy table: a row for each cell and OOD test set, metrics and accuracy as fractions.
+
+    Args:
+        records: from a `ResultStore`.
+
+    Returns:
+        Columns in_dist, method, seed, out_dist, role, accuracy, one a metric (named as in
+        `oodbench.metrics.METRICS`), recipe, and then everything else that tells rows apart. A set that was missing
+        has a row with NaN metrics and `n_ood` 0.
+    """
+    import pandas as pd
+
+    nothing = dict.fromkeys(METRICS, float("nan"))
+    flat = []
+    for record in records:
+        gaps = (
+            Row(out_dist=name, role=role, seen=False, n_ood=0, fingerprint="", metrics=nothing)
+            for name, role in record.missing.items()
+        )
+        flat += [_flat(record, row) for row in (*record.rows, *gaps)]
+    return pd.DataFrame(flat)
+
+
+def _flat(record: Record, row: Row) -> dict[str, Any]:
+    return {
+        "in_dist": record.benchmark["name"],
+        "method": record.method,
+        "seed": record.seed,
+        "out_dist": row.out_dist,
+        "role": row.role,
+        "accuracy": float("nan") if record.accuracy is None else record.accuracy,
+        **row.metrics,
+        "recipe": record.recipe,
+        "cut_short": record.cut_short,
+        "variant": record.variant,
+        "seen": row.seen,
+        "sees": " ".join(record.sees),
+        "settings": json.dumps(record.settings, sort_keys=True),
+        "fitted": json.dumps(record.fitted, sort_keys=True),
+        "training": json.dumps(record.training, sort_keys=True),
+        "n_id": record.n_id,
+        "n_ood": row.n_ood,
+        "device": record.device,
+        "trained_on": record.trained_on,
+        **{f"{name}_version": version for name, version in record.versions.items()},
+        "plugin": record.plugin,
+        **{f"{name}_seconds": seconds for name, seconds in record.seconds.items()},
+        "key": record.key,
+    }

@@ -1,0 +1,193 @@
+"""From a request to results: load the images, plan, train, score, store; nothing is made twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import device as devices
+from .artifacts import ArtifactStore, default_cache_dir
+from .data import BenchmarkData, default_data_dir, load_benchmark
+from .plan import Cell, Plan, Request, Settings, make_plan, request
+from .records import Record, ResultStore, to_frame
+from .report import SILENT, Reporter
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+    from .api import Method
+    from .benchmark import Benchmark
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prepared:
+    """A plan with everything that it needs to be run.
+
+    Attributes:
+        plan: the jobs.
+        data: the images of each benchmark, by its name.
+        stored: records of the cells that are there already, by the cell's key.
+        artifacts: where images, networks and outputs are kept.
+        results: where records go.
+        device: to compute on.
+    """
+
+    plan: Plan
+    data: Mapping[str, BenchmarkData]
+    stored: Mapping[str, Record]
+    artifacts: ArtifactStore
+    results: ResultStore
+    device: torch.device
+
+    def to_do(self) -> list[Cell]:
+        """Return the cells that are not stored yet."""
+        return [cell for cell in self.plan.cells if cell.key not in self.stored]
+
+
+def prepare(
+    wanted: Request,
+    *,
+    data_dir: Path | None = None,
+    results_dir: Path = Path("results"),
+    cache_dir: Path | None = None,
+    device: str = "auto",
+    force: bool = False,
+    download: bool = False,
+    report: Reporter = SILENT,
+) -> Prepared:
+    """Load the images of a request and plan it; nothing is trained.
+
+    Args:
+        wanted: with names found.
+        data_dir: where images are looked for; default `OODBENCH_DATA`, or `data` in the working folder.
+        results_dir: where records are looked for and written.
+        cache_dir: where artifacts are kept; default `OODBENCH_CACHE`, or the user's cache folder.
+        device: "auto", "cpu" or "cuda".
+        force: compute cells that are stored already as well.
+        download: fetch data sets that are missing and may be fetched.
+        report: told what is going on.
+
+    Raises:
+        OodbenchError: the device, the results folder, the data or a stored record is not as it must be.
+    """
+    results = ResultStore(results_dir)
+    results.check_writable()
+    chosen = devices.resolve(device)
+    artifacts = ArtifactStore(cache_dir or default_cache_dir())
+    data = {
+        benchmark.name: load_benchmark(benchmark, data_dir or default_data_dir(), artifacts, report, download=download)
+        for benchmark in wanted.benchmarks
+    }
+    plan = make_plan(wanted, data)
+    found = {} if force else {cell.key: results.load(cell.file) for cell in plan.cells}
+    stored = {key: record for key, record in found.items() if record is not None and record.key == key}
+    return Prepared(plan=plan, data=data, stored=stored, artifacts=artifacts, results=results, device=chosen)
+
+
+def execute(prepared: Prepared, report: Reporter = SILENT) -> list[Record]:
+    """Run what a plan still lacks, and return the records of all its cells in order.
+
+    Raises:
+        OodbenchError: a training or a method fails; all cells finished before are stored.
+    """
+    from .evaluation import Bench, evaluate
+    from .training.trained import network_of
+
+    done = dict(prepared.stored)
+    total = len(prepared.plan.cells)
+    report.cells(len(done), total)
+    to_do = prepared.to_do()
+    for job in prepared.plan.trainings():
+        cells = [cell for cell in to_do if cell.training.key == job.key]
+        if not cells:
+            continue
+        data = prepared.data[job.benchmark.name]
+        network = network_of(job, data, prepared.artifacts, prepared.device, report)
+        bench = Bench.of(job, network, data, prepared.artifacts, prepared.device, report)
+        for cell in cells:
+            report.progress(f"scoring {cell.label}", 0, 1)
+            record, scores = evaluate(cell, bench)
+            done[cell.key] = prepared.results.save(cell.file, record, scores)
+            report.progress(f"scoring {cell.label}", 1, 1)
+            report.message(_summary(cell, record))
+            report.cells(len(done), total)
+    return [done[cell.key] for cell in prepared.plan.cells]
+
+
+def _summary(cell: Cell, record: Record) -> str:
+    mean = sum(row.metrics["auroc"] for row in record.rows) / len(record.rows)
+    accuracy = "" if record.accuracy is None else f"ID accuracy {100 * record.accuracy:.2f}%, "
+    return f"scored {cell.label}: {accuracy}mean AUROC {100 * mean:.2f} over {len(record.rows)} OOD sets"
+
+
+def run(
+    benchmarks: str | Benchmark | Sequence[str | Benchmark],
+    methods: str | Method | Sequence[str | Method] = "all",
+    *,
+    seeds: int = 1,
+    recipe: str | None = None,
+    settings: Settings | Sequence[str] = (),
+    data_dir: str | Path | None = None,
+    results_dir: str | Path = "results",
+    cache_dir: str | Path | None = None,
+    device: str = "auto",
+    force: bool = False,
+    download: bool = False,
+    report: Reporter = SILENT,
+) -> pd.DataFrame:
+    """Run methods on benchmarks, as `oodbench run` does, and return the results.
+
+    Args:
+        benchmarks: names, or benchmarks of your own; one or several.
+        methods: names, or methods with hyper-parameters of your own; one or several, or "all".
+        seeds: how many: 0 … seeds − 1.
+        recipe: name of a training recipe, or None for each benchmark's default.
+        settings: such as `{"odm": {"margin": 5}, "recipe": {"epochs": 2}}` or `["odm.margin=5"]`.
+        data_dir: where images are looked for; default `OODBENCH_DATA`, or `data` in the working folder.
+        results_dir: where records are kept; cells that are there are not run again.
+        cache_dir: where networks and outputs are kept; default `OODBENCH_CACHE`, or the user's cache folder.
+        device: "auto" (a GPU where there is one), "cpu" or "cuda".
+        force: run cells that are stored already as well.
+        download: fetch data sets that are missing and may be fetched.
+        report: told what is going on; by default nobody is.
+
+    Returns:
+        A row for each cell and OOD test set, metrics as fractions; see `oodbench.load_results`.
+
+    Raises:
+        OodbenchError: something is missing or wrong; the message says what, where, and what to do next.
+    """
+    wanted = request(_several(benchmarks), _several(methods), seeds=seeds, recipe=recipe, settings=settings)
+    prepared = prepare(
+        wanted,
+        data_dir=None if data_dir is None else Path(data_dir),
+        results_dir=Path(results_dir),
+        cache_dir=None if cache_dir is None else Path(cache_dir),
+        device=device,
+        force=force,
+        download=download,
+        report=report,
+    )
+    return to_frame(execute(prepared, report))
+
+
+def _several(one_or_more: Any) -> Sequence[Any]:
+    return [one_or_more] if isinstance(one_or_more, str) or not isinstance(one_or_more, Sequence) else one_or_more
+
+
+def load_results(results_dir: str | Path = "results") -> pd.DataFrame:
+    """Return all stored results as a tidy table.
+
+    Args:
+        results_dir: where records are kept.
+
+    Returns:
+        A row for each cell and OOD test set; see `oodbench.records.to_frame` for the columns.
+
+    Raises:
+        StoreError: there are none, or a record is not whole.
+    """
+    return to_frame(ResultStore(Path(results_dir)).all())

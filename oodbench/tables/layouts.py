@@ -1,0 +1,266 @@
+"""The tables of Masana et al. (BMVC 2018), filled with our results and the published ones."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from oodbench.metrics import METRICS
+
+from .model import Entry, Mark, Span, Table
+from .published import PUBLISHED, Published
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NO_RESULT = "–"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One method on one OOD set, over its seeds.
+
+    Attributes:
+        means: by metric, fractions; NaN where the set was missing.
+        deviations: sample standard deviations; NaN for a single seed.
+        accuracy: mean and sample standard deviation of the ID accuracy.
+        seen: whether images of this distribution were used in training.
+        role: "seen", "novelty" or "anomaly".
+    """
+
+    means: Mapping[str, float]
+    deviations: Mapping[str, float]
+    accuracy: tuple[float, float]
+    seen: bool
+    role: str
+
+
+Results = Mapping[tuple[str, str, str], Result]
+"""By in-distribution, method label and out-distribution."""
+
+
+def table2(frame: pd.DataFrame) -> Table:
+    """Return a block for each benchmark and method, a line for each OOD set: FPR, detection error, AUROC, AUPR."""
+    columns = ("fpr_at_95tpr", "detection_error", "auroc", "aupr_in", "aupr_out")
+    results, published = _results(frame), PUBLISHED["table2"]
+    rows: list[tuple[Entry, ...]] = []
+    groups: list[int] = []
+    blocks: dict[tuple[str, str], int] = {}
+    for (in_dist, method, out_dist), result in results.items():
+        groups.append(blocks.setdefault((in_dist, method), len(blocks)))
+        head = (_entry(in_dist), _entry(method), _entry(_number(*result.accuracy, 2)))
+        cells = tuple(
+            (Span(_cell(result, column, 2), _mark(results, in_dist, method, out_dist, column, 2)),)
+            for column in columns
+        )
+        rows.append((*head, _entry(_set_name(out_dist, result)), *cells))
+        for label, values in _beside(published, in_dist, method, out_dist, result, columns, 2):
+            groups.append(groups[-1])
+            rows.append((*head, (Span(label, "aside"),), *((Span(value, "aside"),) for value in values)))
+    several = len(set(frame["in_dist"])) > 1
+    header = ("In-dist", "Method", "ID acc.", "Out-dist", *map(_title, columns))
+    drop = 0 if several else 1
+    return Table(
+        caption=_caption(frame),
+        header=header[drop:],
+        rows=tuple(row[drop:] for row in rows),
+        groups=tuple(groups),
+        merged=3 - drop,
+        notes=_notes(frame, published),
+        numeric=4 - drop,
+    )
+
+
+def table1(frame: pd.DataFrame) -> Table:
+    """Return a line for each OOD set, with all methods in each cell: TNR, detection accuracy, AUROC, balanced AUPR."""
+    columns = ("tnr_at_95tpr", "detection_accuracy", "auroc", "aupr_in_equal_prior", "aupr_out_equal_prior")
+    results, published = _results(frame), PUBLISHED["table1"]
+    methods = list(dict.fromkeys(method for _, method, _ in results))
+    rows: list[tuple[Entry, ...]] = []
+    groups: list[int] = []
+    in_dists = list(dict.fromkeys(in_dist for in_dist, _, _ in results))
+    for in_dist, out_dist in dict.fromkeys((in_dist, out_dist) for in_dist, _, out_dist in results):
+        there = {m: results[in_dist, m, out_dist] for m in methods if (in_dist, m, out_dist) in results}
+        accuracies = {m: result.accuracy for (d, m, _), result in results.items() if d == in_dist}
+        head = (_entry(in_dist), _joined(_number(*accuracies[m], 1) if m in accuracies else NO_RESULT for m in methods))
+        cells = tuple(
+            _slashed(
+                Span(_cell(there[m], column, 1), _mark(results, in_dist, m, out_dist, column, 1))
+                if m in there
+                else Span(NO_RESULT)
+                for m in methods
+            )
+            for column in columns
+        )
+        star = "*" if any(result.role == "seen" for result in there.values()) else ""
+        groups.append(in_dists.index(in_dist))
+        rows.append((*head, _entry(out_dist + star), *cells))
+        beside = {m: dict(_beside(published, in_dist, m, out_dist, r, columns, 1)) for m, r in there.items()}
+        for label in dict.fromkeys(label for lines in beside.values() for label in lines):
+            values = [
+                [beside.get(m, {}).get(label, [NO_RESULT] * len(columns))[i] for m in methods]
+                for i in range(len(columns))
+            ]
+            groups.append(groups[-1])
+            rows.append((*head, (Span(label, "aside"),), *((Span("/".join(value), "aside"),) for value in values)))
+    return Table(
+        caption=f"{_caption(frame)} Methods in each cell: {'/'.join(methods)}.",
+        header=("In-dist", "ID accuracy", "Out-dist", *map(_title, columns)),
+        rows=tuple(rows),
+        groups=tuple(groups),
+        merged=2,
+        notes=_notes(frame, published),
+        numeric=3,
+    )
+
+
+def flat(frame: pd.DataFrame) -> Table:
+    """Return the rows as they are, one a cell and OOD set, metrics as fractions in full precision."""
+    columns = tuple(map(str, frame.columns))
+    rows = tuple(tuple(_entry(_plain(value)) for value in row) for row in frame.itertuples(index=False))
+    return Table(caption="All results, as fractions.", header=columns, rows=rows, groups=(0,) * len(rows))
+
+
+LAYOUTS: Mapping[str, Callable[[pd.DataFrame], Table]] = {"table1": table1, "table2": table2, "flat": flat}
+
+
+def _results(frame: pd.DataFrame) -> Results:
+    """Bring rows of several seeds together, in the order in which they come."""
+    labelled = frame.assign(label=_labels(frame))
+    results: dict[tuple[str, str, str], Result] = {}
+    for key, rows in labelled.groupby(["in_dist", "label", "out_dist"], sort=False):
+        in_dist, method, out_dist = map(str, key)
+        results[in_dist, method, out_dist] = Result(
+            means={name: float(rows[name].mean()) for name in METRICS},
+            deviations={name: float(rows[name].std(ddof=1)) for name in METRICS},
+            accuracy=(float(rows["accuracy"].mean()), float(rows["accuracy"].std(ddof=1))),
+            seen=bool(rows["seen"].any()),
+            role=str(rows["role"].iloc[0]),
+        )
+    blocks = list(dict.fromkeys((in_dist, method) for in_dist, method, _ in results))
+    return {key: results[key] for block in blocks for key in results if key[:2] == block}
+
+
+def _labels(frame: pd.DataFrame) -> pd.Series[str]:
+    """Name each row's method so that no two kinds of results are averaged into one."""
+    recipes = frame.groupby("in_dist")["recipe"].transform("nunique")
+    return frame["variant"].where(recipes == 1, frame["variant"] + " [" + frame["recipe"] + "]")
+
+
+def _mark(results: Results, in_dist: str, method: str, out_dist: str, column: str, digits: int) -> Mark:
+    """Say whether a method is the best or the worst on a set, at the precision that is printed."""
+    rivals = {
+        m: round(100 * r.means[column], digits) for (d, m, o), r in results.items() if (d, o) == (in_dist, out_dist)
+    }
+    values = [value for value in rivals.values() if not math.isnan(value)]
+    if len(values) < 2 or min(values) == max(values):
+        return ""
+    best, worst = (max(values), min(values)) if METRICS[column].higher_is_better else (min(values), max(values))
+    return {best: "best", worst: "worst"}.get(rivals[method], "")  # type: ignore[return-value]
+
+
+def _beside(
+    published: Published, in_dist: str, method: str, out_dist: str, result: Result, columns: Iterable[str], digits: int
+) -> list[tuple[str, list[str]]]:
+    """Return a line with the published numbers and one with ours minus theirs, where there are any."""
+    numbers = published.numbers(in_dist, method, out_dist)
+    if numbers is None:
+        return []
+    theirs = [f"{numbers[column]:.{digits}f}" for column in columns]
+    ours = [f"{100 * result.means[column] - numbers[column]:+.{digits}f}" for column in columns]
+    return [("  published", theirs), ("  ours − published", ours)]
+
+
+def _cell(result: Result, column: str, digits: int) -> str:
+    return _number(result.means[column], result.deviations[column], digits)
+
+
+def _number(mean: float, deviation: float, digits: int) -> str:
+    """Return a fraction as a percentage, with its deviation over seeds where there is one."""
+    if math.isnan(mean):
+        return NO_RESULT
+    text = f"{100 * mean:.{digits}f}"
+    return text if math.isnan(deviation) else f"{text} ± {100 * deviation:.{digits}f}"
+
+
+def _set_name(out_dist: str, result: Result) -> str:
+    role = result.role if result.role != "seen" or result.seen else "unseen here"
+    return f"{out_dist}{'*' if result.seen else ''} ({role})"
+
+
+def _title(column: str) -> str:
+    metric = METRICS[column]
+    return f"{metric.label} {'↑' if metric.higher_is_better else '↓'}"
+
+
+def _entry(text: str) -> Entry:
+    return (Span(text),)
+
+
+def _joined(texts: Iterable[str]) -> Entry:
+    return _entry("/".join(texts))
+
+
+def _slashed(spans: Iterable[Span]) -> Entry:
+    return tuple(part for span in spans for part in (Span("/"), span))[1:]
+
+
+def _plain(value: object) -> str:
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def _caption(frame: pd.DataFrame) -> str:
+    in_dists = ", ".join(dict.fromkeys(frame["in_dist"]))
+    seeds = frame.groupby(["in_dist", "variant", "recipe"])["seed"].nunique()
+    low, high = int(seeds.min()), int(seeds.max())
+    if high == 1:
+        runs = "one seed"
+    else:
+        count = f"{high}" if low == high else f"{low} to {high}"
+        runs = f"mean ± sample standard deviation over {count} seeds"
+    return f"OOD detection with {in_dists} as in-distribution, in percent; {runs}."
+
+
+def _notes(frame: pd.DataFrame, published: Published) -> tuple[str, ...]:
+    notes = []
+    if (frame["role"] == "seen").any():
+        notes.append("* seen: images of this distribution (not the test images) were there to be used in training.")
+    for (variant, recipe, cut), _ in frame[frame["cut_short"] != ""].groupby(
+        ["variant", "recipe", "cut_short"], sort=False
+    ):
+        notes.append(f"Reduced training: {variant} with recipe {recipe} ({cut}).")
+    if frame["auroc"].isna().any():
+        gaps = ", ".join(dict.fromkeys(frame.loc[frame["auroc"].isna(), "out_dist"]))
+        notes.append(f"{NO_RESULT} no data: {gaps}.")
+    notes += [f"{variant!s}: {_facts(rows)}." for variant, rows in frame.groupby("variant", sort=False)]
+    if any(published.covers(in_dist) for in_dist in frame["in_dist"].unique()):
+        notes.append(published.note)
+    return tuple(notes)
+
+
+def _facts(rows: pd.DataFrame) -> str:
+    """Say with which hyper-parameters a method ran, what fitting chose, and what data it may see."""
+    settings: dict[str, Any] = json.loads(rows["settings"].iloc[0])
+    chosen: dict[str, list[Any]] = {}
+    for fitted in map(json.loads, rows.drop_duplicates("key")["fitted"]):
+        for name, value in fitted.items():
+            if settings.get(name) == "auto":
+                chosen.setdefault(name, []).append(value)
+    texts = [
+        f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in settings.items()
+        if name not in chosen and value is not None
+    ]
+    texts += [f"{name} chosen: {', '.join(f'{v:g}' for v in dict.fromkeys(values))}" for name, values in chosen.items()]
+    sees = [_SEES[word] for word in rows["sees"].iloc[0].split()]
+    return ", ".join(texts or ["no hyper-parameters"]) + (f"; may see {' and '.join(sees)}" if sees else "")
+
+
+_SEES = {
+    "id_validation": "held-out ID training images",
+    "seen_ood": "seen OOD training images",
+    "ood_test": "THE OOD TEST SETS",
+}

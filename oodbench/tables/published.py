@@ -1,0 +1,75 @@
+"""Published numbers, to stand beside ours."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """The numbers of one published table.
+
+    Attributes:
+        file: a CSV with columns method, out_dist, perhaps in_dist, and one a metric, in percent.
+        note: what a reader must know to compare.
+        in_dist: the in-distribution, for a file without that column.
+        metrics: our name of each column that has another name there.
+        methods: our method for each published one; a published method that is not named here is not compared.
+    """
+
+    file: str
+    note: str
+    in_dist: str = ""
+    metrics: Mapping[str, str] = field(default_factory=dict)
+    methods: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def _rows(self) -> dict[tuple[str, str, str], dict[str, float]]:
+        with (published_folder() / self.file).open(newline="", encoding="utf-8") as opened:
+            lines = list(csv.DictReader(opened))
+        words = {"in_dist", "out_dist", "kind", "method", "seen_out_dist"}
+        return {
+            (line.get("in_dist", self.in_dist), self.methods[line["method"]], line["out_dist"]): {
+                self.metrics.get(name, name): float(value) for name, value in line.items() if name not in words
+            }
+            for line in lines
+            if line["method"] in self.methods
+        }
+
+    def numbers(self, in_dist: str, method: str, out_dist: str) -> Mapping[str, float] | None:
+        """Return published percentages by our metric names, or None where nothing was published."""
+        return self._rows.get((in_dist, method, out_dist))
+
+    def covers(self, in_dist: str) -> bool:
+        """Return whether anything was published for an in-distribution."""
+        return any(key[0] == in_dist for key in self._rows)
+
+
+def published_folder() -> Path:
+    """Return the folder of the published numbers, in an installed package or in a checkout."""
+    package = Path(__file__).parents[1]
+    installed = package / "published"
+    return installed if installed.is_dir() else package.parent / "results" / "published"
+
+
+PUBLISHED: Mapping[str, Published] = {
+    "table1": Published(
+        file="table1_paper.csv",
+        note=(
+            "published: Masana et al., BMVC 2018, Table 1. Its column ODIN repeats the cross-entropy baseline of the "
+            "CC-AG paper digit for digit, so it stands beside msp."
+        ),
+        metrics={"aupr_in": "aupr_in_equal_prior", "aupr_out": "aupr_out_equal_prior"},
+        methods={"odin": "msp", "odm": "odm"},
+    ),
+    "table2": Published(
+        file="table2_paper.csv",
+        note="published: Masana et al., BMVC 2018, Table 2.",
+        in_dist="tsinghua",
+        methods={"odin": "odin", "ml": "ml"},
+    ),
+}

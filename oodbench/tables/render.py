@@ -1,0 +1,180 @@
+"""Tables as text, Markdown, LaTeX, CSV and HTML."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from oodbench.errors import UnknownName
+from oodbench.registry import did_you_mean
+
+from .model import Entry, Span, Table, plain_text
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+_ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "−": r"$-$",
+    "–": "--",
+    "ε": r"$\varepsilon$",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+}
+
+
+def render(table: Table, format: str) -> str:  # noqa: A002
+    """Return a table in a format.
+
+    Args:
+        table: what to print.
+        format: "text", "markdown", "latex", "csv" or "html".
+
+    Raises:
+        UnknownName: no such format.
+    """
+    if format not in FORMATS:
+        raise UnknownName(f"no table format {format!r}{did_you_mean(format, FORMATS)}")
+    return FORMATS[format](table)
+
+
+def as_rich(table: Table) -> RenderableType:
+    """Return a table for a terminal: best bold, worst red."""
+    from rich import box
+    from rich.console import Group
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    styles = {"": "", "best": "bold", "worst": "red", "aside": "dim"}
+    grid = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False, header_style="")
+    for column, title in enumerate(table.header):
+        grid.add_column(title, justify="right" if column >= table.numeric > 0 else "left", vertical="bottom")
+    for row in range(len(table.rows)):
+        if table.starts_block(row):
+            grid.add_section()
+        grid.add_row(*(Text.assemble(*((s.text, styles[s.mark]) for s in entry)) for entry in table.printed(row)))
+    notes = (Text(note, style="dim") for note in (*_legend(table, "red"), *table.notes))
+    return Group(Text(table.caption), Text(""), grid, Text(""), *notes)
+
+
+def _legend(table: Table, worst: str) -> list[str]:
+    """Return a sentence that explains the marks, where there are any."""
+    marked = any(span.mark in ("best", "worst") for row in table.rows for entry in row for span in entry)
+    return [f"Bold: best, {worst}: worst of each OOD set."] if marked else []
+
+
+def _text(table: Table) -> str:
+    from rich.console import Console
+
+    # Without a terminal there is no width to keep to: lines are as long as they need to be.
+    console = Console(file=io.StringIO(), width=1000, no_color=True, force_terminal=False)
+    with console.capture() as captured:
+        console.print(as_rich(table))
+    return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
+
+
+def _markdown(table: Table) -> str:
+    wrap = {"": "{}", "best": "**{}**", "worst": "_{}_", "aside": "{}"}
+
+    def cell(entry: Entry) -> str:
+        return "".join(wrap[span.mark].format(span.text.replace("|", "\\|").replace("*", "\\*")) for span in entry)
+
+    rule = ["---:" if column >= table.numeric > 0 else ":---" for column in range(len(table.header))]
+    lines = [_pipes(table.header), _pipes(rule)]
+    lines += [_pipes([cell(entry) for entry in table.printed(row)]) for row in range(len(table.rows))]
+    notes = "".join(f"- {note.replace('*', chr(92) + '*')}\n" for note in (*_legend(table, "italic"), *table.notes))
+    return f"{table.caption}\n\n" + "\n".join(lines) + "\n\n" + notes
+
+
+def _pipes(cells: tuple[str, ...] | list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _latex(table: Table) -> str:
+    wrap = {"": "{}", "best": r"\textbf{{{}}}", "worst": r"\textcolor{{red}}{{{}}}", "aside": r"\textit{{{}}}"}
+
+    def cell(entry: Entry) -> str:
+        return "".join(wrap[span.mark].format(_escaped(span.text)) for span in entry)
+
+    columns = "".join("r" if column >= table.numeric > 0 else "l" for column in range(len(table.header)))
+    lines = [
+        "% needs \\usepackage{booktabs} and \\usepackage{xcolor}",
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{_escaped(' '.join([table.caption, *_legend(table, 'red')]))}}}",
+        r"\small",
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        " & ".join(map(_escaped, table.header)) + r" \\",
+        r"\midrule",
+    ]
+    for row in range(len(table.rows)):
+        lines += [r"\midrule"] if table.starts_block(row) else []
+        lines.append(" & ".join(map(cell, table.printed(row))) + r" \\")
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    if table.notes:
+        notes = r" \\ ".join(_escaped(note) for note in table.notes)
+        lines += [r"\par\smallskip", rf"\parbox{{\linewidth}}{{\footnotesize {notes}}}"]
+    return "\n".join([*lines, r"\end{table}", ""])
+
+
+def _escaped(text: str) -> str:
+    return "".join(_ESCAPES.get(character, character) for character in text)
+
+
+def _csv(table: Table) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(table.header)
+    writer.writerows([plain_text(entry).strip() for entry in row] for row in table.rows)
+    return buffer.getvalue()
+
+
+def _html(table: Table) -> str:
+    styles = {
+        "best": "font-weight:bold",
+        "worst": "color:#c00",
+        "aside": "color:#777",
+    }
+
+    def span(piece: Span) -> str:
+        text = html.escape(piece.text)
+        return f'<span style="{styles[piece.mark]}">{text}</span>' if piece.mark else text
+
+    def row_html(cells: list[str], tag: str, *, ruled: bool) -> str:
+        rule = ' style="border-top:1px solid #999"' if ruled else ""
+        sides = ("right" if column >= table.numeric > 0 else "left" for column in range(len(cells)))
+        aligned = (
+            f'<{tag} style="padding:2px 8px;text-align:{side}">{cell}</{tag}>'
+            for side, cell in zip(sides, cells, strict=True)
+        )
+        return f"<tr{rule}>{''.join(aligned)}</tr>"
+
+    lines = [
+        '<table style="border-collapse:collapse;font-family:sans-serif;font-size:14px">',
+        f'<caption style="text-align:left;padding:4px 8px">{html.escape(table.caption)}</caption>',
+        f"<thead>{row_html([html.escape(title) for title in table.header], 'th', ruled=False)}</thead>",
+        "<tbody>",
+    ]
+    for row in range(len(table.rows)):
+        cells = ["".join(map(span, entry)) for entry in table.printed(row)]
+        lines.append(row_html(cells, "td", ruled=row == 0 or table.starts_block(row)))
+    notes = "<br>".join(html.escape(note) for note in (*_legend(table, "red"), *table.notes))
+    lines += ["</tbody>", "</table>", f'<p style="font-family:sans-serif;font-size:12px;color:#555">{notes}</p>', ""]
+    return "\n".join(lines)
+
+
+FORMATS: Mapping[str, Callable[[Table], str]] = {
+    "text": _text,
+    "markdown": _markdown,
+    "latex": _latex,
+    "csv": _csv,
+    "html": _html,
+}

@@ -1,0 +1,195 @@
+"""The training loop: the data set lives on the device, and batches are indexed there."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from oodbench.api import Objective
+from oodbench.batch import to_unit_interval
+from oodbench.errors import TrainingError
+
+from .checkpoint import Checkpoint
+from .config import TrainConfig
+from .seeding import generator, seeded
+
+SECONDS_BETWEEN_CHECKPOINTS = 10.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainingImages:
+    """What a network is trained on.
+
+    Attributes:
+        images: uint8, shape (n, channels, height, width).
+        labels: int64, shape (n,).
+        seen: unlabelled OOD images, uint8, shape (m, channels, height, width), or None.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    seen: NDArray[np.uint8] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingLog:
+    """How a training went.
+
+    Attributes:
+        losses: mean loss of each epoch.
+        seconds: time spent, over all the pieces that a killed training was done in.
+        images_seen: images that went through the network, OOD images included.
+        resumed_at: epoch that this piece started with; 0 where it was not resumed.
+    """
+
+    losses: list[float]
+    seconds: float
+    images_seen: int
+    resumed_at: int
+
+
+def train(
+    build: Callable[[], nn.Module],
+    objective: Objective,
+    data: TrainingImages,
+    config: TrainConfig,
+    *,
+    seed: int,
+    device: torch.device,
+    checkpoint: Checkpoint | None = None,
+    on_epoch: Callable[[int, float], object] | None = None,
+    checkpoint_seconds: float = SECONDS_BETWEEN_CHECKPOINTS,
+) -> tuple[nn.Module, TrainingLog]:
+    """Train a network from a seed.
+
+    Args:
+        build: makes the untrained network.
+        objective: says what a batch holds, and its loss.
+        data: the images.
+        config: how long and how fast.
+        seed: of the initial weights, the order of the images, dropout and pairs.
+        device: to compute on.
+        checkpoint: where the state is kept between epochs; a whole one is gone on from.
+        on_epoch: told each finished epoch (counted from 1) and its mean loss.
+        checkpoint_seconds: the state is saved after the first epoch that ends this long after the last save.
+
+    Returns:
+        The network on `device`, in evaluation mode, and how it went.
+
+    Raises:
+        TrainingError: the loss is no longer finite.
+    """
+    with seeded(seed, device):
+        network = build().to(device)
+        random = generator(seed, device)
+        images, labels = torch.tensor(data.images, device=device), torch.tensor(data.labels, device=device)
+        seen = None if data.seen is None else torch.tensor(data.seen, device=device)
+        batch_size = min(config.batch_size, len(images))
+        steps_per_epoch = len(images) // batch_size
+        optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+        schedule = _schedule(optimizer, config, steps_per_epoch)
+        state = _State(network, optimizer, schedule, random, device)
+        losses, seconds = state.restore(checkpoint)
+        first, saved = len(losses), time.monotonic()
+        network.train()
+        for epoch in range(first, config.epochs):
+            started = time.monotonic()
+            total = torch.zeros((), device=device)
+            for step, chosen in enumerate(_batches(len(images), batch_size, random), epoch * steps_per_epoch):
+                batch, batch_labels = images[chosen], labels[chosen]
+                if seen is not None and (n_ood := objective.n_ood_images(batch_size, step)):
+                    drawn = torch.randint(len(seen), (n_ood,), generator=random, device=device)
+                    batch[-n_ood:], batch_labels[-n_ood:] = seen[drawn], -1
+                with torch.autocast(device.type, torch.bfloat16, enabled=config.amp and device.type == "cuda"):
+                    outputs = network(to_unit_interval(batch))
+                loss = objective.loss(outputs.float(), batch_labels, random)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                schedule.step()
+                # Kept on the device: reading a loss at every step would wait for the GPU.
+                total += loss.detach()
+            losses.append(total.item() / steps_per_epoch)
+            seconds += time.monotonic() - started
+            if not math.isfinite(losses[-1]):
+                raise TrainingError(
+                    f"the loss of {objective.name} became {losses[-1]} in epoch {epoch + 1}; "
+                    f"lower the learning rate: --set recipe.learning_rate={config.learning_rate / 10:g}"
+                )
+            if on_epoch:
+                on_epoch(epoch + 1, losses[-1])
+            if checkpoint and epoch + 1 < config.epochs and time.monotonic() - saved >= checkpoint_seconds:
+                state.save(checkpoint, losses, seconds)
+                saved = time.monotonic()
+    network.eval().requires_grad_(requires_grad=False)
+    images_seen = config.epochs * steps_per_epoch * batch_size
+    return network, TrainingLog(losses=losses, seconds=seconds, images_seen=images_seen, resumed_at=first)
+
+
+def _batches(n_images: int, batch_size: int, random: torch.Generator) -> Iterator[Tensor]:
+    """Yield indices of whole batches in a new order; the few images left over have their turn in other epochs."""
+    order = torch.randperm(n_images, generator=random, device=random.device)
+    for start in range(0, n_images - batch_size + 1, batch_size):
+        yield order[start : start + batch_size]
+
+
+def _schedule(
+    optimizer: torch.optim.Optimizer, config: TrainConfig, steps_per_epoch: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    schedules = torch.optim.lr_scheduler
+    if config.schedule == "one-cycle":
+        return schedules.OneCycleLR(
+            optimizer, config.learning_rate, total_steps=config.epochs * steps_per_epoch, cycle_momentum=False
+        )
+    if config.schedule == "steps":
+        milestones = [epoch * steps_per_epoch for epoch in config.milestones]
+        return schedules.MultiStepLR(optimizer, milestones, config.gamma)
+    return schedules.ConstantLR(optimizer, factor=1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """All that a training needs to go on as if nothing had happened."""
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    random: torch.Generator
+    device: torch.device
+
+    def save(self, checkpoint: Checkpoint, losses: list[float], seconds: float) -> None:
+        state: dict[str, Any] = {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "random": self.random.get_state(),
+            "global_random": torch.get_rng_state(),
+            "losses": losses,
+            "seconds": seconds,
+        }
+        if self.device.type == "cuda":
+            state["cuda_random"] = torch.cuda.get_rng_state(self.device)
+        checkpoint.save(state)
+
+    def restore(self, checkpoint: Checkpoint | None) -> tuple[list[float], float]:
+        """Take up what was saved; return the losses of the epochs done and the seconds spent on them."""
+        state = checkpoint.load(self.device) if checkpoint else None
+        if state is None:
+            return [], 0.0
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        # Generator states are kept on the CPU, wherever their generator is.
+        self.random.set_state(state["random"].cpu())
+        torch.set_rng_state(state["global_random"].cpu())
+        if "cuda_random" in state:
+            torch.cuda.set_rng_state(state["cuda_random"].cpu(), self.device)
+        return list(state["losses"]), float(state["seconds"])

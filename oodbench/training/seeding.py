@@ -1,0 +1,19 @@
+"""Same seed, same numbers on the same device."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed PyTorch's global generators (initial weights, dropout) for a block; afterwards they are as before."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+def generator(seed: int, device: torch.device) -> torch.Generator:
+    """Return a generator of its own on a device, for batches and pairs."""
+    return torch.Generator(device).manual_seed(seed)

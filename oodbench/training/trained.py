@@ -1,0 +1,148 @@
+"""A trained network as an artifact: made once for all methods that share it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from oodbench import device as devices
+from oodbench import registry
+from oodbench.hashing import array_digest, plain
+
+from .checkpoint import Checkpoint
+from .loop import TrainingImages, train
+from .seeding import seeded
+
+if TYPE_CHECKING:
+    from oodbench.artifacts import ArtifactStore
+    from oodbench.data import BenchmarkData
+    from oodbench.plan import TrainingJob
+    from oodbench.report import Reporter
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainedNetwork:
+    """A network and what is known of its training.
+
+    Attributes:
+        module: in evaluation mode, on the device of the run; fits `oodbench.api.Network`.
+        digest: SHA-256 of its weights.
+        facts: noted when it was trained: device, versions, seconds, losses.
+    """
+
+    module: Any
+    digest: str
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HoldOut:
+    """Which in-distribution training images a network is trained on, and which are held out.
+
+    Attributes:
+        fit: indices, sorted.
+        validation: indices, sorted; may be empty.
+    """
+
+    fit: NDArray[np.intp]
+    validation: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, labels: NDArray[np.int64], share: float, max_images: int | None, seed: int) -> HoldOut:
+        """Hold out a share of each class, drawn from a seed, and keep at most `max_images` of the rest.
+
+        A class always keeps at least one image to train on.
+        """
+        rng = np.random.default_rng([seed, 267])
+        validation = []
+        for label in np.unique(labels):
+            members = np.flatnonzero(labels == label)
+            validation.append(rng.permutation(members)[: min(round(share * len(members)), len(members) - 1)])
+        held_out = np.sort(np.concatenate(validation))
+        fit = np.setdiff1d(np.arange(len(labels)), held_out)
+        if max_images is not None and max_images < len(fit):
+            fit = np.sort(_one_of_each_first(rng.permutation(fit), labels)[:max_images])
+        return cls(fit=fit, validation=held_out)
+
+
+def _one_of_each_first(order: NDArray[np.intp], labels: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Bring one image of each class to the front, so that no cut loses a class."""
+    _, first = np.unique(labels[order], return_index=True)
+    return np.concatenate([order[first], np.delete(order, first)])
+
+
+def network_of(
+    job: TrainingJob, data: BenchmarkData, artifacts: ArtifactStore, device: torch.device, report: Reporter
+) -> TrainedNetwork:
+    """Return the network of a training job, trained now or before.
+
+    Args:
+        job: says what is trained on what, and how.
+        data: the images of its benchmark.
+        artifacts: where networks and checkpoints are kept.
+        device: to compute on.
+        report: told each epoch.
+
+    Raises:
+        TrainingError: the training diverged.
+    """
+    labels = data.id_train.labels
+    assert labels is not None  # load_benchmark refuses ID sets without labels
+    n_outputs = job.objective.output_size(data.n_classes, job.benchmark.embedding_dim)
+
+    def build() -> torch.nn.Module:
+        return registry.network(job.benchmark.network)(data.id_train.shape, n_outputs)
+
+    def train_and_save(aside: Path) -> dict[str, Any]:
+        fit = HoldOut.of(labels, job.benchmark.validation_share, job.config.max_images, job.seed).fit
+        seen = data.seen.images if data.seen is not None and job.objective.uses_seen_ood else None
+        checkpoint = Checkpoint(artifacts.root / "checkpoints" / f"{job.key}.pt")
+        started = time.monotonic()
+
+        def on_epoch(epoch: int, loss: float) -> None:
+            report.progress(f"training {job.label}, loss {loss:.4g}", epoch, job.config.epochs)
+
+        report.progress(f"training {job.label}", 0, job.config.epochs)
+        network, log = train(
+            build,
+            job.objective,
+            TrainingImages(images=data.id_train.images[fit], labels=labels[fit], seen=seen),
+            job.config,
+            seed=job.seed,
+            device=device,
+            checkpoint=checkpoint,
+            on_epoch=on_epoch,
+        )
+        torch.save({name: tensor.cpu() for name, tensor in network.state_dict().items()}, aside / "weights.pt")
+        checkpoint.remove()
+        report.message(
+            f"trained {job.label}: {job.config.epochs} epochs on {len(fit)} images, "
+            f"loss {log.losses[-1]:.4g}, {time.monotonic() - started:.1f} s"
+        )
+        return {
+            "device": devices.describe(device),
+            "torch": torch.__version__,
+            "seconds": log.seconds,
+            "images_seen": log.images_seen,
+            "losses": log.losses,
+            "config": plain(job.config),
+        }
+
+    folder = artifacts.find("networks", job.key) or artifacts.save("networks", job.key, train_and_save)
+    weights = torch.load(folder / "weights.pt", weights_only=True)
+    # Building draws initial weights: without a seed of its own it would move the global generator.
+    with seeded(0, torch.device("cpu")):
+        module = build()
+    module.load_state_dict(weights)
+    module.to(device).eval().requires_grad_(requires_grad=False)
+    return TrainedNetwork(
+        module=module,
+        digest=array_digest(*(tensor.numpy() for tensor in weights.values())),
+        facts=artifacts.facts("networks", job.key),
+    )

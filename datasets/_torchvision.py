@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -48,7 +49,8 @@ class TorchvisionSet(ABC):
             if all(file.is_file() for file in files):
                 return Location(files=files, looked_for=files)
         own = ImageFolder(name=self.folder_name).locate(split, data_dir)
-        looked_for = tuple(files[0] for files in alternatives) + own.looked_for
+        lacking = tuple(next(file for file in files if not file.is_file()) for files in alternatives)
+        looked_for = lacking + own.looked_for
         return Location(files=own.files, looked_for=looked_for, present=own.present)
 
     def read(self, split: str, data_dir: Path, conversion: Conversion) -> RawImages:
@@ -73,7 +75,7 @@ class TorchvisionSet(ABC):
             # What is printed on the way is no result.
             with contextlib.redirect_stdout(sys.stderr):
                 self.download_native(data_dir)
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, http.client.HTTPException) as error:
             raise DataError(
                 f"{self.folder_name} could not be downloaded to {data_dir}: {error}; "
                 "try again later, or put the files there by hand (oodbench data says where)"

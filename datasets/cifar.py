@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,10 +22,7 @@ class CIFAR10(TorchvisionSet):
     source: ClassVar[str] = "Krizhevsky 2009"
     folder_name: ClassVar[str] = "cifar10"
     native_folder: ClassVar[str] = "cifar-10-batches-py"
-    batches: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "train": (*(f"data_batch_{i}" for i in range(1, 6)), "batches.meta"),
-        "test": ("test_batch", "batches.meta"),
-    }
+    batches: ClassVar[tuple[str, ...]] = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta")
 
     @classmethod
     def _torchvision(cls) -> Any:
@@ -35,8 +31,8 @@ class CIFAR10(TorchvisionSet):
         return datasets.CIFAR10
 
     def native_files(self, split: str, data_dir: Path) -> list[tuple[Path, ...]]:
-        """Return the batch files of a split and the file with the class names."""
-        return [tuple(data_dir / self.native_folder / name for name in self.batches[split])]
+        """Return the batch files of both splits (torchvision reads none without the others) and the class names'."""
+        return [tuple(data_dir / self.native_folder / name for name in self.batches)]
 
     def read_native(self, split: str, files: tuple[Path, ...]) -> RawImages:
         """Return the images and labels of the batches; torchvision compares their checksums."""
@@ -58,7 +54,7 @@ class CIFAR100(CIFAR10):
     title: ClassVar[str] = "Photos of a hundred kinds of things, 32×32 colour, 50,000 + 10,000"
     folder_name: ClassVar[str] = "cifar100"
     native_folder: ClassVar[str] = "cifar-100-python"
-    batches: ClassVar[Mapping[str, tuple[str, ...]]] = {"train": ("train", "meta"), "test": ("test", "meta")}
+    batches: ClassVar[tuple[str, ...]] = ("train", "test", "meta")
 
     @classmethod
     def _torchvision(cls) -> Any:

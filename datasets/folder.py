@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from oodbench.api import Location
 from oodbench.errors import DataError
@@ -16,6 +17,8 @@ from oodbench.images import Conversion, RawImages
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+T = TypeVar("T")
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
@@ -53,8 +56,8 @@ class ImageFolder:
         """
         (place,) = self.locate(split, data_dir).files
         if place.is_dir():
-            paths = sorted(path for path in place.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-            members = {path.relative_to(place).as_posix(): path for path in paths}
+            paths = (path for path in place.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+            members = _in_order({path.relative_to(place).as_posix(): path for path in paths})
             return _labelled(list(members), _decode_files(list(members.values())), place)
         members_in_zip = _members(place, self.name, split)
         return _labelled(list(members_in_zip), _decode_members(place, list(members_in_zip.values())), place)
@@ -98,9 +101,18 @@ def _labelled(names: list[str], images: Iterator[Image], place: Path) -> RawImag
     return RawImages(images=images, labels=[label_of[folder] for folder in folders], class_names=class_names)
 
 
+def _in_order(named: dict[str, T]) -> dict[str, T]:
+    """Return a mapping sorted by its relative file names: folder by folder, so that "a/1" precedes "a-b/1"."""
+    return dict(sorted(named.items(), key=lambda item: item[0].split("/")))
+
+
 def _decode_files(paths: list[Path]) -> Iterator[Image]:
     for path in paths:
-        yield _decode(path.read_bytes(), str(path))
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise DataError(f"the image {path} cannot be read ({error}); replace or remove it") from error
+        yield _decode(content, str(path))
 
 
 def _members(archive: Path, name: str, split: str) -> dict[str, zipfile.ZipInfo]:
@@ -117,7 +129,7 @@ def _members(archive: Path, name: str, split: str) -> dict[str, zipfile.ZipInfo]
             found["/".join(below[1:])] = info
     if not found:
         raise DataError(f"{archive} has no images in {name}/{split}/ or {split}/")
-    return dict(sorted(found.items()))
+    return _in_order(found)
 
 
 def _decode_members(archive: Path, infos: list[zipfile.ZipInfo]) -> Iterator[Image]:
@@ -125,10 +137,13 @@ def _decode_members(archive: Path, infos: list[zipfile.ZipInfo]) -> Iterator[Ima
         for info in infos:
             try:
                 content = opened.read(info)
-            except (zipfile.BadZipFile, OSError, EOFError, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
+            except (zipfile.BadZipFile, OSError, EOFError, zlib.error) as error:
                 raise DataError(
                     f"{info.filename} in {archive} is damaged ({error}); copy or download the ZIP again"
                 ) from error
+            # zipfile has no error of its own for a password and for methods that it does not know.
+            except RuntimeError as error:
+                raise DataError(f"{archive} cannot be unpacked ({error}); unpack it to a folder by hand") from error
             yield _decode(content, f"{info.filename} in {archive}")
 
 

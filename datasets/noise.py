@@ -83,6 +83,7 @@ class Rademacher(Noise):
 class Blob(Noise):
     """Blobs with sharp edges: coin flips (70% ones), blurred with σ = 1.5 pixels, all below 0.75 set to 0.
 
+    The blur goes across the channels as well, so that colours are pale.
     Source: Outlier Exposure (Hendrycks et al., ICLR 2019), as its public code makes them.
     """
 
@@ -94,6 +95,6 @@ class Blob(Noise):
         from scipy.ndimage import gaussian_filter
 
         flips = (rng.random(shape) < 0.7).astype(float)
-        blurred: NDArray[np.floating] = gaussian_filter(flips, sigma=(0, 1.5, 1.5, 0))
+        blurred: NDArray[np.floating] = gaussian_filter(flips, sigma=(0, 1.5, 1.5, 1.5), mode="nearest")
         blurred[blurred < 0.75] = 0.0
         return blurred.clip(0.0, 1.0)

@@ -76,7 +76,7 @@ def _coerce(value: object, kind: Any, what: str) -> object:  # noqa: PLR0911  # 
         if value.lower() not in ("true", "false"):
             raise ConfigError(f"{what} must be true or false, got {value!r}")
         return value.lower() == "true"
-    if kind in (int, float) and not isinstance(value, bool):
+    if kind in (int, float):
         return _number(value, kind, what)
     if kind in (bool, str) and not isinstance(value, kind):
         raise ConfigError(f"{what} must be {kind.__name__}, got {value!r}")
@@ -99,7 +99,7 @@ def _coerce_any(value: object, choices: list[Any], what: str) -> object:
 
 def _number(value: object, kind: type[int | float], what: str) -> int | float:
     try:
-        number = kind(typing.cast("Any", value))
+        number = math.nan if isinstance(value, bool) else kind(typing.cast("Any", value))
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number) or (kind is int and not isinstance(value, str) and number != value):

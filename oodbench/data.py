@@ -100,7 +100,8 @@ def _check_classes(benchmark: Benchmark, id_train: ImageSet, id_test: ImageSet) 
         differing = sorted(set(id_train.class_names) ^ set(id_test.class_names))
         raise DataError(
             f"{benchmark.name}: training and test images have different classes "
-            f"({', '.join(differing[:5])} on one side only); give both splits the same class folders"
+            f"({', '.join(differing[:5]) + ' on one side only' if differing else 'in another order'}); "
+            "give both splits the same classes"
         )
 
 
@@ -157,8 +158,12 @@ def _decoded(
 
     def decode(aside: Path) -> dict[str, Any]:
         report.progress(f"decoding {name}", 0, 1)
-        raw = dataset.read(part.split, data_dir, conversion)
-        images = convert(raw, conversion, name)
+        try:
+            raw = dataset.read(part.split, data_dir, conversion)
+            images = convert(raw, conversion, name)
+        # Else it would be taken for a failure to write to the cache.
+        except OSError as error:
+            raise DataError(f"{name} cannot be read: {error}; repair the files, then run the command again") from error
         np.save(aside / "images.npy", images)
         if raw.labels is not None:
             np.save(aside / "labels.npy", np.asarray(raw.labels, dtype=np.int64))

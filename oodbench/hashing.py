@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -93,10 +94,25 @@ def _code(part: Any) -> str:
     try:
         return _file_code(inspect.getsourcefile(part) or "")
     except (TypeError, OSError):
-        functions = vars(part).values() if isinstance(part, type) else (part,)
-        return "".join(
-            f.__code__.co_code.hex() + repr(f.__code__.co_consts) for f in functions if inspect.isfunction(f)
-        )
+        members = vars(part).values() if isinstance(part, type) else (part,)
+        return repr([_compiled(function.__code__) for member in members for function in _functions(member)])
+
+
+def _functions(member: object) -> list[FunctionType]:
+    """Return a function, or those that a property, class method or static method is made of."""
+    behind = (getattr(member, name, None) for name in ("fget", "fset", "fdel", "func", "__func__"))
+    return [function for function in (member, *behind) if inspect.isfunction(function)]
+
+
+def _compiled(code: CodeType) -> list[Any]:
+    """Return what a compiled function does, without where it was typed and where it lies in the memory."""
+    constants = [_compiled(entry) if inspect.iscode(entry) else _constant(entry) for entry in code.co_consts]
+    return [code.co_code.hex(), code.co_names, code.co_varnames, code.co_freevars, constants]
+
+
+def _constant(entry: object) -> str:
+    # The order of a set differs from process to process.
+    return repr(sorted(map(repr, entry))) if isinstance(entry, frozenset) else repr(entry)
 
 
 @cache

@@ -156,7 +156,10 @@ def _converted(images: NDArray[np.uint8] | Iterable[Image], conversion: Conversi
     from PIL import Image
 
     pictures = (Image.fromarray(image) for image in images) if isinstance(images, np.ndarray) else images
-    arrays = [np.asarray(_converted_picture(picture, conversion)) for picture in pictures]
+    try:
+        arrays = [np.asarray(_converted_picture(picture, conversion)) for picture in pictures]
+    except ValueError as error:
+        raise DataError(f"an image of {name} cannot be converted ({error}); save it as 8-bit grey or RGB") from error
     if not arrays:
         raise DataError(f"{name} holds no images; an empty set cannot be used or scored")
     shapes = sorted({array.shape for array in arrays})
@@ -171,9 +174,30 @@ def _converted(images: NDArray[np.uint8] | Iterable[Image], conversion: Conversi
 def _converted_picture(picture: Image, conversion: Conversion) -> Image:
     from PIL.Image import Resampling
 
-    mode = {1: "L", 3: "RGB", None: "L" if picture.mode in ("1", "L", "I;16") else "RGB"}[conversion.channels]
+    picture = _eight_bit(picture)
+    mode = {1: "L", 3: "RGB", None: "L" if picture.mode in ("1", "L") else "RGB"}[conversion.channels]
     if picture.mode != mode:
         picture = picture.convert(mode)
     if conversion.size is not None and picture.size != conversion.size[::-1]:
         picture = picture.resize(conversion.size[::-1], Resampling.BILINEAR)
+    return picture
+
+
+def _eight_bit(picture: Image) -> Image:
+    """Return a picture with 8 bits a channel, in a mode that Pillow converts as one expects.
+
+    Raises:
+        ValueError: the pixels are floating-point numbers, whose range nobody knows.
+    """
+    import numpy as np
+    from PIL import Image
+
+    if picture.mode == "F":
+        raise ValueError("its pixels are floating-point numbers")
+    # Pillow would clip 16 bits, so that nearly everything gets white. "I" is what older ones make of a 16-bit PNG.
+    if picture.mode.startswith("I"):
+        return Image.fromarray((np.asarray(picture).clip(0, 65535) >> 8).astype(np.uint8))
+    # The detour that Pillow asks for, with a warning an image, where a palette has transparent colours.
+    if picture.mode == "P" and isinstance(picture.info.get("transparency"), bytes):
+        return picture.convert("RGBA")
     return picture

@@ -293,11 +293,17 @@ def to_frame(records: Iterable[Record]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    nothing = dict.fromkeys(METRICS, float("nan"))
     flat = []
     for record in records:
         gaps = (
-            Row(out_dist=name, role=role, seen=False, n_ood=0, fingerprint="", metrics=nothing)
+            Row(
+                out_dist=name,
+                role=role,
+                seen=role == "seen" and "seen_ood" in record.sees,
+                n_ood=0,
+                fingerprint="",
+                metrics={},
+            )
             for name, role in record.missing.items()
         )
         flat += [_flat(record, row) for row in (*record.rows, *gaps)]
@@ -312,7 +318,8 @@ def _flat(record: Record, row: Row) -> dict[str, Any]:
         "out_dist": row.out_dist,
         "role": row.role,
         "accuracy": float("nan") if record.accuracy is None else record.accuracy,
-        **row.metrics,
+        # In the order of METRICS, whatever order a file has them in; a metric that is newer than the record is NaN.
+        **{name: row.metrics.get(name, float("nan")) for name in METRICS},
         "recipe": record.recipe,
         "cut_short": record.cut_short,
         "variant": record.variant,
@@ -325,8 +332,8 @@ def _flat(record: Record, row: Row) -> dict[str, Any]:
         "n_ood": row.n_ood,
         "device": record.device,
         "trained_on": record.trained_on,
-        **{f"{name}_version": version for name, version in record.versions.items()},
+        **{f"{name}_version": version for name, version in sorted(record.versions.items())},
         "plugin": record.plugin,
-        **{f"{name}_seconds": seconds for name, seconds in record.seconds.items()},
+        **{f"{name}_seconds": seconds for name, seconds in sorted(record.seconds.items())},
         "key": record.key,
     }

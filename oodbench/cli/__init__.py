@@ -24,7 +24,8 @@ _COMMANDS = {
 
 class _Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        # Not list(): once its command is imported, that name in this package is the module `list`.
+        return [*_COMMANDS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
@@ -42,7 +43,7 @@ class _Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         # click would import every command for its short help.
         with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
+            formatter.write_dl([*_COMMANDS.items()])
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -60,7 +61,7 @@ def cli() -> None:
 def main() -> NoReturn:
     """Run the command line; errors that a user can mend are one sentence and exit code 2."""
     try:
-        cli(standalone_mode=False)
+        cli(prog_name="oodbench", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help())
         sys.exit(0)
@@ -71,7 +72,7 @@ def main() -> NoReturn:
         click.echo(f"Error: {error}", err=True)
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("\nStopped. Everything that was finished is stored: the same command goes on from there.", err=True)
+        click.echo("Stopped. Everything that was finished is stored: the same command goes on from there.", err=True)
         sys.exit(130)
     except BrokenPipeError:
         # The reader, such as `head`, has seen enough; nothing may be written to it at exit either.

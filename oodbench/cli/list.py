@@ -36,22 +36,17 @@ def command(kinds: tuple[str, ...], data_dir: Path | None) -> None:
     stderr().print(f"Images are looked for in {chosen.absolute()} (--data-dir or OODBENCH_DATA).")
 
 
-def _table(*columns: str) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    return Table(*columns, box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False)
-
-
 def _methods(_: Path) -> Table:
     from oodbench import registry
+
+    from .terminal import listing
 
     words = {
         "id_validation": "held-out ID images",
         "seen_ood": "seen OOD images",
         "ood_test": "the OOD test sets",
     }
-    table = _table("Method", "What it is", "Network", "May see besides ID training images", "Source", "From")
+    table = listing("Method", "What it is", "Network", "May see besides ID training images", "Source", "From")
     for name in registry.names("methods"):
         method = registry.method(name)()
         sees = ", ".join(words[word] for word in sorted(method.sees)) or "nothing"
@@ -62,7 +57,9 @@ def _methods(_: Path) -> Table:
 def _benchmarks(data_dir: Path) -> Table:
     from oodbench import registry
 
-    table = _table("Benchmark", "What it is", "Source", "Network", "Recipes", "Images")
+    from .terminal import listing
+
+    table = listing("Benchmark", "What it is", "Source", "Network", "Recipes", "Images")
     for name in registry.names("benchmarks"):
         benchmark = registry.benchmark(name)
         parts = [benchmark.id_train, benchmark.id_test, benchmark.seen, *(ood.part for ood in benchmark.ood)]
@@ -80,7 +77,9 @@ def _benchmarks(data_dir: Path) -> Table:
 def _datasets(data_dir: Path) -> Table:
     from oodbench import registry
 
-    table = _table("Data set", "What it is", "Source", "Train", "Test", "From")
+    from .terminal import listing
+
+    table = listing("Data set", "What it is", "Source", "Train", "Test", "From")
     for name in registry.names("datasets"):
         if name == registry.FOLDER:
             continue

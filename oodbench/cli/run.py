@@ -117,19 +117,16 @@ def _done_and_to_do(prepared: Prepared) -> str:
 
 
 def _show_plan(prepared: Prepared) -> None:
-    from rich import box
-    from rich.table import Table
+    from .terminal import listing, show
 
-    from .terminal import show
-
-    trainings = Table("network", "epochs", "images", "state", box=box.SIMPLE_HEAD, show_edge=False)
+    trainings = listing("network", "epochs", "images", "state")
     needed = {cell.training.key for cell in prepared.to_do()}
     for job in prepared.plan.trainings():
         trained = prepared.artifacts.find("networks", job.key) is not None
         state = "trained" if trained else "to train" if job.key in needed else "not needed"
         images = len(prepared.data[job.benchmark.name].id_train)
         trainings.add_row(job.label, str(job.config.epochs), f"{images:,}", state)
-    cells = Table("cell", "recipe", "OOD sets", "images to score", "state", box=box.SIMPLE_HEAD, show_edge=False)
+    cells = listing("cell", "recipe", "OOD sets", "images to score", "state")
     for cell in prepared.plan.cells:
         data = prepared.data[cell.benchmark.name]
         images = len(data.id_test) + sum(map(len, data.ood.values()))

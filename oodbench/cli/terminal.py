@@ -6,8 +6,10 @@ import sys
 from types import TracebackType
 from typing import Self
 
+from rich import box
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 
 def stdout() -> Console:
@@ -31,6 +33,11 @@ def show(result: RenderableType) -> None:
     with console.capture() as captured:
         console.print(result)
     print("\n".join(line.rstrip() for line in captured.get().splitlines()))  # noqa: T201
+
+
+def listing(*columns: str) -> Table:
+    """Return an empty table for a listing."""
+    return Table(*columns, box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False)
 
 
 class TerminalReporter:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .colours import ID_COLOURS, ood_colours
+from .labels import names_of, roles_of, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 POINTS = 400
 """Drawn of each set: more hide each other."""
+MARGIN = 0.8
+"""Left of the panels, for the names of the methods, in inches."""
 
 
 def draw_embeddings(results: Sequence[tuple[Record, Scores]]) -> Figure:
@@ -35,33 +39,40 @@ def draw_embeddings(results: Sequence[tuple[Record, Scores]]) -> Figure:
     """
     from matplotlib.figure import Figure
 
-    sets = {row.out_dist: row.role for row in results[0][0].rows}
-    colours = ood_colours(sets)
-    names = _sharing(record for record, _ in results)
-    results = [result for result in results if result[0].variant in names]
-    figure = Figure(figsize=(2.9 * len(sets), 3.0 * len(results) + 0.7))
-    for line, (record, scores) in enumerate(results):
-        project = _projection(scores.embedding_id)
-        flat = project(scores.embedding_id[:1]).shape[1] < 3
-        for column, row in enumerate(record.rows):
-            axes: Any = figure.add_subplot(
-                len(results), len(sets), line * len(sets) + column + 1, projection=None if flat else "3d"
-            )
-            _panel(axes, scores, row.out_dist, colours[row.out_dist], project)
-            if line == 0:
-                axes.set_title(f"{row.out_dist}\n({row.role})", fontsize=10)
-            if column == 0:
-                place = {"s": names[record.variant], "transform": axes.transAxes, "fontsize": 12, "fontweight": "bold"}
-                (axes.text if flat else axes.text2D)(-0.12, 0.5, rotation=90, va="center", **place)
+    roles = roles_of([record for record, _ in results])
+    colours = ood_colours(roles)
+    class_names = results[0][0].class_names
+    networks = _by_network(results)
+    width = 2.9 * len(roles) + MARGIN
+    columns, lines = _legend_shape([*_classes(class_names), *roles], width)
+    height = 3.0 * len(networks) + 0.7 + 0.2 * lines
+    figure = Figure(figsize=(width, height))
     figure.subplots_adjust(
-        left=0.03,
-        right=0.99,
-        top=1 - 0.55 / figure.get_figheight(),
-        bottom=0.42 / figure.get_figheight(),
+        left=MARGIN / width,
+        right=1 - 0.2 / width,
+        top=1 - 0.55 / height,
+        bottom=(0.25 + 0.2 * lines) / height,
         wspace=0.05,
         hspace=0.05,
     )
-    _legend(figure, results[0][0].class_names, colours)
+    for line, (name, scores) in enumerate(networks):
+        project = _projection(scores.embedding_id)
+        projection = "3d" if project(scores.embedding_id[:1]).shape[1] == 3 else None
+        for column, (ood, role) in enumerate(roles.items()):
+            axes: Any = figure.add_subplot(
+                len(networks), len(roles), line * len(roles) + column + 1, projection=projection
+            )
+            if line == 0:
+                axes.set_title(f"{ood}\n({role})", fontsize=10)
+            if column == 0:
+                box = axes.get_position()
+                middle = 0.5 * MARGIN / width, (box.y0 + box.y1) / 2
+                figure.text(*middle, wrapped(name), rotation=90, va="center", ha="center", fontsize=11, weight="bold")
+            if ood in scores.embedding_ood:
+                _panel(axes, scores, ood, colours[ood], project)
+            else:
+                axes.set_axis_off()
+    _legend(figure, _classes(class_names) | colours, columns)
     return figure
 
 
@@ -93,18 +104,28 @@ def _panel(axes: Any, scores: Scores, name: str, colour: str, project: Any) -> N
         axis._axinfo["grid"].update(color="#dddddd", linewidth=0.5)  # noqa: SLF001  # there is no public way
 
 
-def _sharing(records: Iterable[Record]) -> dict[str, str]:
-    """Return one name for all methods that share a network, by the first of them: their pictures are the same."""
-    shared: dict[str, list[str]] = {}
-    for record in records:
-        shared.setdefault(str(record.fingerprints["weights"]), []).append(record.variant)
-    return {names[0]: ", ".join(names) for names in shared.values()}
+def _by_network(results: Sequence[tuple[Record, Scores]]) -> list[tuple[str, Scores]]:
+    """Bring the methods that share a network together, named after all of them: their pictures are the same."""
+    shared: dict[str | None, tuple[list[str], Scores]] = {}
+    names = names_of([record for record, _ in results])
+    for name, (record, scores) in zip(names, results, strict=True):
+        shared.setdefault(record.fingerprints["weights"], ([], scores))[0].append(name)
+    return [(", ".join(names), scores) for names, scores in shared.values()]
 
 
-def _legend(figure: Figure, class_names: Sequence[str], colours: dict[str, str]) -> None:
+def _classes(class_names: Sequence[str]) -> dict[str, str]:
+    return {f"ID: {name}": ID_COLOURS[label] for label, name in enumerate(class_names[: len(ID_COLOURS)])}
+
+
+def _legend_shape(names: Sequence[str], width: float) -> tuple[int, int]:
+    """Return in how many columns and lines the entries of a legend fit below a figure `width` inches wide."""
+    entry = 0.6 + 0.075 * max(map(len, names))
+    columns = min(len(names), max(1, int(width / entry)))
+    return columns, math.ceil(len(names) / columns)
+
+
+def _legend(figure: Figure, colours: dict[str, str], columns: int) -> None:
     from matplotlib.lines import Line2D
 
-    classes = {f"ID: {name}": ID_COLOURS[label] for label, name in enumerate(class_names[: len(ID_COLOURS)])}
-    entries = classes | colours
-    handles = [Line2D([], [], marker="o", linestyle="", color=colour, label=name) for name, colour in entries.items()]
-    figure.legend(handles=handles, loc="lower center", ncols=min(len(handles), 8), fontsize=9, frameon=False)
+    handles = [Line2D([], [], marker="o", linestyle="", color=colour, label=name) for name, colour in colours.items()]
+    figure.legend(handles=handles, loc="lower center", ncols=columns, fontsize=9, frameon=False)

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from oodbench.metrics import METRICS
+from oodbench.metrics import METRICS, roc_curve
 
 from .colours import ood_colours
+from .labels import names_of, roles_of, wrapped
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
     from oodbench.records import Record, Scores
 
@@ -23,8 +26,8 @@ ID_COLOUR = "#2e6bb5"
 def draw_histograms(results: Sequence[tuple[Record, Scores]]) -> Figure:
     """Draw a row for each result and a panel for each OOD set, with the threshold at 95% TPR.
 
-    Each panel shows the scores as the method gives them, from the 1st to the 99th percentile of its two sets; what lies
-    beyond is in the outermost bars.
+    Each panel shows the scores as the method gives them, from the smaller 1st to the larger 99th percentile of its two
+    sets; what lies beyond is in the outermost bars.
 
     Args:
         results: records of one benchmark with their scores.
@@ -34,32 +37,43 @@ def draw_histograms(results: Sequence[tuple[Record, Scores]]) -> Figure:
     """
     from matplotlib.figure import Figure
 
-    sets = {row.out_dist: row.role for row in results[0][0].rows}
-    colours = ood_colours(sets)
-    figure = Figure(figsize=(2.8 * len(sets), 1.7 * len(results) + 0.9), layout="constrained")
-    panels = figure.subplots(len(results), len(sets), squeeze=False)
-    for line, (record, scores) in enumerate(results):
-        for axes, row in zip(panels[line], record.rows, strict=True):
-            ood = scores.ood[row.out_dist]
-            low, high = np.percentile(np.concatenate([scores.id, ood]), [1, 99])
-            edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
-            for values, colour in ((scores.id, ID_COLOUR), (ood, colours[row.out_dist])):
-                weights = np.full(len(values), 1 / len(values))
-                axes.hist(values.clip(low, high), bins=edges, weights=weights, color=colour, alpha=0.6)
-            threshold = np.sort(scores.id)[::-1][int(np.ceil(0.95 * len(scores.id))) - 1]
-            axes.axvline(max(threshold, low), color="black", linewidth=0.8, linestyle="--")
-            label = METRICS["auroc"].label
-            axes.text(
-                0.03, 0.95, f"{label} {100 * row.metrics['auroc']:.2f}", transform=axes.transAxes, va="top", fontsize=8
-            )
+    records = [record for record, _ in results]
+    roles = roles_of(records)
+    colours = ood_colours(roles)
+    # The sentence below the panels needs 5.6 inches.
+    figure = Figure(figsize=(max(2.8 * len(roles), 5.6), 1.7 * len(results) + 0.9), layout="constrained")
+    panels = figure.subplots(len(results), len(roles), squeeze=False)
+    for axes, (name, role) in zip(panels[0], roles.items(), strict=True):
+        axes.set_title(f"{name} ({role})", fontsize=10)
+    for line, label, (record, scores) in zip(panels, names_of(records), results, strict=True):
+        line[0].set_ylabel(wrapped(label), fontsize=9, fontweight="bold")
+        aurocs = {row.out_dist: row.metrics["auroc"] for row in record.rows}
+        for axes, name in zip(line, roles, strict=True):
             axes.set_yticks([])
-            axes.tick_params(labelsize=7)
-            axes.locator_params(axis="x", nbins=4)
-            axes.ticklabel_format(axis="x", useOffset=False)
-            if line == 0:
-                axes.set_title(f"{row.out_dist} ({row.role})", fontsize=10)
-        panels[line][0].set_ylabel(record.variant, fontweight="bold")
+            if name in aurocs:
+                _panel(axes, scores.id, scores.ood[name], colours[name])
+                text = f"{METRICS['auroc'].label} {100 * aurocs[name]:.2f}"
+            else:
+                axes.set_xticks([])
+                text = "no data"
+            axes.text(0.03, 0.95, text, transform=axes.transAxes, va="top", fontsize=8)
     figure.supxlabel(
         "score (right: more in-distribution); blue: ID test images; dashed: threshold at 95% TPR", fontsize=9
     )
     return figure
+
+
+def _panel(axes: Axes, scores_id: NDArray[np.float64], scores_ood: NDArray[np.float64], colour: str) -> None:
+    ends = np.percentile(scores_id, [1, 99]), np.percentile(scores_ood, [1, 99])
+    low, high = float(np.min(ends)), float(np.max(ends))
+    edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
+    for values, fill in ((scores_id, ID_COLOUR), (scores_ood, colour)):
+        weights = np.full(len(values), 1 / len(values))
+        axes.hist(values.clip(low, high), bins=edges.tolist(), weights=weights, color=fill, alpha=0.6)
+    curve = roc_curve(scores_id, scores_ood)
+    axes.axvline(curve.thresholds[curve.index_at_tpr(0.95)], color="black", linewidth=0.8, linestyle="--")
+    # Room for the text above the bars.
+    axes.set_ylim(top=1.2 * axes.get_ylim()[1])
+    axes.tick_params(labelsize=7)
+    axes.locator_params(axis="x", nbins=4)
+    axes.ticklabel_format(axis="x", useOffset=False)

@@ -69,7 +69,7 @@ def table2(frame: pd.DataFrame) -> Table:
         rows=tuple(row[drop:] for row in rows),
         groups=tuple(groups),
         merged=3 - drop,
-        notes=_notes(frame, published),
+        notes=_notes(frame, results, published),
         numeric=4 - drop,
     )
 
@@ -95,7 +95,7 @@ def table1(frame: pd.DataFrame) -> Table:
             )
             for column in columns
         )
-        star = "*" if any(result.role == "seen" for result in there.values()) else ""
+        star = "*" if any(result.seen for result in there.values()) else ""
         groups.append(in_dists.index(in_dist))
         rows.append((*head, _entry(out_dist + star), *cells))
         beside = {m: dict(_beside(published, in_dist, m, out_dist, r, columns, 1)) for m, r in there.items()}
@@ -112,7 +112,7 @@ def table1(frame: pd.DataFrame) -> Table:
         rows=tuple(rows),
         groups=tuple(groups),
         merged=2,
-        notes=_notes(frame, published),
+        notes=_notes(frame, results, published),
         numeric=3,
     )
 
@@ -170,7 +170,8 @@ def _beside(
     if numbers is None:
         return []
     theirs = [f"{numbers[column]:.{digits}f}" for column in columns]
-    ours = [f"{100 * result.means[column] - numbers[column]:+.{digits}f}" for column in columns]
+    gaps = [100 * result.means[column] - numbers[column] for column in columns]
+    ours = [NO_RESULT if math.isnan(gap) else f"{gap:+.{digits}f}" for gap in gaps]
     return [("  published", theirs), ("  ours − published", ours)]
 
 
@@ -224,9 +225,9 @@ def _caption(frame: pd.DataFrame) -> str:
     return f"OOD detection with {in_dists} as in-distribution, in percent; {runs}."
 
 
-def _notes(frame: pd.DataFrame, published: Published) -> tuple[str, ...]:
+def _notes(frame: pd.DataFrame, results: Results, published: Published) -> tuple[str, ...]:
     notes = []
-    if (frame["role"] == "seen").any():
+    if frame["seen"].any():
         notes.append("* seen: images of this distribution (not the test images) were there to be used in training.")
     for (variant, recipe, cut), _ in frame[frame["cut_short"] != ""].groupby(
         ["variant", "recipe", "cut_short"], sort=False
@@ -236,7 +237,7 @@ def _notes(frame: pd.DataFrame, published: Published) -> tuple[str, ...]:
         gaps = ", ".join(dict.fromkeys(frame.loc[frame["auroc"].isna(), "out_dist"]))
         notes.append(f"{NO_RESULT} no data: {gaps}.")
     notes += [f"{variant!s}: {_facts(rows)}." for variant, rows in frame.groupby("variant", sort=False)]
-    if any(published.covers(in_dist) for in_dist in frame["in_dist"].unique()):
+    if any(published.numbers(*key) for key in results):
         notes.append(published.note)
     return tuple(notes)
 
@@ -249,14 +250,14 @@ def _facts(rows: pd.DataFrame) -> str:
         for name, value in fitted.items():
             if settings.get(name) == "auto":
                 chosen.setdefault(name, []).append(value)
-    texts = [
-        f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
-        for name, value in settings.items()
-        if name not in chosen and value is not None
-    ]
-    texts += [f"{name} chosen: {', '.join(f'{v:g}' for v in dict.fromkeys(values))}" for name, values in chosen.items()]
+    texts = [f"{name}={_brief(value)}" for name, value in settings.items() if name not in chosen and value is not None]
+    texts += [f"{name} chosen: {', '.join(map(_brief, dict.fromkeys(values)))}" for name, values in chosen.items()]
     sees = [_SEES[word] for word in rows["sees"].iloc[0].split()]
     return ", ".join(texts or ["no hyper-parameters"]) + (f"; may see {' and '.join(sees)}" if sees else "")
+
+
+def _brief(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 _SEES = {

@@ -44,10 +44,6 @@ class Published:
         """Return published percentages by our metric names, or None where nothing was published."""
         return self._rows.get((in_dist, method, out_dist))
 
-    def covers(self, in_dist: str) -> bool:
-        """Return whether anything was published for an in-distribution."""
-        return any(key[0] == in_dist for key in self._rows)
-
 
 def published_folder() -> Path:
     """Return the folder of the published numbers, in an installed package or in a checkout."""

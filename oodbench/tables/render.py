@@ -26,8 +26,12 @@ _ESCAPES = {
     "−": r"$-$",
     "–": "--",
     "ε": r"$\varepsilon$",
+    "|": r"\textbar{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
     **{character: f"\\{character}" for character in "&%$#_{}"},
 }
+_MARKDOWN = str.maketrans({character: f"\\{character}" for character in "|*<"})
 
 
 def render(table: Table, format: str) -> str:  # noqa: A002
@@ -74,7 +78,7 @@ def _text(table: Table) -> str:
     from rich.console import Console
 
     # Without a terminal there is no width to keep to: lines are as long as they need to be.
-    console = Console(file=io.StringIO(), width=1000, no_color=True, force_terminal=False)
+    console = Console(file=io.StringIO(), width=10_000, no_color=True, force_terminal=False)
     with console.capture() as captured:
         console.print(as_rich(table))
     return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
@@ -84,16 +88,16 @@ def _markdown(table: Table) -> str:
     wrap = {"": "{}", "best": "**{}**", "worst": "_{}_", "aside": "{}"}
 
     def cell(entry: Entry) -> str:
-        return "".join(wrap[span.mark].format(span.text.replace("|", "\\|").replace("*", "\\*")) for span in entry)
+        return "".join(wrap[span.mark].format(span.text.translate(_MARKDOWN)) for span in entry)
 
     rule = ["---:" if column >= table.numeric > 0 else ":---" for column in range(len(table.header))]
-    lines = [_pipes(table.header), _pipes(rule)]
+    lines = [_pipes([title.translate(_MARKDOWN) for title in table.header]), _pipes(rule)]
     lines += [_pipes([cell(entry) for entry in table.printed(row)]) for row in range(len(table.rows))]
-    notes = "".join(f"- {note.replace('*', chr(92) + '*')}\n" for note in (*_legend(table, "italic"), *table.notes))
-    return f"{table.caption}\n\n" + "\n".join(lines) + "\n\n" + notes
+    notes = "".join(f"- {note.translate(_MARKDOWN)}\n" for note in (*_legend(table, "italic"), *table.notes))
+    return f"{table.caption.translate(_MARKDOWN)}\n\n" + "\n".join(lines) + "\n\n" + notes
 
 
-def _pipes(cells: tuple[str, ...] | list[str]) -> str:
+def _pipes(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 

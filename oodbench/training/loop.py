@@ -129,6 +129,7 @@ def train(
             if checkpoint and epoch + 1 < config.epochs and time.monotonic() - saved >= checkpoint_seconds:
                 state.save(checkpoint, losses, seconds)
                 saved = time.monotonic()
+    network.zero_grad(set_to_none=True)
     network.eval().requires_grad_(requires_grad=False)
     images_seen = config.epochs * steps_per_epoch * batch_size
     return network, TrainingLog(losses=losses, seconds=seconds, images_seen=images_seen, resumed_at=first)

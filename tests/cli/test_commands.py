@@ -1,0 +1,187 @@
+"""Each command, as a user sees it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from oodbench.metrics import METRICS
+
+
+@pytest.fixture
+def stored(oodbench, small):
+    """Have results of two methods."""
+    done = oodbench("run", "--in", small, "--method", "msp", "--method", "ml")
+    assert done.code == 0
+    return done
+
+
+def test_run_prints_the_table_to_stdout_and_the_rest_to_stderr(stored):
+    lines = stored.out.splitlines()
+
+    assert lines[0] == "OOD detection with small as in-distribution, in percent; one seed."
+    assert [line.split()[0] for line in lines[4:] if line.startswith(" m")] == ["msp", "ml"]
+    assert stored.err.splitlines()[0] == "0 cells stored, 2 to do on cpu; 2 networks to train, 0 trained before"
+    assert stored.err.splitlines()[-1].startswith("Next: oodbench plot --in small")
+
+
+def test_second_run_does_nothing_and_prints_the_same_table(oodbench, stored, small):
+    again = oodbench("run", "--in", small, "--method", "msp", "--method", "ml")
+
+    assert again.out == stored.out
+    assert again.err.splitlines()[0] == "2 cells stored, 0 to do on cpu"
+
+
+def test_dry_run_prints_the_plan_and_does_nothing(oodbench, small):
+    done = oodbench("run", "--in", small, "--method", "msp", "--method", "odin", "--seeds", "2", "--dry-run")
+
+    assert done.out == (
+        "network           epochs   images   state\n"
+        "────────────────────────────────────────────\n"
+        "small ce seed 0   4        359      to train\n"
+        "small ce seed 1   4        359      to train\n"
+        "\n"
+        "cell                recipe    OOD sets   images to score   state\n"
+        "────────────────────────────────────────────────────────────────\n"
+        "small msp seed 0    default   3 of 3     408               to do\n"
+        "small msp seed 1    default   3 of 3     408               to do\n"
+        "small odin seed 0   default   3 of 3     408               to do\n"
+        "small odin seed 1   default   3 of 3     408               to do\n"
+        "\n"
+        "0 cells stored, 4 to do on cpu; 2 networks to train, 0 trained before\n"
+    )
+    assert not Path("results").exists()
+
+
+def test_run_without_arguments_plans_every_method_on_the_embedded_benchmark(oodbench):
+    done = oodbench("run", "--dry-run")
+
+    cells = [line.split()[:2] for line in done.out.splitlines() if "default" in line]
+    assert cells == [["digits", "msp"], ["digits", "ml"], ["digits", "odin"], ["digits", "odm"]]
+
+
+def test_settings_of_the_command_line_reach_method_and_recipe(oodbench, small):
+    oodbench("run", "--in", small, "--method", "ml", "--set", "ml.margin=2", "--set", "recipe.epochs=3")
+
+    (path,) = Path("results/small").glob("*.json")
+    record = json.loads(path.read_text())
+    assert (record["settings"]["margin"], record["training"]["epochs"], record["recipe"]) == (
+        2.0,
+        3,
+        "default (epochs=3)",
+    )
+
+
+def test_flat_table_is_tidy(oodbench, stored):
+    done = oodbench("table", "--layout", "flat", "--format", "csv")
+
+    rows = list(csv.DictReader(io.StringIO(done.out)))
+    head = ["in_dist", "method", "seed", "out_dist", "role", "accuracy", *METRICS, "recipe"]
+    assert list(rows[0])[: len(head)] == head
+    assert [(row["method"], row["out_dist"], row["role"]) for row in rows[:3]] == [
+        ("msp", "seen digits", "seen"),
+        ("msp", "new digits", "novelty"),
+        ("msp", "noise", "anomaly"),
+    ]
+    assert all(0 <= float(row["auroc"]) <= 1 for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("format_", "start"),
+    [
+        ("text", "OOD detection with small"),
+        ("markdown", "OOD detection with small"),
+        ("latex", "% needs \\usepackage{booktabs}"),
+        ("csv", "Method,ID acc.,Out-dist"),
+        ("html", "<table"),
+    ],
+)
+def test_table_comes_in_every_format(oodbench, stored, format_, start):
+    assert oodbench("table", "--format", format_).out.startswith(start)
+
+
+def test_table_of_chosen_methods_is_in_the_order_given(oodbench, stored):
+    done = oodbench("table", "--method", "ml", "--method", "msp", "--format", "csv")
+
+    assert [row["Method"] for row in csv.DictReader(io.StringIO(done.out))] == ["ml"] * 3 + ["msp"] * 3
+
+
+@pytest.mark.parametrize(
+    ("option", "sentence"),
+    [
+        ("--in mnist-267", "Error: no stored benchmark 'mnist-267'; there is: small."),
+        ("--method odm", "Error: no stored method 'odm'"),
+        ("--recipe xyz", "Error: no stored recipe 'xyz'; there is: default."),
+    ],
+)
+def test_table_of_what_is_not_stored_says_what_is(oodbench, stored, option, sentence):
+    done = oodbench("table", *option.split())
+
+    assert done.code == 2
+    assert done.err.startswith(sentence)
+
+
+def test_plot_draws_every_kind_and_prints_the_files(oodbench, stored):
+    done = oodbench("plot")
+
+    files = [Path(line) for line in done.out.splitlines()]
+    assert files == [Path(f"results/small/{kind}.png") for kind in ("embeddings", "histograms", "roc")]
+    assert all(file.read_bytes().startswith(b"\x89PNG") for file in files)
+
+
+def test_plot_of_one_kind_goes_where_it_is_told(oodbench, stored):
+    done = oodbench("plot", "roc", "--format", "pdf", "--out", "pictures")
+
+    assert done.out == "pictures/roc.pdf\n"
+    assert Path("pictures/roc.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_plot_of_a_seed_that_is_not_stored_names_those_that_are(oodbench, stored):
+    done = oodbench("plot", "--seed", "7")
+
+    assert (done.code, done.err) == (2, "Error: no stored result has seed 7; there are: [0]\n")
+
+
+def test_list_names_every_plugin_its_source_and_whether_its_data_is_there(oodbench):
+    done = oodbench("list", "--data-dir", "images")
+
+    for words in ("Liang et al., ICLR 2018", "seen OOD images", "missing: mnist, svhn, cifar10", "any other name"):
+        assert words in done.out
+
+
+def test_list_of_one_kind_is_only_that(oodbench):
+    done = oodbench("list", "methods")
+
+    assert "odin" in done.out
+    assert "mnist-267" not in done.out
+
+
+def test_data_says_where_each_set_is_looked_for(oodbench):
+    Path("images/cats/test").mkdir(parents=True)
+
+    done = oodbench("data", "mnist", "cats", "gaussian", "--data-dir", "images")
+
+    assert done.out == (
+        "mnist: Handwritten digits, 28×28 grey, 60,000 + 10,000\n"
+        "  train  missing  images/MNIST/raw/train-images-idx3-ubyte\n"
+        "                  or images/MNIST/raw/train-images-idx3-ubyte.gz\n"
+        "                  or images/mnist/train\n"
+        "                  or images/mnist.zip\n"
+        "  test   missing  images/MNIST/raw/t10k-images-idx3-ubyte\n"
+        "                  or images/MNIST/raw/t10k-images-idx3-ubyte.gz\n"
+        "                  or images/mnist/test\n"
+        "                  or images/mnist.zip\n"
+        "  how to get it: Run: oodbench data --download mnist (or put a folder or ZIP of images there).\n"
+        "cats: Your own images: any folder, or a ZIP of one\n"
+        "  train  missing  images/cats/train\n"
+        "                  or images/cats.zip\n"
+        "  test   there    images/cats/test\n"
+        "  how to get it: Put the images there; sets without labels have them right in test/.\n"
+        "gaussian: Gaussian noise, N(0.5, 1) clipped to [0, 1]\n"
+        "  train  there    comes with the installation\n"
+        "  test   there    comes with the installation\n"
+    )

@@ -1,0 +1,383 @@
+"""From a request to results: everything once, nothing lost, same seed, same numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import oodbench
+from oodbench import registry
+from oodbench.benchmark import OodSet, Part
+from oodbench.errors import (
+    ConfigError,
+    DataError,
+    DeviceError,
+    MissingData,
+    ScoreError,
+    StoreError,
+    UnknownName,
+)
+from oodbench.metrics import METRICS
+from oodbench.plan import make_plan, request
+from oodbench.posthoc import LogitMethod
+from oodbench.records import ResultStore
+from oodbench.runner import prepare
+
+from .helpers import Listener, small_benchmark
+
+IGNORED = ["train_seconds", "fit_seconds", "score_seconds"]
+
+
+def run(methods="all", results="results", cache="cache", **options):
+    listener = Listener()
+    frame = oodbench.run(small_benchmark(), methods, results_dir=results, cache_dir=cache, report=listener, **options)
+    return frame, listener
+
+
+def test_every_method_has_a_row_for_every_ood_set_and_seed():
+    frame, _ = run(seeds=2)
+
+    expected = {
+        (m, s, o) for m in registry.names("methods") for s in (0, 1) for o in ("seen digits", "new digits", "noise")
+    }
+    assert set(zip(frame["method"], frame["seed"], frame["out_dist"], strict=True)) == expected
+    assert frame[list(METRICS)].notna().all().all()
+    assert frame["accuracy"].between(0.5, 1).all()
+
+
+def test_same_seed_gives_the_same_table_twice():
+    first, _ = run(results="a", cache="cache-a")
+    second, _ = run(results="b", cache="cache-b")
+
+    pd.testing.assert_frame_equal(first.drop(columns=IGNORED), second.drop(columns=IGNORED))
+
+
+def test_another_seed_gives_other_numbers():
+    frame, _ = run("ml", seeds=2)
+
+    assert frame.groupby("seed")["auroc"].mean().nunique() == 2
+
+
+def test_methods_that_share_an_objective_share_one_trained_network():
+    _, listener = run(["msp", "odin"])
+
+    assert listener.count("trained") == 1
+    assert listener.count("scored") == 2
+
+
+def test_each_set_goes_through_a_network_once_for_all_methods():
+    _, listener = run(["msp", "odin"])
+
+    passes = [task for task, done, total in listener.tasks if task.startswith("forward pass") and done == total]
+    # ID training (for odin's validation images) and test images, and the three OOD sets.
+    assert len(passes) == 5
+
+
+def test_what_is_stored_is_not_run_again():
+    first, _ = run("msp")
+    second, listener = run("msp")
+
+    pd.testing.assert_frame_equal(first, second)
+    assert listener.messages == []
+
+
+def test_force_scores_again_with_the_network_that_is_there():
+    first, _ = run("msp")
+    second, listener = run("msp", force=True)
+
+    assert (listener.count("trained"), listener.count("scored")) == (0, 1)
+    pd.testing.assert_frame_equal(first.drop(columns=IGNORED), second.drop(columns=IGNORED))
+
+
+def test_new_method_uses_the_network_that_is_there():
+    run("msp")
+    _, listener = run("odin")
+
+    assert (listener.count("trained"), listener.count("scored")) == (0, 1)
+
+
+def test_changed_recipe_trains_anew_and_keeps_the_other_result():
+    run("msp")
+    frame, listener = run("msp", settings={"recipe": {"epochs": 3}})
+
+    assert listener.count("trained") == 1
+    assert set(frame["recipe"]) == {"default (epochs=3)"}
+    assert set(oodbench.load_results()["recipe"]) == {"default", "default (epochs=3)"}
+
+
+def test_changed_hyper_parameter_is_another_result_beside_the_first():
+    run("ml")
+    run("ml", settings=["ml.margin=2"])
+
+    assert set(oodbench.load_results()["variant"]) == {"ml", "ml (margin=2)"}
+
+
+def test_training_that_is_cut_short_says_so():
+    frame, _ = run("msp", recipe="short")
+
+    assert set(frame["cut_short"]) == {"2 of 4 epochs, at most 100 training images"}
+    assert "Reduced training" in oodbench.make_table(frame)
+
+
+def test_changed_images_are_a_changed_result():
+    run("msp")
+    ood = (OodSet(name="noise", part=Part(dataset="gaussian", settings={"count": 60}), role="anomaly"),)
+    listener = Listener()
+    frame = oodbench.run(small_benchmark(ood=ood), "msp", cache_dir="cache", report=listener)
+
+    assert (listener.count("trained"), listener.count("scored")) == (0, 1)
+    assert frame["n_ood"].tolist() == [60]
+
+
+def test_rows_carry_what_is_needed_to_make_them_again():
+    frame, _ = run("odin")
+    row = frame.iloc[0]
+    record = ResultStore(Path("results")).all()[0]
+
+    assert json.loads(row["settings"])["temperature"] == 1000.0
+    assert json.loads(row["fitted"])["epsilon"] in [round(0.0002 * i, 4) for i in range(21)]
+    assert row["sees"] == "id_validation"
+    assert (row["device"], row["trained_on"]) == ("cpu", "cpu")
+    assert row["torch_version"] == torch.__version__
+    assert row["plugin"] == f"oodbench {oodbench.__version__}"
+    assert len({record.fingerprints[name] for name in ("id_train", "id_test", "weights")}) == 3
+    assert row["train_seconds"] > 0
+
+
+def test_metrics_are_those_of_the_stored_scores():
+    frame, _ = run("ml")
+    store = ResultStore(Path("results"))
+    record = store.all()[0]
+    scores = store.scores(record)
+
+    expected = [oodbench.metrics.auroc(scores.id, scores.ood[row.out_dist]) for row in record.rows]
+    assert frame["auroc"].tolist() == expected
+
+
+def test_seen_mark_is_only_on_rows_of_methods_that_used_seen_images():
+    frame, _ = run()
+
+    assert set(frame.loc[frame["seen"], "method"]) == {"odm"}
+    assert set(frame.loc[frame["seen"], "out_dist"]) == {"seen digits"}
+
+
+def test_missing_ood_set_is_skipped_with_a_word_and_leaves_a_gap():
+    ood = (*small_benchmark().ood, OodSet(name="cats", part=Part(dataset="cats"), role="anomaly"))
+    listener = Listener()
+    frame = oodbench.run(small_benchmark(ood=ood), "msp", report=listener)
+
+    assert listener.count("small: skipping the OOD set 'cats': no test images of cats: looked for") == 1
+    assert frame.loc[frame["out_dist"] == "cats", "auroc"].isna().all()
+    assert "no data: cats" in oodbench.make_table(frame)
+
+
+def test_method_that_needs_seen_images_is_left_out_of_all_and_refused_by_name():
+    bare = small_benchmark(seen=None, ood=small_benchmark().ood[1:])
+    frame = oodbench.run(bare, "all")
+
+    assert set(frame["method"]) == {"ml", "msp", "odin"}
+    with pytest.raises(ConfigError, match="odm needs seen OOD training images, and small has none"):
+        oodbench.run(bare, "odm")
+
+
+def test_plan_has_each_training_once():
+    prepared = prepare(request([small_benchmark()], ["all"], seeds=2))
+
+    assert len(prepared.plan.cells) == 8
+    assert len(prepared.plan.trainings()) == 6
+    assert prepared.to_do() == list(prepared.plan.cells)
+
+
+def test_repeated_names_are_one():
+    wanted = request([small_benchmark(), small_benchmark()], ["msp", "msp"])
+
+    assert len(make_plan(wanted, prepare(wanted).data).cells) == 1
+
+
+def test_key_of_a_cell_depends_on_method_settings_recipe_and_seed():
+    def keys(*methods, **options):
+        return {cell.key for cell in prepare(request([small_benchmark()], methods, **options)).plan.cells}
+
+    base = keys("ml")
+    others = [
+        keys("msp"),
+        keys("ml", settings=["ml.margin=3"]),
+        keys("ml", recipe="short"),
+        keys("ml", seeds=2) - base,
+    ]
+    assert all(not base & other for other in others)
+    assert base <= keys("ml", seeds=2)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Own(LogitMethod):
+    title = "mine"
+    source = "here"
+    scale: float = 1.0
+
+    def score_logits(self, logits):
+        return self.scale * logits.amax(dim=1)
+
+
+class NotANumber(Own):
+    def score_logits(self, logits):
+        return logits.amax(dim=1) * float("nan")
+
+
+class OneForAll(Own):
+    def score_logits(self, logits):
+        return logits.amax()
+
+
+def test_method_of_ones_own_runs_beside_the_others():
+    frame, _ = run([Own(scale=2.0), "msp"])
+
+    assert list(dict.fromkeys(frame["variant"])) == ["own (scale=2)", "msp"]
+    assert set(frame.loc[frame["method"] == "own", "plugin"]) == {"passed to oodbench.run"}
+
+
+def test_scores_that_are_not_finite_are_an_error_that_names_method_and_set():
+    with pytest.raises(ScoreError, match=r"notanumber gave 178 of 178 images of digits \(test\) a score that is NaN"):
+        run(NotANumber())
+
+
+def test_scores_of_the_wrong_shape_are_an_error_that_names_the_shape_wanted():
+    with pytest.raises(ScoreError, match=r"oneforall returned scores of shape \(\) for 178 images"):
+        run(OneForAll())
+
+
+def test_failing_method_loses_nothing_that_was_finished():
+    with pytest.raises(ScoreError):
+        run(["msp", NotANumber()])
+
+    assert set(oodbench.load_results()["method"]) == {"msp"}
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"methods": "mps"}, UnknownName, "no method 'mps'. Did you mean 'msp'"),
+        ({"recipe": "shrt"}, UnknownName, "benchmark small has no recipe 'shrt'. Did you mean 'short'"),
+        ({"settings": ["ml.marin=3"]}, UnknownName, "ml has no setting 'marin'. Did you mean 'margin'"),
+        ({"settings": ["mll.margin=3"]}, UnknownName, "settings for 'mll', which is no method of this run"),
+        ({"settings": ["recipe.epoch=3"]}, UnknownName, "recipe has no setting 'epoch'. Did you mean 'epochs'"),
+        ({"settings": ["recipe.epochs=0"]}, ConfigError, "epochs must be at least 1, got 0"),
+        ({"seeds": 0}, ConfigError, "--seeds must be at least 1"),
+        ({"device": "gpu"}, DeviceError, "no device 'gpu'; choose auto, cpu or cuda"),
+    ],
+)
+def test_wrong_request_is_refused_before_anything_is_done(options, error, message):
+    methods = options.pop("methods", "all")
+    with pytest.raises(error, match=message):
+        run(methods, **options)
+
+    assert not Path("results").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_gpu_that_is_not_there_is_an_error():
+    with pytest.raises(DeviceError, match="--device cuda was asked for"):
+        run(device="cuda")
+
+
+def test_results_folder_that_cannot_be_written_to_is_refused_before_training():
+    Path("taken").write_text("a file")
+
+    with pytest.raises(StoreError, match="taken/below cannot be written to"):
+        run(results="taken/below")
+    assert not Path("cache").exists()
+
+
+def test_half_written_record_is_refused_by_name_and_kept():
+    run("msp")
+    (path,) = Path("results").glob("small/*.json")
+    half = path.read_text()[:100]
+    path.write_text(half)
+
+    with pytest.raises(StoreError, match=rf"{path} is not a whole record .*delete it and run"):
+        run("msp")
+    assert path.read_text() == half
+
+
+@pytest.mark.parametrize("kind", ["networks", "outputs", "images"])
+def test_damaged_artifact_is_made_again_with_the_same_result(kind):
+    first, _ = run("msp")
+    damaged = [file for file in Path("cache", kind).rglob("*") if file.suffix in (".pt", ".npy")]
+    for file in damaged:
+        file.write_bytes(file.read_bytes()[:-7] + b"damaged")
+    second, _ = run("msp", force=True)
+
+    assert damaged
+    pd.testing.assert_frame_equal(first.drop(columns=IGNORED), second.drop(columns=IGNORED))
+
+
+def test_missing_id_images_are_an_error_that_says_where_and_how():
+    bare = small_benchmark(id_train=Part(dataset="mnist", split="train"))
+
+    with pytest.raises(
+        MissingData, match=r"MNIST/raw/train-images-idx3-ubyte or .*mnist\.zip.*oodbench data --download"
+    ):
+        oodbench.run(bare, "msp", data_dir="images")
+
+
+def test_class_that_is_not_in_the_data_is_an_error():
+    bare = small_benchmark(id_train=Part(dataset="digits", split="train", classes=("2", "eleven")))
+
+    with pytest.raises(DataError, match=r"digits \(train\) has no class 'eleven'; its classes are: 0, 1"):
+        oodbench.run(bare, "msp")
+
+
+KILLED = """
+import time
+from pathlib import Path
+import oodbench, torch
+from oodbench.training import loop
+from helpers import small_benchmark, Listener
+torch.set_num_threads(1)
+loop.SECONDS_BETWEEN_CHECKPOINTS = 0
+loop.train.__kwdefaults__["checkpoint_seconds"] = 0
+class Slow(Listener):
+    def progress(self, task, done, total):
+        if "contrastive" in task and done == 2:
+            Path("ready").touch()
+            time.sleep(60)
+oodbench.run(small_benchmark(), ["msp", "ml"], results_dir="results", cache_dir="cache", report=Slow())
+"""
+
+
+def test_run_that_is_killed_and_started_again_ends_with_the_same_table():
+    whole, _ = run(["msp", "ml"], results="whole", cache="cache-whole")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    process = subprocess.Popen([sys.executable, "-P", "-c", KILLED], env=environment)
+    deadline = time.monotonic() + 60
+    while not Path("ready").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    between = oodbench.load_results()
+
+    again, listener = run(["msp", "ml"])
+
+    assert set(between["method"]) == {"msp"}
+    assert (listener.count("trained"), listener.count("scored")) == (1, 1)
+    assert not list(Path("cache", "checkpoints").iterdir())
+    assert not [file for file in Path("results").rglob("*") if file.name.startswith(".")]
+    pd.testing.assert_frame_equal(whole.drop(columns=IGNORED), again.drop(columns=IGNORED))
+
+
+def test_scores_are_kept_in_full_precision():
+    run("msp")
+    store = ResultStore(Path("results"))
+
+    assert store.scores(store.all()[0]).id.dtype == np.float64

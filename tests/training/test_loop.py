@@ -1,0 +1,212 @@
+"""Training: same seed, same network; a killed training goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from oodbench import registry
+from oodbench.errors import ConfigError, TrainingError
+from oodbench.objectives import CrossEntropy
+from oodbench.training.checkpoint import Checkpoint
+from oodbench.training.config import TrainConfig, cut_short
+from oodbench.training.loop import TrainingImages, train
+from oodbench.training.trained import HoldOut
+
+CPU = torch.device("cpu")
+
+
+def build():
+    # Dropout draws from the global generator, whose state must be kept as well.
+    return nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 3))
+
+
+def images(n=90, seed=0):
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % 3
+    pixels = rng.integers(0, 100, (n, 1, 4, 4)) + 50 * labels[:, None, None, None]
+    seen = rng.integers(0, 255, (40, 1, 4, 4)).astype(np.uint8)
+    return TrainingImages(images=pixels.astype(np.uint8), labels=labels.astype(np.int64), seen=seen)
+
+
+def weights(network):
+    return torch.cat([parameter.flatten() for parameter in network.parameters()])
+
+
+OBJECTIVES = [CrossEntropy(), registry.method("ml")().objective, registry.method("odm")().objective]
+SCHEDULES = [{"schedule": "constant"}, {"schedule": "one-cycle"}, {"schedule": "steps", "milestones": (1, 3)}]
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=["ce", "ml", "odm"])
+def test_same_seed_gives_the_same_network_and_another_seed_another(objective):
+    config = TrainConfig(epochs=3, batch_size=32)
+
+    first, again, other = (train(build, objective, images(), config, seed=s, device=CPU)[0] for s in (1, 1, 2))
+
+    assert torch.equal(weights(first), weights(again))
+    assert not torch.equal(weights(first), weights(other))
+
+
+def test_training_leaves_the_global_generator_as_it_was():
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+
+    train(build, CrossEntropy(), images(), TrainConfig(epochs=1), seed=0, device=CPU)
+
+    assert torch.equal(before, torch.get_rng_state())
+
+
+class KilledError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: schedule["schedule"])
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=["ce", "ml", "odm"])
+def test_killed_training_goes_on_to_the_very_same_network(objective, schedule, tmp_path):
+    config = TrainConfig(epochs=5, batch_size=32, **schedule)
+    checkpoint = Checkpoint(tmp_path / "state.pt")
+    whole, log = train(build, objective, images(), config, seed=1, device=CPU)
+
+    def kill(epoch, loss):
+        if epoch == 4:
+            raise KilledError
+
+    settings = {"seed": 1, "device": CPU, "checkpoint": checkpoint, "checkpoint_seconds": 0}
+    with pytest.raises(KilledError):
+        train(build, objective, images(), config, on_epoch=kill, **settings)
+    resumed, resumed_log = train(build, objective, images(), config, **settings)
+
+    assert resumed_log.resumed_at == 3
+    assert resumed_log.losses == log.losses
+    assert torch.equal(weights(whole), weights(resumed))
+
+
+def test_damaged_checkpoint_is_not_used(tmp_path):
+    config = TrainConfig(epochs=2, batch_size=32)
+    (tmp_path / "state.pt").write_bytes(b"half a check")
+
+    network, log = train(
+        build, CrossEntropy(), images(), config, seed=1, device=CPU, checkpoint=Checkpoint(tmp_path / "state.pt")
+    )
+
+    assert log.resumed_at == 0
+    assert torch.equal(weights(network), weights(train(build, CrossEntropy(), images(), config, seed=1, device=CPU)[0]))
+
+
+def test_network_comes_back_ready_for_use():
+    network, _ = train(build, CrossEntropy(), images(), TrainConfig(epochs=1), seed=0, device=CPU)
+
+    assert not network.training
+    assert all(not parameter.requires_grad and parameter.grad is None for parameter in network.parameters())
+
+
+def test_training_learns_what_it_is_shown():
+    data = images(n=300)
+    network, log = train(
+        build, CrossEntropy(), data, TrainConfig(epochs=60, batch_size=50, learning_rate=1e-2), seed=0, device=CPU
+    )
+
+    predicted = network(torch.tensor(data.images).float() / 255).argmax(1)
+    assert log.losses[-1] < log.losses[0]
+    assert (predicted == torch.tensor(data.labels)).float().mean() > 0.9
+
+
+class Recording:
+    """An objective that writes down what it is given."""
+
+    name = "recording"
+    uses_seen_ood = True
+
+    def __init__(self):
+        self.labels = []
+
+    def n_ood_images(self, batch_size, step):
+        return 8 if step % 2 else 0
+
+    def loss(self, outputs, labels, generator):
+        self.labels.append(labels.tolist())
+        return outputs.square().mean()
+
+
+def test_every_image_is_shown_once_an_epoch_and_ood_images_stand_last_with_label_minus_1():
+    objective = Recording()
+    train(build, objective, images(n=96), TrainConfig(epochs=1, batch_size=32), seed=0, device=CPU)
+
+    assert [labels.count(-1) for labels in objective.labels] == [0, 8, 0]
+    assert objective.labels[1][-8:] == [-1] * 8
+
+
+def test_batch_is_cut_to_the_number_of_images():
+    objective = Recording()
+    train(build, objective, images(n=20), TrainConfig(epochs=1, batch_size=32), seed=0, device=CPU)
+
+    assert [len(labels) for labels in objective.labels] == [20]
+
+
+def test_pixels_reach_the_network_between_0_and_1():
+    seen = []
+
+    class Spy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(16, 3)
+
+        def forward(self, batch):
+            seen.append((batch.dtype, batch.min().item(), batch.max().item()))
+            return self.layer(batch.flatten(1))
+
+    pixels = np.tile(np.array([0, 255], dtype=np.uint8), (30, 8)).reshape(30, 1, 4, 4)
+    data = TrainingImages(images=pixels, labels=np.arange(30) % 3)
+    train(Spy, CrossEntropy(), data, TrainConfig(epochs=1, batch_size=30), seed=0, device=CPU)
+
+    assert seen == [(torch.float32, 0.0, 1.0)]
+
+
+def test_diverging_training_is_an_error_that_names_the_setting_to_change():
+    class Diverging(CrossEntropy):
+        def loss(self, outputs, labels, generator):
+            return outputs.sum() * float("nan")
+
+    with pytest.raises(TrainingError, match=r"--set recipe\.learning_rate=0\.0001"):
+        train(build, Diverging(), images(), TrainConfig(epochs=1, learning_rate=1e-3), seed=0, device=CPU)
+
+
+def test_held_out_images_are_a_share_of_each_class_and_not_trained_on():
+    labels = np.repeat([0, 1, 2], [100, 50, 10])
+
+    halves = HoldOut.of(labels, share=0.1, max_images=None, seed=0)
+
+    assert np.bincount(labels[halves.validation]).tolist() == [10, 5, 1]
+    assert sorted([*halves.fit, *halves.validation]) == list(range(160))
+
+
+def test_held_out_images_depend_on_the_seed_alone():
+    labels = np.arange(100) % 4
+    same, again, other = (HoldOut.of(labels, share=0.2, max_images=None, seed=s) for s in (3, 3, 4))
+
+    assert same.validation.tolist() == again.validation.tolist() != other.validation.tolist()
+
+
+def test_limited_training_keeps_an_image_of_every_class():
+    labels = np.array([0] * 500 + [1] * 500 + [2])
+
+    halves = HoldOut.of(labels, share=0.1, max_images=20, seed=0)
+
+    assert len(halves.fit) == 20
+    assert set(labels[halves.fit]) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("settings", [{"epochs": 0}, {"batch_size": 0}, {"learning_rate": 0}, {"weight_decay": -1}])
+def test_impossible_settings_are_refused(settings):
+    with pytest.raises(ConfigError, match=next(iter(settings))):
+        TrainConfig(**settings)
+
+
+def test_what_was_cut_is_said():
+    full = TrainConfig(epochs=10)
+
+    assert cut_short(full, full) == ""
+    assert cut_short(TrainConfig(epochs=3, max_images=50), full) == "3 of 10 epochs, at most 50 training images"
+    assert cut_short(TrainConfig(epochs=20), full) == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import time
 from collections.abc import Mapping
@@ -269,7 +270,8 @@ def _record(
 def _numbers(detector: Detector) -> dict[str, Any]:
     """Return what fitting chose, where it is a plain number or word, such as ODIN's ε."""
     state = getattr(detector, "__dict__", {})
-    return {name: value for name, value in state.items() if isinstance(value, bool | int | float | str)}
+    words = {name: value for name, value in state.items() if isinstance(value, bool | int | float | str)}
+    return {name: value for name, value in words.items() if not isinstance(value, float) or math.isfinite(value)}
 
 
 def _plugin(name: str) -> str:

@@ -96,8 +96,12 @@ def variant(method: str, changed: Mapping[str, object]) -> str:
     """
     if not changed:
         return method
-    texts = (f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}" for name, value in changed.items())
-    return f"{method} ({', '.join(texts)})"
+    return f"{method} ({', '.join(f'{name}={_short(value)}' for name, value in changed.items())})"
+
+
+def _short(value: object) -> str:
+    """Return a value as short as it can be without being mistaken for another one."""
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from rich.table import Table
 def stdout() -> Console:
     """Return the console for results; without a terminal, lines are as long as they need to be."""
     return Console(
-        markup=False, emoji=False, highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 1000
+        markup=False, emoji=False, highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 10_000
     )
 
 

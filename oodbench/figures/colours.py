@@ -17,9 +17,20 @@ ID_COLOURS = (
 """Red, blue and purple first, as in Figure 1 of Masana et al. (BMVC 2018)."""
 
 _BY_ROLE = {
-    "seen": ("#0f9d9d", "#36c2a8"),
-    "novelty": ("#2ca02c", "#7fbf3f"),
-    "anomaly": ("#e0b000", "#f07f1f", "#7f7f7f", "#b09060", "#505050"),
+    "seen": ("#0f9d9d", "#36c2a8", "#5fb8d4", "#0b6e6e"),
+    "novelty": ("#2ca02c", "#7fbf3f", "#176117", "#a9d18e"),
+    "anomaly": (
+        "#e0b000",
+        "#f07f1f",
+        "#7f7f7f",
+        "#b09060",
+        "#505050",
+        "#d4a5a5",
+        "#c9b400",
+        "#a0522d",
+        "#98a8b8",
+        "#f4a582",
+    ),
 }
 
 

@@ -49,16 +49,18 @@ def draw_histograms(results: Sequence[tuple[Record, Scores]]) -> Figure:
         line[0].set_ylabel(wrapped(label), fontsize=9, fontweight="bold")
         aurocs = {row.out_dist: row.metrics["auroc"] for row in record.rows}
         for axes, name in zip(line, roles, strict=True):
-            axes.set_yticks([])
             if name in aurocs:
                 _panel(axes, scores.id, scores.ood[name], colours[name])
                 text = f"{METRICS['auroc'].label} {100 * aurocs[name]:.2f}"
             else:
                 axes.set_xticks([])
+                axes.set_yticks([])
                 text = "no data"
             axes.text(0.03, 0.95, text, transform=axes.transAxes, va="top", fontsize=8)
     figure.supxlabel(
-        "score (right: more in-distribution); blue: ID test images; dashed: threshold at 95% TPR", fontsize=9
+        "score (right: more in-distribution); blue: ID test images\n"
+        "dashed: threshold at 95% TPR; heights under a square root",
+        fontsize=9,
     )
     return figure
 
@@ -72,8 +74,10 @@ def _panel(axes: Axes, scores_id: NDArray[np.float64], scores_ood: NDArray[np.fl
         axes.hist(values.clip(low, high), bins=edges.tolist(), weights=weights, color=fill, alpha=0.6)
     curve = roc_curve(scores_id, scores_ood)
     axes.axvline(curve.thresholds[curve.index_at_tpr(0.95)], color="black", linewidth=0.8, linestyle="--")
-    # Room for the text above the bars.
-    axes.set_ylim(top=1.2 * axes.get_ylim()[1])
+    # Under a root, the few images that matter are seen beside the many that crowd at one end; the room is for the text.
+    axes.set_yscale("function", functions=(np.sqrt, np.square))
+    axes.set_ylim(0, 1.5 * axes.get_ylim()[1])
+    axes.set_yticks([])
     axes.tick_params(labelsize=7)
     axes.locator_params(axis="x", nbins=4)
     axes.ticklabel_format(axis="x", useOffset=False)

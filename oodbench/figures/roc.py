@@ -52,5 +52,9 @@ def draw_roc(results: Sequence[tuple[Record, Scores]]) -> Figure:
     panels[0].set_yticks([0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0], ["50%", "60%", "70%", "80%", "90%", "95%", "100%"])
     panels[0].set_ylabel("true positive rate", fontsize=9)
     handles = [Line2D([], [], color=f"C{i}", label=label) for i, label in enumerate(labels)]
-    figure.legend(handles=handles, loc="outside lower center", ncols=1, fontsize=8, frameon=False)
+    # As many names on a line as fit: at this size an inch holds about 14 characters.
+    per_line = max(1, int(14 * figure.get_figwidth() / (max(map(len, labels)) + 6)))
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=min(per_line, len(labels)), fontsize=8, frameon=False
+    )
     return figure

@@ -228,7 +228,7 @@ def _caption(frame: pd.DataFrame) -> str:
 def _notes(frame: pd.DataFrame, results: Results, published: Published) -> tuple[str, ...]:
     notes = []
     if frame["seen"].any():
-        notes.append("* seen: images of this distribution (not the test images) were there to be used in training.")
+        notes.append("* seen: images of this distribution (not the test images) were used in training.")
     for (variant, recipe, cut), _ in frame[frame["cut_short"] != ""].groupby(
         ["variant", "recipe", "cut_short"], sort=False
     ):

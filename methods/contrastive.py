@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from oodbench.errors import ConfigError
+from oodbench.objectives import LossObjective
 
 if TYPE_CHECKING:
     import torch
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contrastive:
+class Contrastive(LossObjective):
     """Pulls images of one class together and pushes all others at least a margin apart.
 
     For a pair at Euclidean distance D, with y = 0 for one class and y = 1 otherwise:

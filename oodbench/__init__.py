@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .benchmark import Benchmark, OodSet, Part, Recipe
     from .errors import OodbenchError
     from .images import Conversion, ImageSet
-    from .objectives import CrossEntropy
+    from .objectives import CrossEntropy, LossObjective
     from .posthoc import LogitMethod
     from .runner import load_results, run
     from .tables import make_table
@@ -35,6 +35,7 @@ _HOME = {
     "FitInputs": "api",
     "ImageSet": "images",
     "LogitMethod": "posthoc",
+    "LossObjective": "objectives",
     "Method": "api",
     "Network": "api",
     "Objective": "api",
@@ -58,6 +59,7 @@ __all__ = [
     "FitInputs",
     "ImageSet",
     "LogitMethod",
+    "LossObjective",
     "Method",
     "Network",
     "Objective",

@@ -14,9 +14,10 @@ from .images import Conversion, RawImages
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from .batch import Batch
+    from .training.learner import Learner, Setting
 
 Sees = Literal["id_validation", "seen_ood", "ood_test"]
 """What a method may see besides the labelled ID training images: held-out ID images, the benchmark's
@@ -48,6 +49,8 @@ class Objective(Protocol):
 
     name: ClassVar[str]
 
+    def __hash__(self) -> int: ...
+
     @property
     def uses_seen_ood(self) -> bool:
         """Whether batches hold seen OOD images."""
@@ -58,14 +61,8 @@ class Objective(Protocol):
     def n_ood_images(self, batch_size: int, step: int) -> int:
         """Return how many images of the batch of this step (counted from 0) are seen OOD images."""
 
-    def loss(self, outputs: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
-        """Return the loss of a batch, a scalar.
-
-        Args:
-            outputs: float32, shape (n, n_outputs).
-            labels: int64, shape (n,); −1 for seen OOD images.
-            generator: the only source of randomness to use, on the device of `outputs`.
-        """
+    def learner(self, network: nn.Module, setting: Setting) -> Learner:
+        """Return what trains the network, a batch at a time; `oodbench.LossObjective` makes one from a loss."""
 
     def embed(self, outputs: Tensor) -> Tensor:
         """Return outputs as they are drawn in embedding figures, shape (n, n_outputs)."""
@@ -111,6 +108,8 @@ class Method(Protocol):
     """One line for listings."""
     source: ClassVar[str]
     """Paper, and equation or section."""
+
+    def __hash__(self) -> int: ...
 
     @property
     def objective(self) -> Objective:

@@ -268,6 +268,7 @@ def _cell(wanted: Request, data: BenchmarkData, name: str, method: Method, seed:
 
 
 def _training_key(data: BenchmarkData, objective: Objective, config: TrainConfig, seed: int) -> str:
+    from .training.learner import Learner
     from .training.loop import train
 
     benchmark = data.benchmark
@@ -281,7 +282,7 @@ def _training_key(data: BenchmarkData, objective: Objective, config: TrainConfig
             "images": [data.id_train.fingerprint, seen, benchmark.validation_share],
             "config": config,
             "seed": seed,
-            "loop": code_digest(train),
+            "loop": code_digest(train, Learner),
         }
     )
 

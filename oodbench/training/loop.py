@@ -19,6 +19,7 @@ from oodbench.errors import TrainingError
 
 from .checkpoint import Checkpoint
 from .config import TrainConfig
+from .learner import Learner, Setting
 from .seeding import generator, seeded
 
 SECONDS_BETWEEN_CHECKPOINTS = 10.0
@@ -65,7 +66,7 @@ def train(
     seed: int,
     device: torch.device,
     checkpoint: Checkpoint | None = None,
-    on_epoch: Callable[[int, float], object] | None = None,
+    on_epoch: Callable[[int, float, Learner], object] | None = None,
     checkpoint_seconds: float = SECONDS_BETWEEN_CHECKPOINTS,
 ) -> tuple[nn.Module, TrainingLog]:
     """Train a network from a seed.
@@ -78,7 +79,7 @@ def train(
         seed: of the initial weights, the order of the images, dropout and pairs.
         device: to compute on.
         checkpoint: where the state is kept between epochs; a whole one is gone on from.
-        on_epoch: told each finished epoch (counted from 1) and its mean loss.
+        on_epoch: told each finished epoch (counted from 1), its mean loss, and what learnt.
         checkpoint_seconds: the state is saved after the first epoch that ends this long after the last save.
 
     Returns:
@@ -94,9 +95,17 @@ def train(
         seen = None if data.seen is None else torch.tensor(data.seen, device=device)
         batch_size = min(config.batch_size, len(images))
         steps_per_epoch = len(images) // batch_size
-        optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-        schedule = _schedule(optimizer, config, steps_per_epoch)
-        state = _State(network, optimizer, schedule, random, device)
+        learner = objective.learner(
+            network,
+            Setting(
+                config=config,
+                shape=(int(images.shape[1]), int(images.shape[2]), int(images.shape[3])),
+                n_classes=int(data.labels.max()) + 1,
+                steps_per_epoch=steps_per_epoch,
+                random=random,
+            ),
+        )
+        state = _State(learner, random, device)
         losses, seconds = state.restore(checkpoint)
         first, saved = len(losses), time.monotonic()
         network.train()
@@ -108,15 +117,8 @@ def train(
                 if seen is not None and (n_ood := objective.n_ood_images(batch_size, step)):
                     drawn = torch.randint(len(seen), (n_ood,), generator=random, device=device)
                     batch[-n_ood:], batch_labels[-n_ood:] = seen[drawn], -1
-                with torch.autocast(device.type, torch.bfloat16, enabled=config.amp and device.type == "cuda"):
-                    outputs = network(to_unit_interval(batch))
-                loss = objective.loss(outputs.float(), batch_labels, random)
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                schedule.step()
                 # Kept on the device: reading a loss at every step would wait for the GPU.
-                total += loss.detach()
+                total += learner.step(to_unit_interval(batch), batch_labels)
             losses.append(total.item() / steps_per_epoch)
             seconds += time.monotonic() - started
             if not math.isfinite(losses[-1]):
@@ -125,7 +127,7 @@ def train(
                     f"lower the learning rate: --set recipe.learning_rate={config.learning_rate / 10:g}"
                 )
             if on_epoch:
-                on_epoch(epoch + 1, losses[-1])
+                on_epoch(epoch + 1, losses[-1], learner)
             if checkpoint and epoch + 1 < config.epochs and time.monotonic() - saved >= checkpoint_seconds:
                 state.save(checkpoint, losses, seconds)
                 saved = time.monotonic()
@@ -142,35 +144,17 @@ def _batches(n_images: int, batch_size: int, random: torch.Generator) -> Iterato
         yield order[start : start + batch_size]
 
 
-def _schedule(
-    optimizer: torch.optim.Optimizer, config: TrainConfig, steps_per_epoch: int
-) -> torch.optim.lr_scheduler.LRScheduler:
-    schedules = torch.optim.lr_scheduler
-    if config.schedule == "one-cycle":
-        return schedules.OneCycleLR(
-            optimizer, config.learning_rate, total_steps=config.epochs * steps_per_epoch, cycle_momentum=False
-        )
-    if config.schedule == "steps":
-        milestones = [epoch * steps_per_epoch for epoch in config.milestones]
-        return schedules.MultiStepLR(optimizer, milestones, config.gamma)
-    return schedules.ConstantLR(optimizer, factor=1.0)
-
-
 @dataclass(frozen=True, eq=False)
 class _State:
     """All that a training needs to go on as if nothing had happened."""
 
-    network: nn.Module
-    optimizer: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.LRScheduler
+    learner: Learner
     random: torch.Generator
     device: torch.device
 
     def save(self, checkpoint: Checkpoint, losses: list[float], seconds: float) -> None:
         state: dict[str, Any] = {
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
+            "learner": self.learner.state_dict(),
             "random": self.random.get_state(),
             "global_random": torch.get_rng_state(),
             "losses": losses,
@@ -185,9 +169,7 @@ class _State:
         state = checkpoint.load(self.device) if checkpoint else None
         if state is None:
             return [], 0.0
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
+        self.learner.load_state_dict(state["learner"])
         # Generator states are kept on the CPU, wherever their generator is.
         self.random.set_state(state["random"].cpu())
         torch.set_rng_state(state["global_random"].cpu())

@@ -16,6 +16,7 @@ from oodbench import registry
 from oodbench.hashing import array_digest, plain
 
 from .checkpoint import Checkpoint
+from .learner import Learner
 from .loop import TrainingImages, train
 from .seeding import seeded
 
@@ -105,7 +106,7 @@ def network_of(
         checkpoint = Checkpoint(artifacts.root / "checkpoints" / f"{job.key}.pt")
         started = time.monotonic()
 
-        def on_epoch(epoch: int, loss: float) -> None:
+        def on_epoch(epoch: int, loss: float, _: Learner) -> None:
             report.progress(f"training {job.label}, loss {loss:.4g}", epoch, job.config.epochs)
 
         report.progress(f"training {job.label}", 0, job.config.epochs)

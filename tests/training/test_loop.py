@@ -9,7 +9,7 @@ from torch import nn
 
 from oodbench import registry
 from oodbench.errors import ConfigError, TrainingError
-from oodbench.objectives import CrossEntropy
+from oodbench.objectives import CrossEntropy, LossObjective
 from oodbench.training.checkpoint import Checkpoint
 from oodbench.training.config import TrainConfig, cut_short
 from oodbench.training.loop import TrainingImages, train
@@ -69,7 +69,7 @@ def test_killed_training_goes_on_to_the_very_same_network(objective, schedule, t
     checkpoint = Checkpoint(tmp_path / "state.pt")
     whole, log = train(build, objective, images(), config, seed=1, device=CPU)
 
-    def kill(epoch, loss):
+    def kill(epoch, loss, learner):
         if epoch == 4:
             raise KilledError
 
@@ -113,7 +113,7 @@ def test_training_learns_what_it_is_shown():
     assert (predicted == torch.tensor(data.labels)).float().mean() > 0.9
 
 
-class Recording:
+class Recording(LossObjective):
     """An objective that writes down what it is given."""
 
     name = "recording"

@@ -1,0 +1,127 @@
+"""One step of training: the part of the loop that an objective may replace."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from .config import TrainConfig
+
+if TYPE_CHECKING:
+    from oodbench.objectives import LossObjective
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What a learner may know of the training that it is part of.
+
+    Attributes:
+        config: how long and how fast.
+        shape: channels, height and width of the images.
+        n_classes: number of ID classes.
+        steps_per_epoch: batches in an epoch.
+        random: the only source of randomness to use, on the device of the training.
+    """
+
+    config: TrainConfig
+    shape: tuple[int, int, int]
+    n_classes: int
+    steps_per_epoch: int
+    random: torch.Generator
+
+    @property
+    def device(self) -> torch.device:
+        """Where the training computes."""
+        return self.random.device
+
+    def autocast(self) -> torch.autocast:
+        """Return the context of the forward passes: bfloat16 where the configuration and the device have it."""
+        enabled = self.config.amp and self.device.type == "cuda"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
+
+    def adam(
+        self, network: nn.Module, **options: Any
+    ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+        """Return Adam for a network with the schedule of the configuration; `options` are Adam's own."""
+        config = self.config
+        optimizer = torch.optim.Adam(
+            network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, **options
+        )
+        return optimizer, self._schedule(optimizer)
+
+    def _schedule(self, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
+        config, schedules = self.config, torch.optim.lr_scheduler
+        if config.schedule == "one-cycle":
+            steps = config.epochs * self.steps_per_epoch
+            return schedules.OneCycleLR(optimizer, config.learning_rate, total_steps=steps, cycle_momentum=False)
+        if config.schedule == "steps":
+            milestones = [epoch * self.steps_per_epoch for epoch in config.milestones]
+            return schedules.MultiStepLR(optimizer, milestones, config.gamma)
+        return schedules.ConstantLR(optimizer, factor=1.0)
+
+
+class Learner(ABC):
+    """Networks, optimizers and schedules that are trained together."""
+
+    @abstractmethod
+    def step(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Learn from one batch.
+
+        Args:
+            images: float32 in [0, 1], shape (n, channels, height, width).
+            labels: int64, shape (n,); −1 for seen OOD images, which stand last.
+
+        Returns:
+            The loss to report, a detached scalar.
+        """
+
+    @abstractmethod
+    def parts(self) -> Mapping[str, Any]:
+        """Return everything with a `state_dict`, by name: what a checkpoint must hold."""
+
+    def picture(self) -> Tensor | None:
+        """Return images in [0, 1] that show how the training goes, shape (n, channels, height, width), or None."""
+        return None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of all parts."""
+        return {name: part.state_dict() for name, part in self.parts().items()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up the state of all parts."""
+        for name, part in self.parts().items():
+            part.load_state_dict(state[name])
+
+
+class LossLearner(Learner):
+    """One network that goes down the gradient of one loss.
+
+    Args:
+        network: in training mode, on the device of the training.
+        objective: gives the loss.
+        setting: of the training.
+    """
+
+    def __init__(self, network: nn.Module, objective: LossObjective, setting: Setting) -> None:
+        self._network, self._objective, self._setting = network, objective, setting
+        self._optimizer, self._schedule = setting.adam(network)
+
+    def step(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Do one step of Adam on the loss of a batch."""
+        with self._setting.autocast():
+            outputs = self._network(images)
+        loss = self._objective.loss(outputs.float(), labels, self._setting.random)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step()
+        self._schedule.step()
+        return loss.detach()
+
+    def parts(self) -> Mapping[str, Any]:
+        """Return network, optimizer and schedule."""
+        return {"network": self._network, "optimizer": self._optimizer, "schedule": self._schedule}

@@ -1,4 +1,4 @@
-"""LeNet as Caffe made it common: two convolutions with max-pooling and one hidden layer of 500."""
+"""LeNet in its common ReLU form: two convolutions with max-pooling and one hidden layer of 500."""
 
 from torch import Tensor, nn
 
@@ -6,7 +6,8 @@ from torch import Tensor, nn
 class LeNet(nn.Module):
     """For small grey or colour images of at least 12×12 pixels.
 
-    Source: LeCun et al., Proc. IEEE 86(11), 1998, in the ReLU variant with 20 and 50 filters that Caffe ships.
+    Source: LeCun et al., Proc. IEEE 86(11), 1998, with the 20 and 50 filters that Caffe made common, and a ReLU after
+    each of them.
 
     Args:
         shape: channels, height and width of the images.
@@ -19,8 +20,10 @@ class LeNet(nn.Module):
         after_pool = [((side - 4) // 2 - 4) // 2 for side in (height, width)]
         self.body = nn.Sequential(
             nn.Conv2d(channels, 20, 5),
+            nn.ReLU(),
             nn.MaxPool2d(2),
             nn.Conv2d(20, 50, 5),
+            nn.ReLU(),
             nn.MaxPool2d(2),
             nn.Flatten(),
             nn.Linear(50 * after_pool[0] * after_pool[1], 500),

@@ -40,8 +40,9 @@ class Setting:
         return self.random.device
 
     def autocast(self) -> torch.autocast:
-        """Return the context of the forward passes: bfloat16 where the configuration and the device have it."""
-        enabled = self.config.amp and self.device.type == "cuda"
+        """Return the context of the forward passes: bfloat16 where the configuration says so."""
+        precision = self.config.precision
+        enabled = precision == "bfloat16" or (precision == "auto" and self.device.type == "cuda")
         return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
 
     def adam(

@@ -89,7 +89,8 @@ def train(
         TrainingError: the loss is no longer finite.
     """
     with seeded(seed, device):
-        network = build().to(device)
+        # Channels last is the order that convolutions are fast in, on CPUs and GPUs.
+        network = build().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         random = generator(seed, device)
         images, labels = torch.tensor(data.images, device=device), torch.tensor(data.labels, device=device)
         seen = None if data.seen is None else torch.tensor(data.seen, device=device)
@@ -118,7 +119,7 @@ def train(
                     drawn = torch.randint(len(seen), (n_ood,), generator=random, device=device)
                     batch[-n_ood:], batch_labels[-n_ood:] = seen[drawn], -1
                 # Kept on the device: reading a loss at every step would wait for the GPU.
-                total += learner.step(to_unit_interval(batch), batch_labels)
+                total += learner.step(_channels_last(to_unit_interval(batch)), batch_labels)
             losses.append(total.item() / steps_per_epoch)
             seconds += time.monotonic() - started
             if not math.isfinite(losses[-1]):
@@ -135,6 +136,10 @@ def train(
     network.eval().requires_grad_(requires_grad=False)
     images_seen = config.epochs * steps_per_epoch * batch_size
     return network, TrainingLog(losses=losses, seconds=seconds, images_seen=images_seen, resumed_at=first)
+
+
+def _channels_last(images: Tensor) -> Tensor:
+    return images.contiguous(memory_format=torch.channels_last)
 
 
 def _batches(n_images: int, batch_size: int, random: torch.Generator) -> Iterator[Tensor]:

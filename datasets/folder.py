@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from oodbench.api import Location
+from oodbench.data import files_below
 from oodbench.errors import DataError
 from oodbench.images import Conversion, RawImages
 
@@ -56,7 +57,7 @@ class ImageFolder:
         """
         (place,) = self.locate(split, data_dir).files
         if place.is_dir():
-            paths = (path for path in place.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+            paths = (path for path in files_below(place) if path.suffix.lower() in SUFFIXES)
             members = _in_order({path.relative_to(place).as_posix(): path for path in paths})
             return _labelled(list(members), _decode_files(list(members.values())), place)
         members_in_zip = _members(place, self.name, split)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +86,12 @@ def load_benchmark(
         except MissingData as error:
             missing[entry.name] = str(error)
             report.message(f"{benchmark.name}: skipping the OOD set {entry.name!r}: {error}")
+    for other in filter(None, (id_test, seen, *ood.values())):
+        if other.shape != id_train.shape:
+            raise DataError(
+                f"{benchmark.name}: images of {other.name} have the shape {other.shape}, those of {id_train.name} "
+                f"{id_train.shape}; the benchmark's conversion must name a size and a number of channels"
+            )
     if not ood:
         raise MissingData(f"{benchmark.name} has no OOD test set to score. {next(iter(missing.values()), '')}")
     return BenchmarkData(benchmark=benchmark, id_train=id_train, id_test=id_test, seen=seen, ood=ood, missing=missing)
@@ -124,7 +131,10 @@ def load_part(
     location = dataset.locate(part.split, data_dir)
     if not location.present and download and dataset.downloadable:
         report.message(f"downloading {part.dataset} to {data_dir}")
-        dataset.download(data_dir)
+        try:
+            dataset.download(data_dir)
+        except DataError as error:
+            raise MissingData(str(error)) from error
         location = dataset.locate(part.split, data_dir)
     if not location.present:
         raise MissingData(missing_message(part.dataset, part.split, dataset, location))
@@ -135,7 +145,9 @@ def load_part(
 def missing_message(name: str, split: str, dataset: Dataset, location: Location) -> str:
     """Return a sentence that says where images were looked for, and how to get them."""
     places = " or ".join(str(place) for place in location.looked_for)
-    return f"no {split} images of {name}: looked for {places}. {dataset.how_to_get}".strip()
+    near = [] if name in registry.names("datasets") else get_close_matches(name, registry.names("datasets"))
+    hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
+    return f"no {split} images of {name}: looked for {places}. {hint}{dataset.how_to_get}".strip()
 
 
 def _decoded(
@@ -149,12 +161,13 @@ def _decoded(
 ) -> ImageSet:
     """Return a whole split as converted arrays, memory-mapped from the cache."""
     import numpy as np
+    import PIL
 
     name = f"{part.dataset} ({part.split})"
     sources = [_source_digest(file) for file in location.files]
-    key = digest(
-        ["images", type(dataset).__name__, dataset, code_digest(dataset, convert), part.split, conversion, sources]
-    )
+    # Many sets fall back to the folder plugin, and Pillow decodes and resizes.
+    code = code_digest(dataset, convert, registry.load("datasets", registry.FOLDER))
+    key = digest(["images", type(dataset).__name__, dataset, code, PIL.__version__, part.split, conversion, sources])
 
     def decode(aside: Path) -> dict[str, Any]:
         report.progress(f"decoding {name}", 0, 1)
@@ -187,6 +200,11 @@ def _source_digest(file: Path) -> str:
     """
     if file.is_file():
         return file_digest(file)
-    entries = (entry for entry in sorted(file.rglob("*")) if entry.is_file())
-    stats = ((entry.relative_to(file).as_posix(), entry.stat()) for entry in entries)
+    stats = ((entry.relative_to(file).as_posix(), entry.stat()) for entry in sorted(files_below(file)))
     return digest([[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats])
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Yield all files below a folder, in no order; links to folders are followed."""
+    for place, _, names in os.walk(folder, followlinks=True):
+        yield from (Path(place) / name for name in names)

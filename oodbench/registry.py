@@ -106,4 +106,4 @@ def dataset(name: str, settings: dict[str, object] | None = None) -> Dataset:
 
     if name in _entries("datasets") and name != FOLDER:
         return cast("Dataset", configure(load("datasets", name), settings or {}, of=name))
-    return cast("Dataset", load("datasets", FOLDER)(name=name, **(settings or {})))
+    return cast("Dataset", configure(load("datasets", FOLDER), {"name": name, **(settings or {})}, of=name))

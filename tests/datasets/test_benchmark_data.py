@@ -1,0 +1,159 @@
+"""All images of a benchmark: loaded, skipped with a reason, or an error."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from oodbench.artifacts import ArtifactStore
+from oodbench.benchmark import Benchmark, OodSet, Part, Recipe
+from oodbench.data import load_benchmark
+from oodbench.errors import DataError, MissingData
+from oodbench.images import Conversion, ImageSet
+from oodbench.training.config import TrainConfig
+
+Pixels = NDArray[np.uint8]
+Load = Callable[..., ImageSet]
+MakePixels = Callable[..., Pixels]
+Encode = Callable[[Pixels], bytes]
+WriteFolder = Callable[[Mapping[str, bytes]], None]
+WriteZip = Callable[[str, Mapping[str, bytes]], Path]
+
+
+def recipes() -> dict[str, Recipe]:
+    return {"default": Recipe(default=TrainConfig(epochs=1))}
+
+
+@pytest.fixture
+def benchmark() -> Benchmark:
+    """Digits 2 and 6 against noise."""
+    return Benchmark(
+        name="small",
+        title="small",
+        source="here",
+        id_train=Part(dataset="digits", split="train", classes=("2", "6")),
+        id_test=Part(dataset="digits", classes=("2", "6")),
+        seen=Part(dataset="digits", split="train", classes=("0", "3")),
+        ood=(
+            OodSet(name="noise", part=Part(dataset="uniform", settings={"count": 5}), role="anomaly"),
+            OodSet(name="seen", part=Part(dataset="digits", classes=("0", "3")), role="seen"),
+        ),
+        conversion=Conversion(size=(8, 8), channels=1),
+        network="tinynet",
+        recipes=recipes(),
+    )
+
+
+@pytest.fixture
+def load_all(data_dir: Path, cache_dir: Path, heard) -> Callable:
+    return lambda benchmark: load_benchmark(benchmark, data_dir, ArtifactStore(cache_dir), heard)
+
+
+MISSING = OodSet(name="letters", part=Part(dataset="letters"), role="anomaly")
+
+
+def test_a_benchmark_s_training_and_test_images_are_those_of_its_parts(
+    benchmark: Benchmark, load_all: Callable, load: Load
+) -> None:
+    data = load_all(benchmark)
+    expected = [
+        load("digits", split, size=(8, 8), channels=1, classes=("2", "6")).fingerprint for split in ("train", "test")
+    ]
+    assert expected == [data.id_train.fingerprint, data.id_test.fingerprint]
+
+
+def test_a_benchmark_s_seen_images_are_training_images(benchmark: Benchmark, load_all: Callable, load: Load) -> None:
+    expected = load("digits", "train", size=(8, 8), channels=1, classes=("0", "3"))
+    assert expected.fingerprint == load_all(benchmark).seen.fingerprint
+
+
+def test_a_benchmark_without_seen_images_has_none(benchmark: Benchmark, load_all: Callable) -> None:
+    without = replace(benchmark, seen=None, ood=benchmark.ood[:1])
+    assert load_all(without).seen is None
+
+
+def test_ood_sets_come_in_the_order_of_the_benchmark(benchmark: Benchmark, load_all: Callable) -> None:
+    assert list(load_all(benchmark).ood) == ["noise", "seen"]
+
+
+def test_a_benchmark_s_number_of_classes_is_that_of_its_parts(benchmark: Benchmark, load_all: Callable) -> None:
+    assert load_all(benchmark).n_classes == 2
+
+
+def test_the_definition_of_an_ood_set_is_found_by_its_name(benchmark: Benchmark, load_all: Callable) -> None:
+    assert load_all(benchmark).ood_set("seen") == benchmark.ood[1]
+
+
+def test_a_missing_ood_set_is_skipped(benchmark: Benchmark, load_all: Callable) -> None:
+    data = load_all(replace(benchmark, ood=(MISSING, *benchmark.ood)))
+    assert (list(data.ood), list(data.missing)) == (["noise", "seen"], ["letters"])
+
+
+def test_a_missing_ood_set_is_reported_with_the_reason(
+    benchmark: Benchmark, load_all: Callable, heard, data_dir: Path
+) -> None:
+    data = load_all(replace(benchmark, ood=(MISSING, *benchmark.ood)))
+    assert heard.messages == [f"small: skipping the OOD set 'letters': {data.missing['letters']}"]
+
+
+def test_a_damaged_ood_set_is_not_skipped(benchmark: Benchmark, load_all: Callable, write_folder: WriteFolder) -> None:
+    write_folder({"letters/test/a.png": b"broken"})
+    with pytest.raises(DataError, match="a.png cannot be decoded"):
+        load_all(replace(benchmark, ood=(MISSING, *benchmark.ood)))
+
+
+def test_a_benchmark_without_any_ood_set_is_an_error_that_says_how_to_get_one(
+    benchmark: Benchmark, load_all: Callable
+) -> None:
+    with pytest.raises(MissingData, match="small has no OOD test set to score. no test images of letters: looked for"):
+        load_all(replace(benchmark, seen=None, ood=(MISSING,)))
+
+
+@pytest.mark.parametrize("which", ["id_train", "id_test", "seen"])
+def test_missing_id_or_seen_images_are_an_error(which: str, benchmark: Benchmark, load_all: Callable) -> None:
+    split = "test" if which == "id_test" else "train"
+    with pytest.raises(MissingData, match=f"no {split} images of letters"):
+        load_all(replace(benchmark, **{which: Part(dataset="letters", split=split)}))
+
+
+def test_classes_on_one_side_only_are_an_error_that_names_them(benchmark: Benchmark, load_all: Callable) -> None:
+    other = Part(dataset="digits", classes=("2", "7"))
+    with pytest.raises(DataError, match=r"different classes \(6, 7 on one side only\); give both splits the same"):
+        load_all(replace(benchmark, id_test=other))
+
+
+def test_the_same_classes_in_another_order_are_an_error_that_says_so(benchmark: Benchmark, load_all: Callable) -> None:
+    other = Part(dataset="digits", classes=("6", "2"))
+    with pytest.raises(DataError, match=r"different classes \(in another order\)"):
+        load_all(replace(benchmark, id_test=other))
+
+
+def test_a_single_class_is_too_few(benchmark: Benchmark, load_all: Callable) -> None:
+    train, test = (Part(dataset="digits", split=split, classes=("2",)) for split in ("train", "test"))
+    with pytest.raises(DataError, match="a classifier needs at least 2 classes"):
+        load_all(replace(benchmark, id_train=train, id_test=test))
+
+
+@pytest.mark.parametrize("which", ["id_train", "id_test"])
+def test_id_images_without_labels_are_an_error(which: str, benchmark: Benchmark, load_all: Callable) -> None:
+    noise = Part(dataset="uniform", split="train", settings={"count": 3})
+    with pytest.raises(DataError, match=r"small: the in-distribution images of uniform \(train\) have no labels"):
+        load_all(replace(benchmark, **{which: noise}))
+
+
+def test_images_of_another_shape_are_an_error_that_names_both_sets(
+    write_folder: Callable, benchmark: Benchmark, load_all: Callable, png: Encode
+) -> None:
+    write_folder({"letters/test/a.png": png(np.zeros((4, 4), dtype=np.uint8))})
+    open_shape = replace(benchmark, conversion=Conversion(), ood=(MISSING,), seen=None)
+
+    with pytest.raises(DataError, match=r"images of letters \(test\) have the shape \(1, 4, 4\), those of digits"):
+        load_all(open_shape)
+
+
+def test_name_near_that_of_a_data_set_is_asked_about(benchmark: Benchmark, load_all: Callable) -> None:
+    with pytest.raises(MissingData, match="Did you mean 'mnist'"):
+        load_all(replace(benchmark, id_test=Part(dataset="mnst")))

@@ -58,9 +58,6 @@ class Objective(Protocol):
     def output_size(self, n_classes: int, embedding_dim: int) -> int:
         """Return the size of the network's output, given what the benchmark prescribes for embeddings."""
 
-    def n_ood_images(self, batch_size: int, step: int) -> int:
-        """Return how many images of the batch of this step (counted from 0) are seen OOD images."""
-
     def learner(self, network: nn.Module, setting: Setting) -> Learner:
         """Return what trains the network, a batch at a time; `oodbench.LossObjective` makes one from a loss."""
 

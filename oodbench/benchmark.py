@@ -53,11 +53,13 @@ class Recipe:
     Attributes:
         default: for every objective that has none of its own.
         objectives: by the objective's name.
+        methods: hyper-parameters that it prescribes, by the method's name; methods without that setting refuse it.
         about: one line for listings.
     """
 
     default: TrainConfig
     objectives: Mapping[str, TrainConfig] = field(default_factory=dict)
+    methods: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     about: str = ""
 
     def config(self, objective: str) -> TrainConfig:

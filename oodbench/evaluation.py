@@ -16,7 +16,6 @@ from . import __version__, metrics, registry
 from . import device as devices
 from .api import FitInputs
 from .batch import Batch
-from .config import changed_fields
 from .errors import ScoreError, UnknownName
 from .hashing import plain
 from .outputs import outputs_of
@@ -235,7 +234,7 @@ def _record(
         },
         method=cell.method_name,
         settings=plain(cell.method),
-        changed=plain(changed_fields(cell.method)),
+        changed=plain(cell.changed),
         sees=tuple(sorted(cell.method.sees)),
         fitted=_numbers(detector),
         objective={"name": cell.training.objective.name, **plain(cell.training.objective)},

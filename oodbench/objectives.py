@@ -26,6 +26,10 @@ class LossObjective(ABC):
             generator: the only source of randomness to use, on the device of `outputs`.
         """
 
+    def n_ood_images(self, batch_size: int, step: int) -> int:
+        """Return how many images of the batch of this step (counted from 0) are seen OOD images: none."""
+        return 0
+
     def learner(self, network: nn.Module, setting: Setting) -> Learner:
         """Return a learner that follows the gradient of the loss."""
         from .training.learner import LossLearner
@@ -43,10 +47,6 @@ class CrossEntropy(LossObjective):
     def output_size(self, n_classes: int, embedding_dim: int) -> int:
         """Return the number of classes."""
         return n_classes
-
-    def n_ood_images(self, batch_size: int, step: int) -> int:
-        """Return 0: no OOD images are used."""
-        return 0
 
     def loss(self, outputs: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Return the mean cross-entropy of logits, shape (n, n_classes), and labels, shape (n,); a scalar."""

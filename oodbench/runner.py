@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from . import device as devices
 from .artifacts import ArtifactStore, default_cache_dir
 from .data import BenchmarkData, default_data_dir, load_benchmark
-from .plan import Cell, Plan, Request, Settings, make_plan, request
+from .plan import Cell, Plan, make_plan
 from .records import Record, ResultStore, to_frame
 from .report import SILENT, Reporter
+from .request import Request, Settings, request
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,7 +106,8 @@ def execute(prepared: Prepared, report: Reporter = SILENT) -> list[Record]:
         if not cells:
             continue
         data = prepared.data[job.benchmark.name]
-        network = network_of(job, data, prepared.artifacts, prepared.device, report)
+        pictures = prepared.results.root / job.benchmark.name
+        network = network_of(job, data, prepared.artifacts, prepared.device, report, pictures=pictures)
         bench = Bench.of(job, network, data, prepared.artifacts, prepared.device, report)
         for cell in cells:
             report.progress(f"scoring {cell.label}", 0, 1)
@@ -130,6 +132,7 @@ def run(
     seeds: int = 1,
     recipe: str | None = None,
     settings: Settings | Sequence[str] = (),
+    out: str | Sequence[str] = (),
     data_dir: str | Path | None = None,
     results_dir: str | Path = "results",
     cache_dir: str | Path | None = None,
@@ -142,10 +145,12 @@ def run(
 
     Args:
         benchmarks: names, or benchmarks of your own; one or several.
-        methods: names, or methods with hyper-parameters of your own; one or several, or "all".
+        methods: names such as "odm" or "odm(margin=5)", or methods with hyper-parameters of your own; one or
+            several, or "all".
         seeds: how many: 0 … seeds − 1.
         recipe: name of a training recipe, or None for each benchmark's default.
         settings: such as `{"odm": {"margin": 5}, "recipe": {"epochs": 2}}` or `["odm.margin=5"]`.
+        out: more OOD test sets, each the name of a data set; "lsun=scenes" puts one in the place of another.
         data_dir: where images are looked for; default `OODBENCH_DATA`, or `data` in the working folder.
         results_dir: where records are kept; cells that are there are not run again.
         cache_dir: where networks and outputs are kept; default `OODBENCH_CACHE`, or the user's cache folder.
@@ -160,7 +165,9 @@ def run(
     Raises:
         OodbenchError: something is missing or wrong; the message says what, where, and what to do next.
     """
-    wanted = request(_several(benchmarks), _several(methods), seeds=seeds, recipe=recipe, settings=settings)
+    wanted = request(
+        _several(benchmarks), _several(methods), seeds=seeds, recipe=recipe, settings=settings, out=_several(out)
+    )
     prepared = prepare(
         wanted,
         data_dir=None if data_dir is None else Path(data_dir),

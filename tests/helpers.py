@@ -27,7 +27,9 @@ def small_benchmark(name="small", **changes):
         "network": "tinynet",
         "embedding_dim": 3,
         "recipes": {
-            "default": Recipe(default=TrainConfig(epochs=4, batch_size=64, learning_rate=3e-3)),
+            "default": Recipe(
+                default=TrainConfig(epochs=4, batch_size=64, learning_rate=3e-3), methods={"ccag": {"width": 4}}
+            ),
             "short": Recipe(default=TrainConfig(epochs=2, batch_size=64, learning_rate=3e-3, max_images=100)),
         },
         **changes,

@@ -29,9 +29,10 @@ from oodbench.errors import (
     UnknownName,
 )
 from oodbench.metrics import METRICS
-from oodbench.plan import make_plan, request
+from oodbench.plan import make_plan
 from oodbench.posthoc import LogitMethod
 from oodbench.records import ResultStore
+from oodbench.request import request
 from oodbench.runner import prepare
 
 from .helpers import Listener, small_benchmark
@@ -186,7 +187,7 @@ def test_method_that_needs_seen_images_is_left_out_of_all_and_refused_by_name():
     bare = small_benchmark(seen=None, ood=small_benchmark().ood[1:])
     frame = oodbench.run(bare, "all")
 
-    assert set(frame["method"]) == {"ml", "msp", "odin"}
+    assert set(frame["method"]) == {"ccag", "ml", "msp", "odin"}
     with pytest.raises(ConfigError, match="odm needs seen OOD training images, and small has none"):
         oodbench.run(bare, "odm")
 
@@ -194,8 +195,8 @@ def test_method_that_needs_seen_images_is_left_out_of_all_and_refused_by_name():
 def test_plan_has_each_training_once():
     prepared = prepare(request([small_benchmark()], ["all"], seeds=2))
 
-    assert len(prepared.plan.cells) == 8
-    assert len(prepared.plan.trainings()) == 6
+    assert len(prepared.plan.cells) == 10
+    assert len(prepared.plan.trainings()) == 8
     assert prepared.to_do() == list(prepared.plan.cells)
 
 

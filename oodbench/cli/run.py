@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 @click.command("run")
 @options.benchmarks("Benchmark to run; can be repeated.  [default: the embedded one]")
-@options.methods("Method to score, or 'all'; can be repeated.  [default: all]")
+@options.methods("Method to score, such as odm or 'odm(margin=5)', or 'all'; can be repeated.  [default: all]")
+@click.option(
+    "--out",
+    multiple=True,
+    metavar="[SET=]NAME",
+    help="Score one more OOD set, or one in the place of another (lsun=my_scenes); can be repeated.",
+)
 @click.option("--seeds", type=int, default=1, show_default=True, help="How many seeds: 0, 1, …")
 @click.option("--recipe", metavar="NAME", help="Training recipe.  [default: each benchmark's own]")
 @click.option(
@@ -43,6 +49,7 @@ if TYPE_CHECKING:
 def command(
     benchmarks: tuple[str, ...],
     methods: tuple[str, ...],
+    out: tuple[str, ...],
     seeds: int,
     recipe: str | None,
     settings: tuple[str, ...],
@@ -63,12 +70,14 @@ def command(
     oodbench run --in mnist-267 --method odm --method msp --seeds 3
     oodbench run --in mnist-267 --set odm.margin=5 --set recipe.epochs=2
     """
-    from oodbench.plan import request
+    from oodbench.request import request
     from oodbench.runner import execute, prepare
 
     from .terminal import TerminalReporter
 
-    wanted = request(benchmarks or _embedded(), methods or ("all",), seeds=seeds, recipe=recipe, settings=settings)
+    wanted = request(
+        benchmarks or _embedded(), methods or ("all",), seeds=seeds, recipe=recipe, settings=settings, out=out
+    )
     with TerminalReporter() as report:
         prepared = prepare(
             wanted,

@@ -20,6 +20,7 @@ class TrainConfig:
         gamma: factor of each drop.
         weight_decay: L2 penalty on all weights.
         max_images: train on this many images only, drawn from the seed; None for all.
+        network: name of a network plugin to use instead of the benchmark's.
         precision: of the passes through the network: "float32", "bfloat16", or "auto" for bfloat16 on a GPU and
             float32 on a CPU. Weights and losses are float32 always.
     """
@@ -32,6 +33,7 @@ class TrainConfig:
     gamma: float = 0.1
     weight_decay: float = 0.0
     max_images: int | None = None
+    network: str | None = None
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
     def __post_init__(self) -> None:

@@ -10,10 +10,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from oodbench.batch import to_unit_interval
+
 from .config import TrainConfig
 
 if TYPE_CHECKING:
     from oodbench.objectives import LossObjective
+
+
+def to_network_input(pixels: Tensor) -> Tensor:
+    """Return uint8 pixels as float32 in [0, 1], in the memory order that convolutions are fast in."""
+    return to_unit_interval(pixels).contiguous(memory_format=torch.channels_last)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +32,7 @@ class Setting:
         shape: channels, height and width of the images.
         n_classes: number of ID classes.
         steps_per_epoch: batches in an epoch.
+        seen: unlabelled seen OOD images, uint8, shape (m, channels, height, width), on the device; or None.
         random: the only source of randomness to use, on the device of the training.
     """
 
@@ -32,12 +40,19 @@ class Setting:
     shape: tuple[int, int, int]
     n_classes: int
     steps_per_epoch: int
+    seen: Tensor | None
     random: torch.Generator
 
     @property
     def device(self) -> torch.device:
         """Where the training computes."""
         return self.random.device
+
+    def draw_seen(self, count: int) -> Tensor:
+        """Return seen OOD images drawn with replacement, float32 in [0, 1], shape (count, channels, height, width)."""
+        assert self.seen is not None  # the plan gives no benchmark without seen images to an objective that uses them
+        chosen = torch.randint(len(self.seen), (count,), generator=self.random, device=self.device)
+        return to_network_input(self.seen[chosen])
 
     def autocast(self) -> torch.autocast:
         """Return the context of the forward passes: bfloat16 where the configuration says so."""
@@ -75,7 +90,7 @@ class Learner(ABC):
 
         Args:
             images: float32 in [0, 1], shape (n, channels, height, width).
-            labels: int64, shape (n,); −1 for seen OOD images, which stand last.
+            labels: int64, shape (n,).
 
         Returns:
             The loss to report, a detached scalar.
@@ -100,7 +115,7 @@ class Learner(ABC):
 
 
 class LossLearner(Learner):
-    """One network that goes down the gradient of one loss.
+    """One network that goes down the gradient of one loss; seen OOD images take the place of a batch's last ones.
 
     Args:
         network: in training mode, on the device of the training.
@@ -114,6 +129,10 @@ class LossLearner(Learner):
 
     def step(self, images: Tensor, labels: Tensor) -> Tensor:
         """Do one step of Adam on the loss of a batch."""
+        # The schedule counts the steps, and its count is part of a checkpoint.
+        if n_ood := self._objective.n_ood_images(len(images), self._schedule.last_epoch):
+            images = torch.cat([images[:-n_ood], self._setting.draw_seen(n_ood)])
+            labels = torch.cat([labels[:-n_ood], labels.new_full((n_ood,), -1)])
         with self._setting.autocast():
             outputs = self._network(images)
         loss = self._objective.loss(outputs.float(), labels, self._setting.random)

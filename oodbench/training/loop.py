@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from oodbench.api import Objective
-from oodbench.batch import to_unit_interval
 from oodbench.errors import TrainingError
 
 from .checkpoint import Checkpoint
 from .config import TrainConfig
-from .learner import Learner, Setting
+from .learner import Learner, Setting, to_network_input
 from .seeding import generator, seeded
 
 SECONDS_BETWEEN_CHECKPOINTS = 10.0
@@ -103,6 +102,7 @@ def train(
                 shape=(int(images.shape[1]), int(images.shape[2]), int(images.shape[3])),
                 n_classes=int(data.labels.max()) + 1,
                 steps_per_epoch=steps_per_epoch,
+                seen=seen,
                 random=random,
             ),
         )
@@ -113,13 +113,9 @@ def train(
         for epoch in range(first, config.epochs):
             started = time.monotonic()
             total = torch.zeros((), device=device)
-            for step, chosen in enumerate(_batches(len(images), batch_size, random), epoch * steps_per_epoch):
-                batch, batch_labels = images[chosen], labels[chosen]
-                if seen is not None and (n_ood := objective.n_ood_images(batch_size, step)):
-                    drawn = torch.randint(len(seen), (n_ood,), generator=random, device=device)
-                    batch[-n_ood:], batch_labels[-n_ood:] = seen[drawn], -1
+            for chosen in _batches(len(images), batch_size, random):
                 # Kept on the device: reading a loss at every step would wait for the GPU.
-                total += learner.step(_channels_last(to_unit_interval(batch)), batch_labels)
+                total += learner.step(to_network_input(images[chosen]), labels[chosen])
             losses.append(total.item() / steps_per_epoch)
             seconds += time.monotonic() - started
             if not math.isfinite(losses[-1]):
@@ -136,10 +132,6 @@ def train(
     network.eval().requires_grad_(requires_grad=False)
     images_seen = config.epochs * steps_per_epoch * batch_size
     return network, TrainingLog(losses=losses, seconds=seconds, images_seen=images_seen, resumed_at=first)
-
-
-def _channels_last(images: Tensor) -> Tensor:
-    return images.contiguous(memory_format=torch.channels_last)
 
 
 def _batches(n_images: int, batch_size: int, random: torch.Generator) -> Iterator[Tensor]:

@@ -79,7 +79,13 @@ def _one_of_each_first(order: NDArray[np.intp], labels: NDArray[np.int64]) -> ND
 
 
 def network_of(
-    job: TrainingJob, data: BenchmarkData, artifacts: ArtifactStore, device: torch.device, report: Reporter
+    job: TrainingJob,
+    data: BenchmarkData,
+    artifacts: ArtifactStore,
+    device: torch.device,
+    report: Reporter,
+    *,
+    pictures: Path,
 ) -> TrainedNetwork:
     """Return the network of a training job, trained now or before.
 
@@ -89,6 +95,7 @@ def network_of(
         artifacts: where networks and checkpoints are kept.
         device: to compute on.
         report: told each epoch.
+        pictures: folder for what a learner has to show, about ten times in a training.
 
     Raises:
         TrainingError: the training diverged.
@@ -98,7 +105,7 @@ def network_of(
     n_outputs = job.objective.output_size(data.n_classes, job.benchmark.embedding_dim)
 
     def build() -> torch.nn.Module:
-        return registry.network(job.benchmark.network)(data.id_train.shape, n_outputs)
+        return registry.network(job.config.network or job.benchmark.network)(data.id_train.shape, n_outputs)
 
     def train_and_save(aside: Path) -> dict[str, Any]:
         fit = HoldOut.of(labels, job.benchmark.validation_share, job.config.max_images, job.seed).fit
@@ -106,8 +113,10 @@ def network_of(
         checkpoint = Checkpoint(artifacts.root / "checkpoints" / f"{job.key}.pt")
         started = time.monotonic()
 
-        def on_epoch(epoch: int, loss: float, _: Learner) -> None:
+        def on_epoch(epoch: int, loss: float, learner: Learner) -> None:
             report.progress(f"training {job.label}, loss {loss:.4g}", epoch, job.config.epochs)
+            if epoch % max(1, job.config.epochs // 10) == 0:
+                _save_picture(learner, pictures / f"{job.objective.name}-seed{job.seed}-epoch{epoch:04d}.png")
 
         report.progress(f"training {job.label}", 0, job.config.epochs)
         network, log = train(
@@ -147,3 +156,13 @@ def network_of(
         digest=array_digest(*(tensor.numpy() for tensor in weights.values())),
         facts=artifacts.facts("networks", job.key),
     )
+
+
+def _save_picture(learner: Learner, file: Path) -> None:
+    images = learner.picture()
+    if images is None:
+        return
+    from torchvision.utils import save_image
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    save_image(images.float(), file, nrow=8)

@@ -61,7 +61,7 @@ def test_run_without_arguments_plans_every_method_on_the_embedded_benchmark(oodb
     done = oodbench("run", "--dry-run")
 
     cells = [line.split()[:2] for line in done.out.splitlines() if "default" in line]
-    assert cells == [["digits", "msp"], ["digits", "ml"], ["digits", "odin"], ["digits", "odm"]]
+    assert cells == [["digits", name] for name in ("ccag", "msp", "ml", "odin", "odm")]
 
 
 def test_settings_of_the_command_line_reach_method_and_recipe(oodbench, small):

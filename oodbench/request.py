@@ -1,0 +1,188 @@
+"""From words to a request: names found, settings checked, nothing loaded yet."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from . import registry
+from .benchmark import OodSet, Part
+from .config import changed_fields, configure, parse_settings, reconfigure
+from .errors import ConfigError, UnknownName
+
+if TYPE_CHECKING:
+    from .api import Method
+    from .benchmark import Benchmark, Recipe
+
+Settings = Mapping[str, Mapping[str, object]]
+"""By owner (a method's name, or "recipe"): settings by name."""
+
+RECIPE = "recipe"
+ALL = "all"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodChoice:
+    """A method that was asked for.
+
+    Attributes:
+        name: as registered.
+        kind: its class.
+        settings: hyper-parameters that the user chose; they go before those that a recipe prescribes.
+    """
+
+    name: str
+    kind: type[Method]
+    settings: Mapping[str, object]
+
+    def prescribed(self, recipe: Recipe) -> Method:
+        """Return the method as a recipe prescribes it."""
+        return configure(self.kind, recipe.methods.get(self.name, {}), of=self.name)
+
+    def method(self, recipe: Recipe) -> Method:
+        """Return the method as the user wants it."""
+        return reconfigure(self.prescribed(recipe), self.settings, of=self.name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a user asks for.
+
+    Attributes:
+        benchmarks: to run, in order.
+        methods: to score, in order.
+        every_method: whether all methods were asked for; those that a benchmark cannot serve are then left out.
+        recipe: name of a training recipe, or None for each benchmark's default.
+        recipe_settings: changes to that recipe.
+        seeds: to run with.
+    """
+
+    benchmarks: tuple[Benchmark, ...]
+    methods: tuple[MethodChoice, ...]
+    every_method: bool
+    recipe: str | None
+    recipe_settings: Mapping[str, object]
+    seeds: tuple[int, ...]
+
+
+def request(
+    benchmarks: Sequence[str | Benchmark],
+    methods: Sequence[str | Method],
+    *,
+    seeds: int = 1,
+    recipe: str | None = None,
+    settings: Settings | Sequence[str] = (),
+    out: Sequence[str] = (),
+) -> Request:
+    """Find names and check settings, before anything is loaded.
+
+    Args:
+        benchmarks: names, or benchmarks of your own.
+        methods: names such as "odm" or "odm(margin=5)", or methods with hyper-parameters of your own; "all" for every
+            installed method.
+        seeds: how many: 0 … seeds − 1.
+        recipe: name of a training recipe that every benchmark has.
+        settings: by owner ("odm", "recipe"), or texts such as "odm.margin=5".
+        out: more OOD test sets, each the name of a data set; "lsun=scenes" puts one in the place of another.
+
+    Raises:
+        UnknownName: a name is unknown; the message names the nearest ones.
+        ConfigError: a setting has a value that it cannot have.
+    """
+    if seeds < 1:
+        raise ConfigError(f"--seeds must be at least 1, got {seeds}")
+    given = settings if isinstance(settings, Mapping) else parse_settings(settings)
+    found = [registry.benchmark(entry) if isinstance(entry, str) else entry for entry in benchmarks]
+    every = ALL in methods
+    named = registry.names("methods") if every else []
+    chosen = _unique([_choice(entry, given) for entry in (*named, *methods) if entry != ALL])
+    _check_owners(given, chosen)
+    wanted = Request(
+        benchmarks=tuple(_with_sets(benchmark, out) for benchmark in _unique(found)),
+        methods=tuple(sorted(chosen, key=_rank) if every else chosen),
+        every_method=every,
+        recipe=recipe,
+        recipe_settings=given.get(RECIPE, {}),
+        seeds=tuple(range(seeds)),
+    )
+    for benchmark in wanted.benchmarks:
+        _check_recipe(benchmark, wanted)
+    return wanted
+
+
+def _unique(entries: Sequence[Any]) -> list[Any]:
+    return [entry for i, entry in enumerate(entries) if entry not in entries[:i]]
+
+
+def _choice(entry: str | Method, settings: Settings) -> MethodChoice:
+    if isinstance(entry, str):
+        name, own = parse_method(entry)
+        kind = registry.method(name)
+    else:
+        kind = type(entry)
+        registered = (name for name in registry.names("methods") if registry.method(name) is kind)
+        name, own = next(registered, kind.__name__.lower()), changed_fields(entry)
+    return MethodChoice(name=name, kind=kind, settings={**settings.get(name, {}), **own})
+
+
+def parse_method(text: str) -> tuple[str, dict[str, object]]:
+    """Return the name and the settings that a method is asked for with.
+
+    Raises:
+        ConfigError: the text is not of the form NAME or NAME(SETTING=VALUE, ...).
+
+    >>> parse_method("odm(margin=5, squared=false)")
+    ('odm', {'margin': '5', 'squared': 'false'})
+    """
+    match = re.fullmatch(r"\s*([^()\s]+)\s*(?:\((.*)\))?\s*", text)
+    pairs = [pair.partition("=") for pair in (match[2] or "").split(",") if pair.strip()] if match else []
+    if match is None or not all(name.strip() and equals for name, equals, _ in pairs):
+        raise ConfigError(f"{text!r} is not of the form NAME or NAME(SETTING=VALUE, ...), such as odm(margin=5)")
+    return match[1], {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _rank(choice: MethodChoice) -> tuple[int, str, str]:
+    """Put methods that share a network together, and those that see more last."""
+    method = choice.kind()
+    return len(method.sees), method.objective.name, choice.name
+
+
+def _check_owners(settings: Settings, chosen: Sequence[MethodChoice]) -> None:
+    known = [*dict.fromkeys(choice.name for choice in chosen), RECIPE]
+    if unknown := [owner for owner in settings if owner not in known]:
+        raise UnknownName(
+            f"settings for {unknown[0]!r}, which is no method of this run{registry.did_you_mean(unknown[0], known)}"
+        )
+
+
+def _check_recipe(benchmark: Benchmark, wanted: Request) -> None:
+    """Build everything that the plan will build, so that a wrong setting is found before images are loaded."""
+    if wanted.recipe is not None and wanted.recipe not in benchmark.recipes:
+        raise UnknownName(
+            f"benchmark {benchmark.name} has no recipe {wanted.recipe!r}"
+            f"{registry.did_you_mean(wanted.recipe, benchmark.recipes)}"
+        )
+    recipe = benchmark.recipes[wanted.recipe or benchmark.recipe]
+    for choice in wanted.methods:
+        reconfigure(recipe.config(choice.method(recipe).objective.name), wanted.recipe_settings, of=RECIPE)
+
+
+def _with_sets(benchmark: Benchmark, out: Sequence[str]) -> Benchmark:
+    """Return a benchmark with more OOD test sets, or others in their places."""
+    sets = list(benchmark.ood)
+    for text in out:
+        place, equals, name = text.rpartition("=")
+        names = [entry.name for entry in sets]
+        if equals and place not in names:
+            raise UnknownName(
+                f"benchmark {benchmark.name} has no OOD set {place!r}{registry.did_you_mean(place, names)}"
+            )
+        if equals:
+            i = names.index(place)
+            sets[i] = dataclasses.replace(sets[i], name=f"{name} (for {place})", part=Part(dataset=name))
+        elif name not in names:
+            sets.append(OodSet(name=name, part=Part(dataset=name), role="anomaly"))
+    return dataclasses.replace(benchmark, ood=tuple(sets))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+LIST = "images.txt"
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
 
@@ -29,7 +30,9 @@ class ImageFolder:
     """Images in `<data folder>/<name>/{train,test}/<class>/*`, or in `<name>.zip` with that inside.
 
     Sets without labels have their images right in `train/` or `test/`. A ZIP may hold the folder `<name>` or start at
-    `train/` and `test/`. Order: by class name, then by file name. Files that are no images are passed over.
+    `train/` and `test/`. A test set can also be a list of paths, one a line, in `<name>/images.txt`, as the public
+    code of Masana et al. (BMVC 2018) reads them; relative ones start at the list's folder. Order: by class name, then
+    by file name; that of a list is its own. Files that are no images are passed over.
 
     Attributes:
         name: of the folder or ZIP.
@@ -44,10 +47,16 @@ class ImageFolder:
 
     def locate(self, split: str, data_dir: Path) -> Location:
         """Say whether the folder of the split, or the ZIP, is there; the folder is looked for first."""
-        folder, archive = data_dir / self.name / split, data_dir / f"{self.name}.zip"
-        there = ((folder, folder.is_dir()), (archive, archive.is_file() and split in _splits(archive, self.name)))
+        folder, listed = data_dir / self.name / split, data_dir / self.name / LIST
+        archive = data_dir / f"{self.name}.zip"
+        there = (
+            (folder, folder.is_dir()),
+            (archive, archive.is_file() and split in _splits(archive, self.name)),
+            (listed, split == "test" and listed.is_file()),
+        )
         files = [place for place, is_there in there if is_there][:1]
-        return Location(files=tuple(files), looked_for=(folder, archive), present=bool(files))
+        looked_for = (folder, archive, listed) if listed.parent.is_dir() and split == "test" else (folder, archive)
+        return Location(files=tuple(files), looked_for=looked_for, present=bool(files))
 
     def read(self, split: str, data_dir: Path, conversion: Conversion) -> RawImages:
         """Return the images of a split, decoded one after another.
@@ -57,15 +66,34 @@ class ImageFolder:
         """
         (place,) = self.locate(split, data_dir).files
         if place.is_dir():
-            paths = (path for path in files_below(place) if path.suffix.lower() in SUFFIXES)
-            members = _in_order({path.relative_to(place).as_posix(): path for path in paths})
-            return _labelled(list(members), _decode_files(list(members.values())), place)
+            return read_folder(place)
+        if place.name == LIST:
+            return _read_list(place)
         members_in_zip = _members(place, self.name, split)
         return _labelled(list(members_in_zip), _decode_members(place, list(members_in_zip.values())), place)
 
     def download(self, data_dir: Path) -> None:
         """Refuse: only the user has these images."""
         raise DataError(f"{self.name} cannot be downloaded. {self.how_to_get}")
+
+
+def read_folder(place: Path) -> RawImages:
+    """Return all images below a folder, with its folders as classes where it has any.
+
+    Raises:
+        DataError: there are none, or one cannot be decoded; the message names it.
+    """
+    paths = (path for path in files_below(place) if path.suffix.lower() in SUFFIXES)
+    members = _in_order({path.relative_to(place).as_posix(): path for path in paths})
+    return _labelled(list(members), _decode_files(list(members.values())), place)
+
+
+def _read_list(listed: Path) -> RawImages:
+    lines = [line.strip() for line in listed.read_text(encoding="utf-8").splitlines()]
+    paths = [listed.parent / line for line in lines if line]
+    if not paths:
+        raise DataError(f"{listed} names no images; write one path a line")
+    return RawImages(images=_decode_files(paths))
 
 
 def _splits(archive: Path, name: str) -> frozenset[str]:

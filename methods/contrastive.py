@@ -11,7 +11,9 @@ from oodbench.objectives import LossObjective
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
+
+    from oodbench.training.learner import Learner, Setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,8 @@ class Contrastive(LossObjective):
         pairs: "sampled" forms half as many pairs as the batch has images, as the paper's public code does;
             "all" uses every valid pair of the batch, with same-class pairs weighing `same_share` in all.
         embedding_dim: size of the embedding, or None for what the benchmark prescribes.
+        warm_start: share of the epochs that first learn to classify, by cross-entropy on the first outputs, one a
+            class. Not in the paper: from a classifier, a deep network embeds well in a small part of the time.
     """
 
     name: ClassVar[str] = "contrastive"
@@ -43,6 +47,7 @@ class Contrastive(LossObjective):
     squared: bool = True
     pairs: Literal["sampled", "all"] = "sampled"
     embedding_dim: int | None = None
+    warm_start: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.margin > 0:
@@ -54,6 +59,8 @@ class Contrastive(LossObjective):
             raise ConfigError(
                 f"ood_share must be in [0, 0.5], since each OOD image needs an ID partner: {self.ood_share}"
             )
+        if not 0.0 <= self.warm_start < 1.0:
+            raise ConfigError(f"warm_start must be in [0, 1), got {self.warm_start}")
         if self.embedding_dim is not None and self.embedding_dim < 1:
             raise ConfigError(f"embedding_dim must be at least 1, got {self.embedding_dim}")
 
@@ -70,6 +77,19 @@ class Contrastive(LossObjective):
         """Return how many images of this step's batch are seen OOD images; such batches are evenly spread."""
         is_ood_batch = math.floor((step + 1) * self.ood_batches) > math.floor(step * self.ood_batches)
         return int(batch_size * self.ood_share) if is_ood_batch else 0
+
+    def learner(self, network: nn.Module, setting: Setting) -> Learner:
+        """Return what trains the embedding, after a classifier where `warm_start` says so.
+
+        Raises:
+            ConfigError: a classifier comes first, and the embedding has fewer outputs than there are classes.
+        """
+        after = super().learner
+        if self.warm_start == 0:
+            return after(network, setting)
+        from ._warm_start import WarmStart
+
+        return WarmStart(network, self.warm_start, after, setting)
 
     def loss(self, outputs: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Return the contrastive loss of embeddings, shape (n, dim), with labels, shape (n,), −1 for OOD; a scalar."""

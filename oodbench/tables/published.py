@@ -60,7 +60,7 @@ PUBLISHED: Mapping[str, Published] = {
             "CC-AG paper digit for digit, so it stands beside msp."
         ),
         metrics={"aupr_in": "aupr_in_equal_prior", "aupr_out": "aupr_out_equal_prior"},
-        methods={"odin": "msp", "odm": "odm"},
+        methods={"odin": "msp", "ccag": "ccag (outliers=seen)", "odm": "odm"},
     ),
     "table2": Published(
         file="table2_paper.csv",

@@ -164,3 +164,47 @@ def test_embedding_has_the_size_that_the_benchmark_prescribes_unless_set():
 def test_impossible_settings_are_refused(settings):
     with pytest.raises(ConfigError, match=next(iter(settings))):
         contrastive(**settings)
+
+
+def test_warm_start_first_learns_to_classify_then_to_embed():
+    import numpy as np
+
+    from oodbench.training.config import TrainConfig
+    from oodbench.training.loop import TrainingImages, train
+
+    rng = np.random.default_rng(0)
+    labels = np.arange(120) % 3
+    pixels = rng.integers(0, 60, (120, 1, 4, 4)).astype(np.uint8)
+    pixels[np.arange(120), 0, labels] += 180
+    after_first = {}
+
+    def build():
+        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 16), torch.nn.ReLU(), torch.nn.Linear(16, 4))
+
+    def note(epoch, loss, learner):
+        network = learner.parts()["first"].parts()["network"]
+        with torch.no_grad():
+            outputs = network(torch.tensor(pixels).float() / 255)
+        after_first[epoch] = (outputs[:, :3].argmax(1).numpy() == labels).mean(), outputs
+
+    objective = contrastive(warm_start=0.5, pairs="all", margin=5.0)
+    config = TrainConfig(epochs=40, batch_size=40, learning_rate=1e-2)
+    data = TrainingImages(images=pixels, labels=labels)
+    train(build, objective, data, config, seed=0, device=torch.device("cpu"), on_epoch=note)
+
+    spread = [objective.loss(outputs, torch.tensor(labels), generator()).item() for _, outputs in after_first.values()]
+    assert after_first[20][0] > 0.95
+    assert spread[39] < 0.5 * spread[19]
+
+
+def test_warm_start_needs_an_output_for_each_class():
+    from oodbench.training.config import TrainConfig
+    from oodbench.training.loop import TrainingImages, train
+
+    data = TrainingImages(images=torch.zeros(12, 1, 2, 2).byte().numpy(), labels=torch.arange(12).remainder(4).numpy())
+
+    def build():
+        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 3))
+
+    with pytest.raises(ConfigError, match="warm_start needs an embedding with one dimension a class, 4 or more"):
+        train(build, contrastive(warm_start=0.5), data, TrainConfig(epochs=2), seed=0, device=torch.device("cpu"))

@@ -1,0 +1,88 @@
+"""Table 1 of the first paper: SVHN against CIFAR-10 and the reverse, on VGG-13."""
+
+from oodbench.benchmark import Benchmark, OodSet, Part, Recipe
+from oodbench.images import Conversion
+from oodbench.training.config import TrainConfig
+
+_PAPER_CONTRASTIVE = TrainConfig(
+    epochs=3000,
+    batch_size=1024,
+    learning_rate=1e-4,
+    schedule="steps",
+    milestones=(150, 2250),
+    weight_decay=1e-4,
+    precision="float32",
+)
+"""Masana et al., BMVC 2018, public code."""
+
+_EMBED_FAST = {"pairs": "all", "warm_start": 0.6}
+"""From a classifier, on every valid pair of a batch: what lets a VGG embed within minutes."""
+
+
+def _recipes(*, ccag_beta: float, ccag_batch: int, quick_images: int) -> dict[str, Recipe]:
+    # Lee et al., ICLR 2018, public code, for their classifier and for its cross-entropy baseline alike.
+    paper_classifier = TrainConfig(
+        epochs=100,
+        batch_size=ccag_batch,
+        learning_rate=2e-4,
+        schedule="steps",
+        milestones=(60,),
+        network="vgg13_ccag",
+        precision="float32",
+    )
+    fast = TrainConfig(epochs=30, batch_size=128, learning_rate=1e-3, schedule="one-cycle", network="vgg13_bn")
+    quick = TrainConfig(
+        epochs=5,
+        batch_size=128,
+        learning_rate=1e-3,
+        schedule="one-cycle",
+        network="vgg13_bn",
+        max_images=quick_images,
+        precision="bfloat16",
+    )
+    return {
+        "paper": Recipe(
+            default=paper_classifier,
+            objectives={"contrastive": _PAPER_CONTRASTIVE},
+            methods={"ccag": {"beta": ccag_beta}},
+            about="as published: 100 epochs for classifiers, 3000 for embeddings",
+        ),
+        "fast": Recipe(
+            default=fast,
+            methods={"ccag": {"beta": ccag_beta}, "ml": _EMBED_FAST, "odm": _EMBED_FAST},
+            about="30 epochs with batch normalisation; embeddings start from a classifier",
+        ),
+        "quick": Recipe(
+            default=quick,
+            methods={"ccag": {"beta": ccag_beta, "width": 16}, "ml": _EMBED_FAST, "odm": _EMBED_FAST},
+            about="5 epochs on a subset, minutes on 2 CPU cores",
+        ),
+    }
+
+
+def _benchmark(name: str, other: str, recipes: dict[str, Recipe]) -> Benchmark:
+    return Benchmark(
+        name=name,
+        title=f"{name} against {other} (seen), Tiny ImageNet, LSUN and noise",
+        source="Masana et al., BMVC 2018, Section 4.1 and Table 1",
+        id_train=Part(dataset=name, split="train"),
+        id_test=Part(dataset=name),
+        seen=Part(dataset=other, split="train"),
+        ood=(
+            OodSet(name=other, part=Part(dataset=other), role="seen"),
+            OodSet(name="tiny_imagenet", part=Part(dataset="tiny_imagenet"), role="anomaly"),
+            OodSet(name="lsun", part=Part(dataset="lsun"), role="anomaly"),
+            OodSet(name="gaussian", part=Part(dataset="gaussian"), role="anomaly"),
+        ),
+        conversion=Conversion(size=(32, 32), channels=3),
+        network="vgg13",
+        embedding_dim=10,
+        recipes=recipes,
+        recipe="fast",
+        full_recipe="paper",
+        layout="table1",
+    )
+
+
+SVHN_BENCHMARK = _benchmark("svhn", "cifar10", _recipes(ccag_beta=1.0, ccag_batch=128, quick_images=8000))
+CIFAR10_BENCHMARK = _benchmark("cifar10", "svhn", _recipes(ccag_beta=0.1, ccag_batch=64, quick_images=8000))

@@ -1,0 +1,84 @@
+"""A classifier first, then something else: two learners for one network, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from oodbench.errors import ConfigError
+from oodbench.objectives import CrossEntropy
+from oodbench.training.learner import Learner, LossLearner, Setting
+
+
+class FirstOutputs(CrossEntropy):
+    """Cross-entropy on the first outputs of a network that has at least one a class.
+
+    Args:
+        n_classes: number of ID classes.
+    """
+
+    def __init__(self, n_classes: int) -> None:
+        self._n_classes = n_classes
+
+    def loss(self, outputs: Tensor, labels: Tensor, generator: object) -> Tensor:
+        """Return the mean cross-entropy of the first outputs; a scalar.
+
+        Raises:
+            ConfigError: there are fewer outputs than classes.
+        """
+        if outputs.shape[1] < self._n_classes:
+            raise ConfigError(
+                f"warm_start needs an embedding with one dimension a class, {self._n_classes} or more, "
+                f"it has {outputs.shape[1]}; set embedding_dim, or warm_start=0"
+            )
+        return cross_entropy(outputs[:, : self._n_classes], labels)
+
+
+class WarmStart(Learner):
+    """Trains a network to classify for the first epochs, and as another learner does for the others.
+
+    Each of the two has a whole schedule of its own.
+
+    Args:
+        network: in training mode.
+        share: of the epochs that classify; at least one epoch, and never all.
+        after: makes the learner of the other epochs.
+        setting: of the training.
+    """
+
+    def __init__(
+        self, network: nn.Module, share: float, after: Callable[[nn.Module, Setting], Learner], setting: Setting
+    ) -> None:
+        epochs = setting.config.epochs
+        first = min(max(1, round(share * epochs)), epochs - 1)
+        self._steps_first = first * setting.steps_per_epoch
+        self._first = LossLearner(network, FirstOutputs(setting.n_classes), _lasting(first, setting))
+        self._after = after(network, _lasting(max(1, epochs - first), setting))
+        self._done = 0
+
+    def step(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Let the learner whose turn it is do a step."""
+        learner = self._first if self._done < self._steps_first else self._after
+        self._done += 1
+        return learner.step(images, labels)
+
+    def parts(self) -> Mapping[str, Any]:
+        """Return both learners."""
+        return {"first": self._first, "after": self._after}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of both learners and the number of steps done."""
+        return {**super().state_dict(), "done": self._done}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up the state of both learners."""
+        super().load_state_dict(state)
+        self._done = state["done"]
+
+
+def _lasting(epochs: int, setting: Setting) -> Setting:
+    return replace(setting, config=replace(setting.config, epochs=epochs))

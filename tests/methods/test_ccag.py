@@ -1,0 +1,159 @@
+"""CC-AG against the formulas of Lee et al. (ICLR 2018)."""
+
+from __future__ import annotations
+
+import importlib
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from oodbench import registry
+from oodbench.errors import ConfigError
+from oodbench.training.checkpoint import Checkpoint
+from oodbench.training.config import TrainConfig
+from oodbench.training.loop import TrainingImages, train
+
+CPU = torch.device("cpu")
+# The registry knows the method; what it is made of lives beside it.
+HOME = registry.method("ccag").__module__.rpartition(".")[0]
+learners = importlib.import_module(f"{HOME}._confidence_learners")
+dcgan = importlib.import_module(f"{HOME}._dcgan")
+
+
+def build():
+    return nn.Sequential(nn.Flatten(), nn.Linear(3 * 12 * 12, 16), nn.ReLU(), nn.Dropout(0.5), nn.Linear(16, 3))
+
+
+def images(n=48):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 255, (n, 3, 12, 12)).astype(np.uint8)
+    seen = rng.integers(0, 255, (20, 3, 12, 12)).astype(np.uint8)
+    return TrainingImages(images=pixels, labels=np.arange(n) % 3, seen=seen)
+
+
+def objective(**settings):
+    return registry.method("ccag")(**{"width": 4, **settings}).objective
+
+
+def test_divergence_from_uniform_by_hand():
+    probabilities = [0.7, 0.2, 0.1]
+    expected = sum((1 / 3) * math.log((1 / 3) / p) for p in probabilities)
+
+    result = learners.divergence_from_uniform(torch.tensor([probabilities]).log())
+
+    assert result.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_divergence_from_uniform_equals_torchs_kl_div():
+    logits = torch.randn(20, 5, generator=torch.Generator().manual_seed(0))
+    uniform = torch.full((20, 5), 0.2)
+
+    expected = torch.nn.functional.kl_div(logits.log_softmax(1), uniform, reduction="batchmean")
+
+    assert learners.divergence_from_uniform(logits).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_undecided_classifier_has_no_divergence():
+    assert learners.divergence_from_uniform(torch.full((4, 7), 3.0)).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_pull_away_term_is_the_mean_squared_cosine_of_different_vectors():
+    vectors = torch.tensor([[1.0, 0.0], [2.0, 0.0], [0.0, 5.0]])
+
+    # Of the six ordered pairs, two are parallel and four at right angles.
+    assert learners.pull_away_term(vectors).item() == pytest.approx(2 / 6)
+
+
+@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 28, 28), (1, 8, 8)])
+def test_generated_images_have_the_size_of_the_benchmark_and_pixels_between_0_and_1(shape):
+    generator = dcgan.Generator(shape, width=4)
+
+    made = generator.draw(5, torch.Generator().manual_seed(0))
+
+    assert made.shape == (5, *shape)
+    assert made.min() >= 0
+    assert made.max() <= 1
+    assert dcgan.Discriminator(shape, width=4)(made).shape == (5,)
+
+
+def test_generator_and_discriminator_have_the_layers_of_the_public_code():
+    generator, discriminator = dcgan.Generator((3, 32, 32)), dcgan.Discriminator((3, 32, 32))
+
+    def filters(network, kind):
+        return [layer.out_channels for layer in network.layers if isinstance(layer, kind)]
+
+    assert filters(generator, nn.ConvTranspose2d) == [512, 256, 128, 3]
+    assert filters(discriminator, nn.Conv2d) == [128, 256, 512, 1]
+    assert generator.latent == 100
+
+
+@pytest.mark.parametrize("settings", [{"outliers": "generated"}, {"outliers": "seen"}])
+def test_same_seed_gives_the_same_network_and_a_killed_training_goes_on_to_it(settings, tmp_path):
+    config = TrainConfig(epochs=4, batch_size=16, schedule="steps", milestones=(2,))
+    whole, _ = train(build, objective(**settings), images(), config, seed=1, device=CPU)
+
+    class KilledError(Exception):
+        pass
+
+    def kill(epoch, loss, learner):
+        if epoch == 3:
+            raise KilledError
+
+    state = {"seed": 1, "device": CPU, "checkpoint": Checkpoint(tmp_path / "state.pt"), "checkpoint_seconds": 0}
+    with pytest.raises(KilledError):
+        train(build, objective(**settings), images(), config, on_epoch=kill, **state)
+    resumed, log = train(build, objective(**settings), images(), config, **state)
+
+    assert log.resumed_at == 2
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
+
+
+def test_seen_outliers_become_undecided():
+    plain = images(300)
+    pixels = plain.images // 8
+    pixels[np.arange(300), plain.labels] += 200
+    data = TrainingImages(images=pixels, labels=plain.labels, seen=plain.seen // 2)
+    config = TrainConfig(epochs=30, batch_size=50, learning_rate=3e-3)
+
+    def divergence(beta):
+        network, _ = train(build, objective(outliers="seen", beta=beta), data, config, seed=0, device=CPU)
+        return learners.divergence_from_uniform(network(torch.tensor(data.seen).float() / 255)).item()
+
+    assert divergence(1.0) < 0.1 * divergence(0.0)
+
+
+def test_generated_images_change_with_training_and_are_drawn_from_the_same_noise():
+    pictures = []
+    config = TrainConfig(epochs=3, batch_size=16)
+
+    train(
+        build,
+        objective(),
+        images(),
+        config,
+        seed=0,
+        device=CPU,
+        on_epoch=lambda epoch, loss, learner: pictures.extend([learner.picture(), learner.picture()]),
+    )
+
+    assert pictures[0].shape == (64, 3, 12, 12)
+    assert torch.equal(pictures[0], pictures[1])
+    assert not torch.equal(pictures[1], pictures[2])
+
+
+def test_only_seen_outliers_are_declared_as_seen():
+    ccag = registry.method("ccag")
+
+    assert ccag().sees == frozenset()
+    assert not ccag().objective.uses_seen_ood
+    assert ccag(outliers="seen").sees == {"seen_ood"}
+    assert ccag(outliers="seen").objective.uses_seen_ood
+
+
+@pytest.mark.parametrize("settings", [{"beta": -1.0}, {"pull_away": -1.0}, {"width": 0}])
+def test_impossible_settings_are_refused(settings):
+    with pytest.raises(ConfigError, match=next(iter(settings))):
+        registry.method("ccag")(**settings)

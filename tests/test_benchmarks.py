@@ -1,0 +1,72 @@
+"""Every installed benchmark: sound as a definition, and on real images where there are any."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from oodbench import registry
+from oodbench.artifacts import ArtifactStore
+from oodbench.data import load_benchmark, load_part
+from oodbench.report import SILENT
+from oodbench.request import request
+
+NAMES = registry.names("benchmarks")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_benchmark_is_named_as_it_is_registered(name):
+    assert registry.benchmark(name).name == name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_recipe_can_be_used_with_every_method(name):
+    benchmark = registry.benchmark(name)
+
+    for recipe in benchmark.recipes:
+        assert request([benchmark], ["all"], recipe=recipe).methods
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_networks_of_every_recipe_are_installed(name):
+    benchmark = registry.benchmark(name)
+    configs = [c for r in benchmark.recipes.values() for c in (r.default, *r.objectives.values())]
+
+    assert {config.network or benchmark.network for config in configs} <= set(registry.names("networks"))
+
+
+def image_digests(images):
+    return {hashlib.sha256(image.tobytes()).digest() for image in images.images}
+
+
+def shared_images(one, other):
+    """Return how many different images two sets have in common, to the last pixel."""
+    return len(image_digests(one) & image_digests(other))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_image_that_is_trained_on_is_tested_on(name, request, tmp_path):
+    benchmark = registry.benchmark(name)
+    data_dir = tmp_path if benchmark.embedded else request.getfixturevalue("real_data")
+    if name == "svhn":
+        pytest.skip("the same images as cifar10, in the other roles")
+    cache = ArtifactStore(tmp_path / "cache")
+    parts = [benchmark.id_train, benchmark.seen]
+    tests = [benchmark.id_test, *(ood.part for ood in benchmark.ood if ood.part.dataset != "lsun")]
+    trained = [load_part(part, benchmark.conversion, data_dir, cache, SILENT) for part in parts]
+    tested = [load_part(part, benchmark.conversion, data_dir, cache, SILENT) for part in tests]
+
+    assert {(a.name, b.name): shared_images(a, b) for a in trained for b in tested if shared_images(a, b)} == {}
+
+
+def test_embedded_benchmark_needs_no_files(tmp_path):
+    data = load_benchmark(registry.benchmark("digits"), tmp_path, ArtifactStore(tmp_path / "cache"), SILENT)
+
+    assert {name: len(images) for name, images in data.ood.items()} == {
+        "digits 0 3 4 8": 238,
+        "digits 5 9 1": 180,
+        "photo patches": 1000,
+        "gaussian": 1000,
+    }
+    assert data.missing == {}

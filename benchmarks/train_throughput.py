@@ -1,7 +1,7 @@
 """Images a second in training: this project's loop against the usual one, on the same network and images.
 
 The usual loop: torchvision's CIFAR-10 class with ToTensor, a shuffling DataLoader with workers, float32, contiguous
-memory. Ours: images on the device as bytes, channels-last, and bfloat16 where `--precision` says so. Both train VGG-13 with
+memory. Ours: images on the device as bytes, channels-last, in float32 and in bfloat16. All train VGG-13 with
 batch normalisation and Adam on random images; what they learn does not matter here. Rounds alternate, and the
 ratio of the medians is printed.
 

@@ -78,7 +78,8 @@ def array_digest(*arrays: np.ndarray[Any, Any] | None) -> str:
 def code_digest(*things: object) -> str:
     """Return a hash of the code of classes, functions or instances, so that edited code never meets old results.
 
-    Each thing counts with the whole file of its class and of its base classes; comments and layout do not count.
+    Each thing counts with the whole file of its class and of its base classes, and a plugin's file with the siblings
+    that it imports; comments, docstrings and layout do not count.
     What was typed into a notebook counts with its compiled functions.
     """
     owners = (thing if isinstance(thing, type) or inspect.isroutine(thing) else type(thing) for thing in things)
@@ -117,4 +118,31 @@ def _constant(entry: object) -> str:
 
 @cache
 def _file_code(file: str) -> str:
-    return ast.unparse(ast.parse(Path(file).read_text(encoding="utf-8")))
+    return "".join(_without_docstrings(part) for part in sorted(_with_siblings(Path(file))))
+
+
+_ENGINE = (Path(__file__).parent, Path(__file__).parent / "training")
+
+
+def _with_siblings(file: Path, found: frozenset[Path] = frozenset()) -> frozenset[Path]:
+    """Return a file with the modules beside it that it imports, and those that these import.
+
+    What the engine's own files import does not count: the plan names the parts that a result depends on.
+    """
+    found |= {file}
+    if file.parent in _ENGINE:
+        return found
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module:
+            sibling = file.parent / f"{node.module}.py"
+            if sibling.is_file() and sibling not in found:
+                found = _with_siblings(sibling, found)
+    return found
+
+
+def _without_docstrings(file: Path) -> str:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)

@@ -379,3 +379,23 @@ def test_edited_code_in_a_notebook_has_another_digest() -> None:
 def test_the_same_code_typed_again_into_a_notebook_has_the_same_digest() -> None:
     source = "class Thing:\n    def act(self, x):\n        return [lambda: i for i in x if i in {'a', 'b'}]\n"
     assert code_digest(typed(source)) == code_digest(typed(f"\n\n{source}"))
+
+
+def test_docstrings_do_not_change_the_hash_of_code(module: Callable[[str, str], ModuleType]) -> None:
+    plain_code = module("first", "def f(x):\n    return x + 1\n").f
+    told = module("second", '"""A."""\n\n\ndef f(x):\n    """B."""\n    return x + 1\n').f
+
+    assert code_digest(plain_code) == code_digest(told)
+
+
+def test_sibling_that_a_plugin_imports_counts_as_its_code(
+    tmp_path: Path, module: Callable[[str, str], ModuleType]
+) -> None:
+    for folder, factor in (("a", 2), ("b", 2), ("c", 3)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "_part.py").write_text(f"def times(x):\n    return {factor} * x\n")
+    source = "def f(x):\n    from ._part import times\n    return times(x)\n"
+    same, again, other = (module(f"{folder}/plugin", source).f for folder in "abc")
+
+    assert code_digest(same) == code_digest(again)
+    assert code_digest(same) != code_digest(other)

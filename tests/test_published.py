@@ -164,6 +164,6 @@ def test_every_published_method_is_compared_once_for_each_set():
     assert sorted(published._rows) == sorted(
         (in_dist, method, out_dist)
         for in_dist, other in (("svhn", "cifar10"), ("cifar10", "svhn"))
-        for method in ("msp", "odm")
+        for method in ("msp", "ccag (outliers=seen)", "odm")
         for out_dist in (other, "tiny_imagenet", "lsun", "gaussian")
     )

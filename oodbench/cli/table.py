@@ -27,6 +27,7 @@ from . import options
     metavar="[text|markdown|latex|csv|html]",
     help="How it is written.",
 )
+@click.option("--legacy", is_flag=True, help="In table1, add our scores under the CC-AG paper's own code of 2018.")
 @options.results_dir
 def command(
     benchmarks: tuple[str, ...],
@@ -34,6 +35,7 @@ def command(
     recipe: str | None,
     layout: str | None,
     format_: str,
+    legacy: bool,
     results_dir: Path,
 ) -> None:
     r"""Print a table of stored results: best bold, worst red, * for OOD sets whose images were seen in training.
@@ -45,6 +47,7 @@ def command(
     """
     from oodbench.records import to_frame
     from oodbench.tables import FORMATS, LAYOUTS, layout_table, render
+    from oodbench.tables.legacy import add_legacy
     from oodbench.tables.render import as_rich
 
     from .select import check_choice, select
@@ -52,10 +55,12 @@ def command(
 
     check_choice(layout, LAYOUTS, "table layout")
     check_choice(format_, FORMATS, "table format")
-    _, records = select(results_dir, benchmarks=benchmarks, methods=methods, recipe=recipe)
+    store, records = select(results_dir, benchmarks=benchmarks, methods=methods, recipe=recipe)
     layouts = {record.benchmark["name"]: layout or record.benchmark["layout"] for record in records}
     for i, chosen in enumerate(dict.fromkeys(layouts.values())):
         frame = to_frame(record for record in records if layouts[record.benchmark["name"]] == chosen)
+        if legacy and chosen == "table1":
+            frame = add_legacy(frame, store, records)
         table = layout_table(frame, chosen)
         if i:
             click.echo()

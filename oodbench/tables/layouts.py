@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from oodbench.metrics import METRICS
 
+from .legacy import PREFIX
 from .model import Entry, Mark, Span, Table
 from .published import PUBLISHED, Published
 
@@ -24,7 +25,8 @@ class Result:
     """One method on one OOD set, over its seeds.
 
     Attributes:
-        means: by metric, fractions; NaN where the set was missing.
+        means: by metric, fractions; NaN where the set was missing. With the metrics of the CC-AG code, under their
+            prefixed names, where the rows have them.
         deviations: sample standard deviations; NaN for a single seed.
         accuracy: mean and sample standard deviation of the ID accuracy.
         seen: whether images of this distribution were used in training.
@@ -131,10 +133,11 @@ def _results(frame: pd.DataFrame) -> Results:
     """Bring rows of several seeds together, in the order in which they come."""
     labelled = frame.assign(label=_labels(frame))
     results: dict[tuple[str, str, str], Result] = {}
+    legacy = [str(column) for column in frame.columns if str(column).startswith(PREFIX)]
     for key, rows in labelled.groupby(["in_dist", "label", "out_dist"], sort=False):
         in_dist, method, out_dist = map(str, key)
         results[in_dist, method, out_dist] = Result(
-            means={name: float(rows[name].mean()) for name in METRICS},
+            means={name: float(rows[name].mean()) for name in (*METRICS, *legacy)},
             deviations={name: float(rows[name].std(ddof=1)) for name in METRICS},
             accuracy=(float(rows["accuracy"].mean()), float(rows["accuracy"].std(ddof=1))),
             seen=bool(rows["seen"].any()),
@@ -163,16 +166,22 @@ def _mark(results: Results, in_dist: str, method: str, out_dist: str, column: st
 
 
 def _beside(
-    published: Published, in_dist: str, method: str, out_dist: str, result: Result, columns: Iterable[str], digits: int
+    published: Published, in_dist: str, method: str, out_dist: str, result: Result, columns: Sequence[str], digits: int
 ) -> list[tuple[str, list[str]]]:
-    """Return a line with the published numbers and one with ours minus theirs, where there are any."""
+    """Return lines with our scores under the CC-AG code, the published numbers, and ours minus theirs."""
+    legacy = {column: result.means[PREFIX + column] for column in columns if PREFIX + column in result.means}
+    lines = [("  with the CC-AG code", [_percent(value, digits) for value in legacy.values()])] if legacy else []
     numbers = published.numbers(in_dist, method, out_dist)
     if numbers is None:
-        return []
+        return lines
     theirs = [f"{numbers[column]:.{digits}f}" for column in columns]
     gaps = [100 * result.means[column] - numbers[column] for column in columns]
     ours = [NO_RESULT if math.isnan(gap) else f"{gap:+.{digits}f}" for gap in gaps]
-    return [("  published", theirs), ("  ours − published", ours)]
+    return [*lines, ("  published", theirs), ("  ours − published", ours)]
+
+
+def _percent(fraction: float, digits: int) -> str:
+    return NO_RESULT if math.isnan(fraction) else f"{100 * fraction:.{digits}f}"
 
 
 def _cell(result: Result, column: str, digits: int) -> str:
@@ -183,7 +192,7 @@ def _number(mean: float, deviation: float, digits: int) -> str:
     """Return a fraction as a percentage, with its deviation over seeds where there is one."""
     if math.isnan(mean):
         return NO_RESULT
-    text = f"{100 * mean:.{digits}f}"
+    text = _percent(mean, digits)
     return text if math.isnan(deviation) else f"{text} ± {100 * deviation:.{digits}f}"
 
 
@@ -222,7 +231,8 @@ def _caption(frame: pd.DataFrame) -> str:
     else:
         count = f"{high}" if low == high else f"{low} to {high}"
         runs = f"mean ± sample standard deviation over {count} seeds"
-    return f"OOD detection with {in_dists} as in-distribution, in percent; {runs}."
+    reduced = " Reduced training, see the notes." if (frame["cut_short"] != "").any() else ""
+    return f"OOD detection with {in_dists} as in-distribution, in percent; {runs}.{reduced}"
 
 
 def _notes(frame: pd.DataFrame, results: Results, published: Published) -> tuple[str, ...]:

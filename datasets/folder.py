@@ -40,7 +40,9 @@ class ImageFolder:
 
     title: ClassVar[str] = "Your own images: any folder, or a ZIP of one"
     source: ClassVar[str] = "<data folder>/<name>/{train,test}/<class>/*, or <name>.zip"
-    how_to_get: ClassVar[str] = "Put the images there; sets without labels have them right in test/."
+    how_to_get: ClassVar[str] = (
+        "Put images into <data folder>/<name>/test/<class>/, or right into test/ where they have no labels."
+    )
     downloadable: ClassVar[bool] = False
 
     name: str
@@ -119,7 +121,7 @@ def _below(member: str, name: str) -> tuple[str, ...]:
 def _labelled(names: list[str], images: Iterator[Image], place: Path) -> RawImages:
     """Return images with the labels that their relative file names, such as "cat/0001.png", say."""
     if not names:
-        raise DataError(f"no images in {place} (looked for {', '.join(sorted(SUFFIXES))})")
+        raise DataError(f"no images in {place}; put some there, as one of {', '.join(sorted(SUFFIXES))}")
     folders = [name.rpartition("/")[0].split("/")[0] for name in names]
     if "" in folders:
         if set(folders) != {""}:
@@ -182,7 +184,9 @@ def _decode(content: bytes, where: str) -> Image:
     try:
         picture = Image.open(io.BytesIO(content))
         picture.load()
+    except UnidentifiedImageError as error:
+        raise DataError(f"the image {where} cannot be decoded (no known format); replace or remove it") from error
     # Pillow raises SyntaxError for some broken PNGs, and its own bomb error for absurd sizes.
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"the image {where} cannot be decoded ({error}); replace or remove it") from error
     return picture

@@ -51,12 +51,12 @@ class ODIN:
 
     def __post_init__(self) -> None:
         if not self.temperature > 0:
-            raise ConfigError(f"odin.temperature must be positive, got {self.temperature}")
+            raise ConfigError(f"temperature must be positive, got {self.temperature}")
         if self.epsilon != "auto" and self.epsilon < 0:
-            raise ConfigError(f"odin.epsilon must be 'auto' or a number from 0 up, got {self.epsilon}")
+            raise ConfigError(f"epsilon must be 'auto' or a number from 0 up, got {self.epsilon}")
         for name in ("tune_images", "batch_size"):
             if getattr(self, name) < 1:
-                raise ConfigError(f"odin.{name} must be at least 1, got {getattr(self, name)}")
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
 
     @property
     def objective(self) -> Objective:

@@ -39,11 +39,13 @@ class OodSet:
         part: its images.
         role: "seen" (its training images may be used in training), "novelty" (related to the
             in-distribution images) or "anomaly" (unrelated).
+        optional: whether the benchmark is run without it where its images are missing.
     """
 
     name: str
     part: Part
     role: Role
+    optional: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,8 @@ def configure(kind: type[T], settings: Mapping[str, object], *, of: str) -> T:
         UnknownName: no such field; the message names the nearest ones.
         ConfigError: a value does not fit its field, or the class refuses it.
     """
-    return _guarded(lambda: kind(**_coerced(kind, settings, of)), of)
+    fields = _coerced(kind, settings, of)
+    return _guarded(lambda: kind(**fields), of)
 
 
 def reconfigure(config: T, settings: Mapping[str, object], *, of: str) -> T:
@@ -45,6 +46,9 @@ def reconfigure(config: T, settings: Mapping[str, object], *, of: str) -> T:
 def _guarded(build: Callable[[], T], of: str) -> T:
     try:
         return build()
+    except ConfigError as error:
+        # A class says "margin must be positive" of itself; whoever reads it wants to know whose margin.
+        raise type(error)(f"{of}.{error}") from error
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{of}: {error}") from error
 

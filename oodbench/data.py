@@ -69,7 +69,7 @@ def load_benchmark(
         download: whether to fetch what is missing and may be fetched.
 
     Raises:
-        MissingData: the in-distribution or seen images, or all OOD test sets, are missing.
+        MissingData: in-distribution or seen images, an OOD test set that is not optional, or all of these are missing.
         DataError: files are damaged, a set is empty, or the classes of training and test images differ.
     """
 
@@ -84,6 +84,8 @@ def load_benchmark(
         try:
             ood[entry.name] = load(entry.part)
         except MissingData as error:
+            if not entry.optional:
+                raise
             missing[entry.name] = str(error)
             report.message(f"{benchmark.name}: skipping the OOD set {entry.name!r}: {error}")
     for other in filter(None, (id_test, seen, *ood.values())):

@@ -22,7 +22,7 @@ def resolve(name: str) -> torch.device:
         raise DeviceError(f"no device {name!r}; choose auto, cpu or cuda")
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
-        raise DeviceError("--device cuda was asked for, but PyTorch finds no CUDA GPU here; use --device cpu or auto")
+        raise DeviceError("device 'cuda' was asked for, but PyTorch finds no CUDA GPU here; use 'cpu' or 'auto'")
     return torch.device("cuda" if name != "cpu" and available else "cpu")
 
 

@@ -20,7 +20,7 @@ from .errors import ScoreError, UnknownName
 from .hashing import plain
 from .outputs import outputs_of
 from .records import Record, Row, Scores
-from .training.trained import HoldOut, TrainedNetwork
+from .training.trained import TrainedNetwork
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,9 +77,7 @@ class Bench:
         def batch(images: ImageSet) -> Batch:
             return Batch.of(images, outputs_of(network, images, artifacts, device, report), device)
 
-        labels = data.id_train.labels
-        assert labels is not None  # load_benchmark refuses ID sets without labels
-        halves = HoldOut.of(labels, job.benchmark.validation_share, job.config.max_images, job.seed)
+        halves = job.hold_out(data)
         id_train = batch(data.id_train)
         return cls(
             network=network,
@@ -245,6 +243,7 @@ def _record(
         class_names=data.id_train.class_names,
         accuracy=accuracy_id,
         n_id=len(scores.id),
+        n_train=len(bench.train),
         rows=rows,
         missing={name: data.ood_set(name).role for name in data.missing},
         fingerprints={

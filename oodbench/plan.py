@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .api import Method, Objective
     from .benchmark import Benchmark
     from .data import BenchmarkData
+    from .training.trained import HoldOut
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,14 @@ class TrainingJob:
     seed: int
     key: str
 
+    def hold_out(self, data: BenchmarkData) -> HoldOut:
+        """Return which of the ID training images the network is trained on, and which are held out."""
+        from .training.trained import HoldOut
+
+        labels = data.id_train.labels
+        assert labels is not None  # load_benchmark refuses ID sets without labels
+        return HoldOut.of(labels, self.benchmark.validation_share, self.config.max_images, self.seed)
+
     @property
     def label(self) -> str:
         """Short name for messages, such as "mnist-267 ce seed 0"."""
@@ -57,7 +66,8 @@ class Cell:
         recipe: name of the training recipe, with what was changed of it.
         cut_short: by how much the training is shorter than the full one; "" where it is not.
         training: the network that it needs.
-        key: hash of everything that the result depends on.
+        key: hash of everything that its scores depend on.
+        tests: content of the OOD sets to score, by their names.
         file: name of its record below the results folder.
     """
 
@@ -68,6 +78,7 @@ class Cell:
     cut_short: str
     training: TrainingJob
     key: str
+    tests: Mapping[str, str]
     file: Path
 
     @property
@@ -140,7 +151,7 @@ def make_plan(wanted: Request, data: Mapping[str, BenchmarkData]) -> Plan:
                 left_out.append(reason)
                 continue
             cells += [_cell(wanted, data[benchmark.name], choice, seed) for seed in wanted.seeds]
-    return Plan(cells=tuple(cells), left_out=tuple(left_out))
+    return Plan(cells=tuple(cells), left_out=(*wanted.broken, *left_out))
 
 
 def _cell(wanted: Request, data: BenchmarkData, choice: MethodChoice, seed: int) -> Cell:
@@ -157,8 +168,10 @@ def _cell(wanted: Request, data: BenchmarkData, choice: MethodChoice, seed: int)
         seed=seed,
         key=_training_key(data, method.objective, config, seed),
     )
-    tests = [(ood.name, ood.role, data.ood[ood.name].fingerprint) for ood in benchmark.ood if ood.name in data.ood]
+    tests = {name: images.fingerprint for name, images in data.ood.items()}
     code = code_digest(method, metrics.all_metrics)
+    # Only a method that looks at the OOD test sets gives other scores where there are others.
+    seen_tests = tests if "ood_test" in method.sees else None
     return Cell(
         method_name=choice.name,
         method=method,
@@ -166,7 +179,8 @@ def _cell(wanted: Request, data: BenchmarkData, choice: MethodChoice, seed: int)
         recipe=variant(name, differences(config, prescribed)),
         cut_short=_cut_short(benchmark, method.objective, config),
         training=training,
-        key=digest(["cell", training.key, choice.name, method, code, data.id_test.fingerprint, tests]),
+        key=digest(["cell", training.key, choice.name, method, code, data.id_test.fingerprint, seen_tests]),
+        tests=tests,
         file=Path(benchmark.name) / f"{choice.name}-{digest([method, config])[:8]}-seed{seed}.json",
     )
 

@@ -64,6 +64,7 @@ class Record:
         seed: of the training and of the method.
         class_names: of the ID classes, in label order.
         accuracy: share of ID test images that are classified right, or None for methods that do not classify.
+        n_train: number of ID images that the network was trained on.
         n_id: number of ID test images.
         rows: a row for each OOD test set.
         missing: roles of the OOD test sets that were not there.
@@ -90,6 +91,7 @@ class Record:
     class_names: tuple[str, ...]
     accuracy: float | None
     n_id: int
+    n_train: int = 0
     rows: tuple[Row, ...]
     missing: Mapping[str, str]
     fingerprints: Mapping[str, str | None]
@@ -144,6 +146,8 @@ class ResultStore:
         """
         place = next((folder for folder in (self.root, *self.root.absolute().parents) if folder.exists()), self.root)
         if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+            if self.root.is_file():
+                raise StoreError(f"{self.root} is a file; name a folder for the results: --results-dir")
             raise StoreError(
                 f"the results folder {self.root} cannot be written to; change its permissions or name another one: "
                 "--results-dir"
@@ -181,8 +185,8 @@ class ResultStore:
         Raises:
             StoreError: the folder is missing or holds none, or a record is not whole.
         """
-        # Files that are being written begin with a dot.
-        files = [path for path in sorted(self.root.glob("*/*.json")) if not path.name.startswith(".")]
+        # Files that are being written begin with a dot; other files are not ours.
+        files = [path for path in sorted(self.root.glob("*/*-seed*.json")) if not path.name.startswith(".")]
         if not files:
             raise StoreError(
                 f"no results in {self.root.absolute()}; run a benchmark first (oodbench run) "
@@ -231,6 +235,32 @@ class ResultStore:
                 "results folder: --results-dir"
             ) from error
         return whole
+
+    def with_other_sets(self, file: Path, record: Record, scores: Scores) -> tuple[Record, Scores]:
+        """Return a new result with those that are stored for the same cell on other OOD sets.
+
+        Args:
+            file: name of the record, below the root.
+            record: the new result.
+            scores: its raw scores.
+        """
+        import dataclasses
+
+        stored = self.load(file)
+        new = {row.out_dist for row in record.rows}
+        if stored is None or stored.key != record.key or {row.out_dist for row in stored.rows} <= new:
+            return record, scores
+        kept = [row for row in stored.rows if row.out_dist not in new]
+        old, names = self.scores(stored), [row.out_dist for row in kept]
+        missing = {name: role for name, role in record.missing.items() if name not in names}
+        return (
+            dataclasses.replace(record, rows=(*record.rows, *kept), missing=missing),
+            dataclasses.replace(
+                scores,
+                ood={**scores.ood, **{name: old.ood[name] for name in names}},
+                embedding_ood={**scores.embedding_ood, **{name: old.embedding_ood[name] for name in names}},
+            ),
+        )
 
     def scores(self, record: Record) -> Scores:
         """Return the raw scores of a stored record.
@@ -328,6 +358,7 @@ def _flat(record: Record, row: Row) -> dict[str, Any]:
         "settings": json.dumps(record.settings, sort_keys=True),
         "fitted": json.dumps(record.fitted, sort_keys=True),
         "training": json.dumps(record.training, sort_keys=True),
+        "n_train": record.n_train,
         "n_id": record.n_id,
         "n_ood": row.n_ood,
         "device": record.device,

@@ -56,10 +56,10 @@ def _entry(kind: Kind, name: str) -> EntryPoint:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return the end of a sentence about an unknown name: its nearest neighbours, or the whole choice."""
     known = list(known)
-    near = get_close_matches(name, known, n=3, cutoff=0.5)
+    near = get_close_matches(name.lower(), known, n=3, cutoff=0.5)
     if near:
         return f". Did you mean {' or '.join(map(repr, near))}?"
-    return f"; there is: {', '.join(known)}." if known else "; nothing is installed."
+    return f"; there is: {', '.join(known)}." if known else "; there is none."
 
 
 def load(kind: Kind, name: str) -> Any:

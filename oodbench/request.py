@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from . import registry
 from .benchmark import OodSet, Part
 from .config import changed_fields, configure, parse_settings, reconfigure
-from .errors import ConfigError, UnknownName
+from .errors import ConfigError, PluginError, UnknownName
+from .objectives import CrossEntropy
 
 if TYPE_CHECKING:
     from .api import Method
@@ -55,6 +56,7 @@ class Request:
         benchmarks: to run, in order.
         methods: to score, in order.
         every_method: whether all methods were asked for; those that a benchmark cannot serve are then left out.
+        broken: why an installed method cannot be among all of them, a sentence each.
         recipe: name of a training recipe, or None for each benchmark's default.
         recipe_settings: changes to that recipe.
         seeds: to run with.
@@ -63,6 +65,7 @@ class Request:
     benchmarks: tuple[Benchmark, ...]
     methods: tuple[MethodChoice, ...]
     every_method: bool
+    broken: tuple[str, ...]
     recipe: str | None
     recipe_settings: Mapping[str, object]
     seeds: tuple[int, ...]
@@ -97,13 +100,14 @@ def request(
     given = settings if isinstance(settings, Mapping) else parse_settings(settings)
     found = [registry.benchmark(entry) if isinstance(entry, str) else entry for entry in benchmarks]
     every = ALL in methods
-    named = registry.names("methods") if every else []
+    named, broken = _importable() if every else ([], [])
     chosen = _unique([_choice(entry, given) for entry in (*named, *methods) if entry != ALL])
     _check_owners(given, chosen)
     wanted = Request(
         benchmarks=tuple(_with_sets(benchmark, out) for benchmark in _unique(found)),
         methods=tuple(sorted(chosen, key=_rank) if every else chosen),
         every_method=every,
+        broken=tuple(broken),
         recipe=recipe,
         recipe_settings=given.get(RECIPE, {}),
         seeds=tuple(range(seeds)),
@@ -111,6 +115,19 @@ def request(
     for benchmark in wanted.benchmarks:
         _check_recipe(benchmark, wanted)
     return wanted
+
+
+def _importable() -> tuple[list[str], list[str]]:
+    """Return the names of all methods that can be imported, and what is wrong with the others."""
+    named, broken = [], []
+    for name in registry.names("methods"):
+        try:
+            registry.method(name)
+        except PluginError as error:
+            broken.append(str(error))
+        else:
+            named.append(name)
+    return named, broken
 
 
 def _unique(entries: Sequence[Any]) -> list[Any]:
@@ -144,10 +161,12 @@ def parse_method(text: str) -> tuple[str, dict[str, object]]:
     return match[1], {name.strip(): value.strip() for name, _, value in pairs}
 
 
-def _rank(choice: MethodChoice) -> tuple[int, str, str]:
-    """Put methods that share a network together, and those that see more last."""
+def _rank(choice: MethodChoice) -> tuple[bool, bool, str, int, str]:
+    """Put plain classifiers first, methods that share a network together, and those trained on OOD images last."""
     method = choice.kind()
-    return len(method.sees), method.objective.name, choice.name
+    objective = method.objective
+    plain = isinstance(objective, CrossEntropy)
+    return objective.uses_seen_ood, not plain, objective.name, len(method.sees), choice.name
 
 
 def _check_owners(settings: Settings, chosen: Sequence[MethodChoice]) -> None:
@@ -182,7 +201,9 @@ def _with_sets(benchmark: Benchmark, out: Sequence[str]) -> Benchmark:
             )
         if equals:
             i = names.index(place)
-            sets[i] = dataclasses.replace(sets[i], name=f"{name} (for {place})", part=Part(dataset=name))
+            sets[i] = dataclasses.replace(
+                sets[i], name=f"{name} (for {place})", part=Part(dataset=name), optional=False
+            )
         elif name not in names:
-            sets.append(OodSet(name=name, part=Part(dataset=name), role="anomaly"))
+            sets.append(OodSet(name=name, part=Part(dataset=name), role="anomaly", optional=False))
     return dataclasses.replace(benchmark, ood=tuple(sets))

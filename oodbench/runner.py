@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +86,7 @@ def prepare(
     }
     plan = make_plan(wanted, data)
     found = {} if force else {cell.key: results.load(cell.file) for cell in plan.cells}
-    stored = {key: record for key, record in found.items() if record is not None and record.key == key}
+    stored = {cell.key: record for cell in plan.cells if (record := found.get(cell.key)) and has_all(record, cell)}
     return Prepared(plan=plan, data=data, stored=stored, artifacts=artifacts, results=results, device=chosen)
 
 
@@ -106,17 +108,32 @@ def execute(prepared: Prepared, report: Reporter = SILENT) -> list[Record]:
         if not cells:
             continue
         data = prepared.data[job.benchmark.name]
-        pictures = prepared.results.root / job.benchmark.name
+        pictures = prepared.results.root / job.benchmark.name / "generated"
         network = network_of(job, data, prepared.artifacts, prepared.device, report, pictures=pictures)
         bench = Bench.of(job, network, data, prepared.artifacts, prepared.device, report)
         for cell in cells:
             report.progress(f"scoring {cell.label}", 0, 1)
             record, scores = evaluate(cell, bench)
+            record, scores = prepared.results.with_other_sets(cell.file, record, scores)
             done[cell.key] = prepared.results.save(cell.file, record, scores)
             report.progress(f"scoring {cell.label}", 1, 1)
             report.message(_summary(cell, record))
             report.cells(len(done), total)
-    return [done[cell.key] for cell in prepared.plan.cells]
+    return [only(done[cell.key], cell.benchmark) for cell in prepared.plan.cells]
+
+
+def has_all(record: Record, cell: Cell) -> bool:
+    """Return whether a stored record is that of a cell, with a result on each of its OOD sets."""
+    results = {row.out_dist: row.fingerprint for row in record.rows}
+    return record.key == cell.key and cell.tests.items() <= results.items()
+
+
+def only(record: Record, benchmark: Benchmark) -> Record:
+    """Return a record without the sets that were scored for another run."""
+    names = [ood.name for ood in benchmark.ood]
+    rows = sorted((row for row in record.rows if row.out_dist in names), key=lambda row: names.index(row.out_dist))
+    missing = {name: role for name, role in record.missing.items() if name in names}
+    return dataclasses.replace(record, rows=tuple(rows), missing=missing)
 
 
 def _summary(cell: Cell, record: Record) -> str:
@@ -178,6 +195,13 @@ def run(
         download=download,
         report=report,
     )
+    if report is SILENT:
+        # Nobody listens, and whoever reads the rows must know why some are not there.
+        for reason in prepared.plan.left_out:
+            warnings.warn(f"left out: {reason}", stacklevel=2)
+        for data in prepared.data.values():
+            for reason in data.missing.values():
+                warnings.warn(f"an OOD set of {data.benchmark.name} is missing: {reason}", stacklevel=2)
     return to_frame(execute(prepared, report))
 
 

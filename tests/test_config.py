@@ -67,7 +67,7 @@ def test_value_is_brought_to_the_type_of_its_field(field, text, value):
         ("epsilon", "x", "test.epsilon must be a finite number, got 'x', or auto"),
         ("limit", "x", "test.limit must be a whole number, got 'x'"),
         ("name", 3, "test.name must be str, got 3"),
-        ("count", "-1", "count must not be negative"),
+        ("count", "-1", "test.count must not be negative"),
     ],
 )
 def test_value_that_does_not_fit_is_refused_in_one_sentence(field, text, message):

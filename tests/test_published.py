@@ -117,7 +117,6 @@ def test_table2_shows_the_published_numbers_and_the_differences():
                               published                      8.74                6.87     97.82       96.19        98.92
                               ours − published              +1.26               -1.87     +1.18       -1.19        +1.08
 
-        odin: no hyper-parameters.
         published: Masana et al., BMVC 2018, Table 2.
         """  # as wide as it is printed
     assert dedent(expected) == make_table(to_frame(records), "table2")

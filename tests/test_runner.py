@@ -185,7 +185,8 @@ def test_missing_ood_set_is_skipped_with_a_word_and_leaves_a_gap():
 
 def test_method_that_needs_seen_images_is_left_out_of_all_and_refused_by_name():
     bare = small_benchmark(seen=None, ood=small_benchmark().ood[1:])
-    frame = oodbench.run(bare, "all")
+    with pytest.warns(UserWarning, match="left out: odm needs seen OOD training images, and small has none"):
+        frame = oodbench.run(bare, "all")
 
     assert set(frame["method"]) == {"ccag", "ml", "msp", "odin"}
     with pytest.raises(ConfigError, match="odm needs seen OOD training images, and small has none"):
@@ -288,7 +289,7 @@ def test_wrong_request_is_refused_before_anything_is_done(options, error, messag
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_gpu_that_is_not_there_is_an_error():
-    with pytest.raises(DeviceError, match="--device cuda was asked for"):
+    with pytest.raises(DeviceError, match="device 'cuda' was asked for"):
         run(device="cuda")
 
 
@@ -382,3 +383,62 @@ def test_scores_are_kept_in_full_precision():
     store = ResultStore(Path("results"))
 
     assert store.scores(store.all()[0]).id.dtype == np.float64
+
+
+def test_more_ood_sets_are_added_to_what_is_stored_and_cost_no_training():
+    run("msp")
+    more, listener = run("msp", out="uniform")
+    again, later = run("msp")
+
+    assert (listener.count("trained"), listener.count("scored")) == (0, 1)
+    assert more["out_dist"].tolist() == ["seen digits", "new digits", "noise", "uniform"]
+    assert later.messages == []
+    assert again["out_dist"].tolist() == ["seen digits", "new digits", "noise"]
+    assert set(oodbench.load_results()["out_dist"]) == {"seen digits", "new digits", "noise", "uniform"}
+
+
+def test_scores_of_sets_of_an_earlier_run_are_kept_with_the_new_ones():
+    run("msp", out="uniform")
+    store = ResultStore(Path("results"))
+    (before,) = store.all()
+    old = store.scores(before).ood["uniform"]
+    run("msp", out="rademacher")
+    (after,) = store.all()
+
+    assert np.array_equal(store.scores(after).ood["uniform"], old)
+    assert [row.out_dist for row in after.rows] == ["seen digits", "new digits", "noise", "rademacher", "uniform"]
+
+
+def test_ood_set_that_is_asked_for_by_name_must_be_there():
+    with pytest.raises(MissingData, match="no test images of cats"):
+        run("msp", out="cats")
+
+
+def test_network_that_cannot_take_the_images_is_an_error_that_says_so():
+    with pytest.raises(ConfigError, match="network vgg13 cannot take images of 1×8×8 .*; choose another network"):
+        run("msp", settings=["recipe.network=vgg13"])
+
+
+def test_method_that_looks_at_the_test_sets_is_fitted_anew_for_others():
+    run("odin(tune=test)")
+    _, listener = run("odin(tune=test)", out="uniform")
+    _, again = run("odin(tune=test)")
+
+    assert (listener.count("scored"), again.count("scored")) == (1, 1)
+
+
+def test_broken_plugin_is_left_out_of_all_with_its_reason(monkeypatch):
+    from oodbench.errors import PluginError
+
+    found = registry.method
+
+    def method(name):
+        if name == "odm":
+            raise PluginError("method 'odm' cannot be imported")
+        return found(name)
+
+    monkeypatch.setattr(registry, "method", method)
+    prepared = prepare(request([small_benchmark()], ["all"]))
+
+    assert prepared.plan.left_out == ("method 'odm' cannot be imported",)
+    assert {cell.method_name for cell in prepared.plan.cells} == {"msp", "odin", "ccag", "ml"}

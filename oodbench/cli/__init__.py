@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from importlib import import_module
 from typing import NoReturn
@@ -49,7 +50,7 @@ class _Commands(click.Group):
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="oodbench")
 def cli() -> None:
-    r"""Compare out-of-distribution detection methods for image classifiers.
+    """Compare out-of-distribution detection methods for image classifiers.
 
     \b
     oodbench run                                     the embedded benchmark, no download
@@ -60,6 +61,10 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command line; errors that a user can mend are one sentence and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        # Where the output cannot hold an arrow or a ±, a question mark is better than no table.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         cli(prog_name="oodbench", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 
 import click
@@ -16,7 +17,7 @@ from . import options
 )
 @options.data_dir
 def command(names: tuple[str, ...], download: bool, data_dir: Path | None) -> None:
-    r"""Show where each data set is looked for, what is there, and how to get the others.
+    """Show where each data set is looked for, what is there, and how to get the others.
 
     NAME is a data set, or a folder or ZIP of your own images in the data folder.
 
@@ -26,7 +27,7 @@ def command(names: tuple[str, ...], download: bool, data_dir: Path | None) -> No
     """
     from oodbench import registry
     from oodbench.data import default_data_dir
-    from oodbench.errors import DataError
+    from oodbench.errors import DataError, UnknownName
 
     from .terminal import show, stderr
 
@@ -42,6 +43,9 @@ def command(names: tuple[str, ...], download: bool, data_dir: Path | None) -> No
                 splits = {split: dataset.locate(split, chosen) for split in ("train", "test")}
             elif names:
                 raise DataError(f"{name} cannot be downloaded. {dataset.how_to_get}")
+        near = get_close_matches(name, registry.names("datasets"))
+        if near and name not in near and not any(location.present for location in splits.values()):
+            raise UnknownName(f"nothing is there for {name!r}{registry.did_you_mean(name, registry.names('datasets'))}")
         show(f"{name}: {dataset.title}")
         for split, location in splits.items():
             if location.present:

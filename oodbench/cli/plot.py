@@ -32,7 +32,7 @@ def command(
     out: Path | None,
     results_dir: Path,
 ) -> None:
-    r"""Draw stored results; without a kind, all kinds.
+    """Draw stored results; without a kind, all kinds.
 
     embeddings: Figure 1 of Masana et al., a panel for each OOD set and a row for each method, over the clusters of
     the ID test images. histograms: scores of ID and OOD images. roc: ROC curves.
@@ -53,10 +53,12 @@ def command(
     drawn = [record for record in records if record.seed == seed]
     if not drawn:
         raise StoreError(f"no stored result has seed {seed}; there are: {sorted({record.seed for record in records})}")
+    # A picture of a part of the results does not take the place of the whole one.
+    choice = [*methods, *([recipe] if recipe else []), *([f"seed{seed}"] if seed else [])]
     for name in dict.fromkeys(record.benchmark["name"] for record in drawn):
         results = [(record, store.scores(record)) for record in drawn if record.benchmark["name"] == name]
         for kind in kinds or KINDS:
-            file = (out or results_dir / name) / f"{kind}.{format_}"
+            file = (out or results_dir / name) / f"{'-'.join((kind, *choice))}.{format_}"
             try:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 KINDS[kind](results).savefig(file, dpi=120)

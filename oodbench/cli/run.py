@@ -61,7 +61,7 @@ def command(
     force: bool,
     dry_run: bool,
 ) -> None:
-    r"""Train each network once, score every OOD set with every method, and print the table.
+    """Train each network once, score every OOD set with every method, and print the table.
 
     Whatever is stored already is not run again; a run that was stopped goes on where it was.
 
@@ -99,16 +99,20 @@ def command(
         return
     from oodbench.records import to_frame
     from oodbench.tables import layout_table
-    from oodbench.tables.render import as_rich
 
-    from .terminal import show, stderr
+    from .terminal import show_table, stderr
 
     for benchmark in wanted.benchmarks:
         frame = to_frame(record for record in records if record.benchmark["name"] == benchmark.name)
-        show(as_rich(layout_table(frame, benchmark.layout)))
+        show_table(layout_table(frame, benchmark.layout))
     again = " ".join(f"--in {benchmark.name}" for benchmark in wanted.benchmarks)
     where = "" if results_dir == Path("results") else f" --results-dir {results_dir}"
     stderr().print(f"\nNext: oodbench plot {again}{where}   or: oodbench table {again}{where} --format latex")
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun, such as "1 cell" or "2 cells"."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _embedded() -> list[str]:
@@ -121,19 +125,21 @@ def _done_and_to_do(prepared: Prepared) -> str:
     to_do = prepared.to_do()
     networks = {cell.training.key for cell in to_do}
     trained = sum(prepared.artifacts.find("networks", key) is not None for key in networks)
-    text = f"{len(prepared.stored)} cells stored, {len(to_do)} to do on {prepared.device.type}"
-    return text if not to_do else f"{text}; {len(networks) - trained} networks to train, {trained} trained before"
+    text = f"{counted(len(prepared.stored), 'cell')} stored, {len(to_do)} to do on {prepared.device.type}"
+    if not to_do:
+        return text
+    return f"{text}; {counted(len(networks) - trained, 'network')} to train, {trained} trained before"
 
 
 def _show_plan(prepared: Prepared) -> None:
     from .terminal import listing, show
 
-    trainings = listing("network", "epochs", "images", "state")
+    trainings = listing("network", "epochs", "training images", "state")
     needed = {cell.training.key for cell in prepared.to_do()}
     for job in prepared.plan.trainings():
         trained = prepared.artifacts.find("networks", job.key) is not None
         state = "trained" if trained else "to train" if job.key in needed else "not needed"
-        images = len(prepared.data[job.benchmark.name].id_train)
+        images = len(job.hold_out(prepared.data[job.benchmark.name]).fit)
         trainings.add_row(job.label, str(job.config.epochs), f"{images:,}", state)
     cells = listing("cell", "recipe", "OOD sets", "images to score", "state")
     for cell in prepared.plan.cells:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oodbench.errors import StoreError, UnknownName
+from oodbench.objectives import CrossEntropy
 from oodbench.registry import did_you_mean
 
 if TYPE_CHECKING:
@@ -44,25 +45,48 @@ def select(
     records = store.all()
     for value in benchmarks:
         check_choice(value, {record.benchmark["name"] for record in records}, "stored benchmark")
+    methods = [_as_stored(value, records) for value in methods]
     for value in methods:
         check_choice(value, {name for record in records for name in (record.method, record.variant)}, "stored method")
-    check_choice(recipe, {record.recipe for record in records}, "stored recipe")
+    check_choice(recipe, {name for record in records for name in _recipes(record)}, "stored recipe")
     chosen = [
         record
         for record in records
         if (not benchmarks or record.benchmark["name"] in benchmarks)
         and (not methods or record.method in methods or record.variant in methods)
-        and recipe in (None, record.recipe)
+        and (recipe is None or recipe in _recipes(record))
     ]
     if not chosen:
         raise StoreError(
             f"no stored result in {results_dir} fits all of these options; see: oodbench table --layout flat"
         )
 
-    def place(record: Record) -> tuple[int, tuple[int, int, str, str], int]:
+    def place(record: Record) -> tuple[object, ...]:
         position = benchmarks.index(record.benchmark["name"]) if benchmarks else 0
         named = [name for name in (record.variant, record.method) if name in methods]
         rank = methods.index(named[0]) if named else 0
-        return position, (rank, len(record.sees), str(record.objective["name"]), record.variant), record.seed
+        # As a run of all methods orders them: plain classifiers first, those trained on OOD images last.
+        name = str(record.objective["name"])
+        return (
+            position,
+            rank,
+            "seen_ood" in record.sees,
+            name != CrossEntropy.name,
+            name,
+            len(record.sees),
+            record.variant,
+            record.seed,
+        )
 
     return store, sorted(chosen, key=place)
+
+
+def _as_stored(method: str, records: Sequence[Record]) -> str:
+    """Return a method as records spell it, such as "odm (margin=5)" for "odm(margin=5)"."""
+    spelled = {record.variant.replace(" ", ""): record.variant for record in records}
+    return spelled.get(method.replace(" ", ""), method)
+
+
+def _recipes(record: Record) -> tuple[str, str]:
+    """Return the name of a record's recipe, with and without what was changed of it."""
+    return record.recipe, record.recipe.partition(" (")[0]

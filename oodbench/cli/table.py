@@ -38,7 +38,7 @@ def command(
     legacy: bool,
     results_dir: Path,
 ) -> None:
-    r"""Print a table of stored results: best bold, worst red, * for OOD sets whose images were seen in training.
+    """Print a table of stored results: best bold, worst red, * for OOD sets whose images were seen in training.
 
     \b
     oodbench table
@@ -48,10 +48,9 @@ def command(
     from oodbench.records import to_frame
     from oodbench.tables import FORMATS, LAYOUTS, layout_table, render
     from oodbench.tables.legacy import add_legacy
-    from oodbench.tables.render import as_rich
 
     from .select import check_choice, select
-    from .terminal import show
+    from .terminal import show_table
 
     check_choice(layout, LAYOUTS, "table layout")
     check_choice(format_, FORMATS, "table format")
@@ -65,6 +64,6 @@ def command(
         if i:
             click.echo()
         if format_ == "text":
-            show(as_rich(table))
+            show_table(table)
         else:
             click.echo(render(table, format_), nl=False)

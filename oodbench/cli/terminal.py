@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich import box
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from oodbench.tables import Table as ResultTable
 
 
 def stdout() -> Console:
@@ -38,6 +41,19 @@ def show(result: RenderableType) -> None:
 def listing(*columns: str) -> Table:
     """Return an empty table for a listing."""
     return Table(*columns, box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False)
+
+
+def show_table(table: ResultTable) -> None:
+    """Print a table of results to stdout, never narrower than its columns need."""
+    from oodbench.tables.render import as_rich, render
+
+    console = stdout()
+    if not console.is_terminal:
+        print(render(table, "text"), end="")  # noqa: T201
+        return
+    rendered = as_rich(table)
+    console.width = max(console.width, console.measure(rendered).minimum)
+    console.print(rendered, soft_wrap=False)
 
 
 class TerminalReporter:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from oodbench.errors import UnknownName
+from oodbench.errors import ConfigError, UnknownName
 from oodbench.registry import did_you_mean
 
 from .layouts import LAYOUTS
@@ -29,6 +29,7 @@ def make_table(frame: pd.DataFrame, layout: str = "table2", format: str = "text"
 
     Raises:
         UnknownName: no such layout or format.
+        ConfigError: there are no rows.
     """
     return render(layout_table(frame, layout), format)
 
@@ -39,6 +40,8 @@ def layout_table(frame: pd.DataFrame, layout: str) -> Table:
     Raises:
         UnknownName: no such layout.
     """
+    if frame.empty:
+        raise ConfigError("there are no result rows to make a table of; run a benchmark first")
     known: Mapping[str, object] = LAYOUTS
     if layout not in known:
         raise UnknownName(f"no table layout {layout!r}{did_you_mean(layout, known)}")

@@ -31,6 +31,7 @@ class Result:
         accuracy: mean and sample standard deviation of the ID accuracy.
         seen: whether images of this distribution were used in training.
         role: "seen", "novelty" or "anomaly".
+        variant: the method with the hyper-parameters that were changed.
     """
 
     means: Mapping[str, float]
@@ -38,6 +39,7 @@ class Result:
     accuracy: tuple[float, float]
     seen: bool
     role: str
+    variant: str
 
 
 Results = Mapping[tuple[str, str, str], Result]
@@ -59,7 +61,7 @@ def table2(frame: pd.DataFrame) -> Table:
             for column in columns
         )
         rows.append((*head, _entry(_set_name(out_dist, result)), *cells))
-        for label, values in _beside(published, in_dist, method, out_dist, result, columns, 2):
+        for label, values in _beside(published, in_dist, out_dist, result, columns, 2):
             groups.append(groups[-1])
             rows.append((*head, (Span(label, "aside"),), *((Span(value, "aside"),) for value in values)))
     several = len(set(frame["in_dist"])) > 1
@@ -100,7 +102,7 @@ def table1(frame: pd.DataFrame) -> Table:
         star = "*" if any(result.seen for result in there.values()) else ""
         groups.append(in_dists.index(in_dist))
         rows.append((*head, _entry(out_dist + star), *cells))
-        beside = {m: dict(_beside(published, in_dist, m, out_dist, r, columns, 1)) for m, r in there.items()}
+        beside = {m: dict(_beside(published, in_dist, out_dist, r, columns, 1)) for m, r in there.items()}
         for label in dict.fromkeys(label for lines in beside.values() for label in lines):
             values = [
                 [beside.get(m, {}).get(label, [NO_RESULT] * len(columns))[i] for m in methods]
@@ -142,6 +144,7 @@ def _results(frame: pd.DataFrame) -> Results:
             accuracy=(float(rows["accuracy"].mean()), float(rows["accuracy"].std(ddof=1))),
             seen=bool(rows["seen"].any()),
             role=str(rows["role"].iloc[0]),
+            variant=str(rows["variant"].iloc[0]),
         )
     blocks = list(dict.fromkeys((in_dist, method) for in_dist, method, _ in results))
     return {key: results[key] for block in blocks for key in results if key[:2] == block}
@@ -166,12 +169,12 @@ def _mark(results: Results, in_dist: str, method: str, out_dist: str, column: st
 
 
 def _beside(
-    published: Published, in_dist: str, method: str, out_dist: str, result: Result, columns: Sequence[str], digits: int
+    published: Published, in_dist: str, out_dist: str, result: Result, columns: Sequence[str], digits: int
 ) -> list[tuple[str, list[str]]]:
     """Return lines with our scores under the CC-AG code, the published numbers, and ours minus theirs."""
     legacy = {column: result.means[PREFIX + column] for column in columns if PREFIX + column in result.means}
     lines = [("  with the CC-AG code", [_percent(value, digits) for value in legacy.values()])] if legacy else []
-    numbers = published.numbers(in_dist, method, out_dist)
+    numbers = published.numbers(in_dist, result.variant, out_dist)
     if numbers is None:
         return lines
     theirs = [f"{numbers[column]:.{digits}f}" for column in columns]
@@ -239,17 +242,36 @@ def _notes(frame: pd.DataFrame, results: Results, published: Published) -> tuple
     notes = []
     if frame["seen"].any():
         notes.append("* seen: images of this distribution (not the test images) were used in training.")
-    for (variant, recipe, cut), _ in frame[frame["cut_short"] != ""].groupby(
-        ["variant", "recipe", "cut_short"], sort=False
-    ):
-        notes.append(f"Reduced training: {variant} with recipe {recipe} ({cut}).")
+    if any(result.role == "seen" and not result.seen for result in results.values()) and frame["seen"].any():
+        notes.append("unseen here: not used in training by this method, but by others of the table.")
+    notes += _reductions(frame)
     if frame["auroc"].isna().any():
         gaps = ", ".join(dict.fromkeys(frame.loc[frame["auroc"].isna(), "out_dist"]))
         notes.append(f"{NO_RESULT} no data: {gaps}.")
-    notes += [f"{variant!s}: {_facts(rows)}." for variant, rows in frame.groupby("variant", sort=False)]
-    if any(published.numbers(*key) for key in results):
+    notes += _counts(frame)
+    facts = {str(variant): _facts(rows) for variant, rows in frame.groupby("variant", sort=False)}
+    notes += [f"{variant}: {text}." for variant, text in facts.items() if text]
+    if any(published.numbers(in_dist, r.variant, out_dist) for (in_dist, _, out_dist), r in results.items()):
         notes.append(published.note)
     return tuple(notes)
+
+
+def _reductions(frame: pd.DataFrame) -> list[str]:
+    """Say which methods were trained for less than the full time, and by how much."""
+    reduced = frame[frame["cut_short"] != ""].groupby(["in_dist", "recipe", "cut_short"], sort=False)
+    return [
+        f"Reduced training on {in_dist}, recipe {recipe} ({cut}): {', '.join(dict.fromkeys(rows['variant']))}."
+        for (in_dist, recipe, cut), rows in reduced
+    ]
+
+
+def _counts(frame: pd.DataFrame) -> list[str]:
+    """Say how many images each benchmark was trained and tested on: data sets come whole and in parts."""
+    return [
+        f"{in_dist}: trained on {int(rows['n_train'].max()):,} ID images, tested on {int(rows['n_id'].max()):,}."
+        for in_dist, rows in frame.groupby("in_dist", sort=False)
+        if rows["n_train"].max() > 0
+    ]
 
 
 def _facts(rows: pd.DataFrame) -> str:
@@ -263,7 +285,7 @@ def _facts(rows: pd.DataFrame) -> str:
     texts = [f"{name}={_brief(value)}" for name, value in settings.items() if name not in chosen and value is not None]
     texts += [f"{name} chosen: {', '.join(map(_brief, dict.fromkeys(values)))}" for name, values in chosen.items()]
     sees = [_SEES[word] for word in rows["sees"].iloc[0].split()]
-    return ", ".join(texts or ["no hyper-parameters"]) + (f"; may see {' and '.join(sees)}" if sees else "")
+    return "; ".join(filter(None, (", ".join(texts), f"may see {' and '.join(sees)}" if sees else "")))
 
 
 def _brief(value: object) -> str:

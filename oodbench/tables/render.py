@@ -49,9 +49,10 @@ def render(table: Table, format: str) -> str:  # noqa: A002
     return FORMATS[format](table)
 
 
-def as_rich(table: Table) -> RenderableType:
-    """Return a table for a terminal: best bold, worst red."""
+def as_rich(table: Table, *, marks: bool = True) -> RenderableType:
+    """Return a table for a terminal: best bold, worst red; without `marks` there is no word on them either."""
     from rich import box
+    from rich.cells import cell_len
     from rich.console import Group
     from rich.table import Table as RichTable
     from rich.text import Text
@@ -59,12 +60,19 @@ def as_rich(table: Table) -> RenderableType:
     styles = {"": "", "best": "bold", "worst": "red", "aside": "dim"}
     grid = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False, header_style="")
     for column, title in enumerate(table.header):
-        grid.add_column(title, justify="right" if column >= table.numeric > 0 else "left", vertical="bottom")
+        # Titles may be broken into lines, values and names may not.
+        longest = [*title.split(), *(plain_text(row[column]) for row in table.rows)]
+        grid.add_column(
+            title,
+            justify="right" if column >= table.numeric > 0 else "left",
+            vertical="bottom",
+            min_width=max(map(cell_len, longest)),
+        )
     for row in range(len(table.rows)):
         if table.starts_block(row):
             grid.add_section()
         grid.add_row(*(Text.assemble(*((s.text, styles[s.mark]) for s in entry)) for entry in table.printed(row)))
-    notes = (Text(note, style="dim") for note in (*_legend(table, "red"), *table.notes))
+    notes = (Text(note, style="dim") for note in (*(_legend(table, "red") if marks else ()), *table.notes))
     return Group(Text(table.caption), Text(""), grid, Text(""), *notes)
 
 
@@ -80,7 +88,7 @@ def _text(table: Table) -> str:
     # Without a terminal there is no width to keep to: lines are as long as they need to be.
     console = Console(file=io.StringIO(), width=10_000, no_color=True, force_terminal=False)
     with console.capture() as captured:
-        console.print(as_rich(table))
+        console.print(as_rich(table, marks=False))
     return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
 
 
@@ -136,7 +144,7 @@ def _escaped(text: str) -> str:
 def _csv(table: Table) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(table.header)
+    writer.writerow(title.rstrip(" ↑↓") for title in table.header)
     writer.writerows([plain_text(entry).strip() for entry in row] for row in table.rows)
     return buffer.getvalue()
 
@@ -162,6 +170,7 @@ def _html(table: Table) -> str:
         return f"<tr{rule}>{''.join(aligned)}</tr>"
 
     lines = [
+        '<meta charset="utf-8">',
         '<table style="border-collapse:collapse;font-family:sans-serif;font-size:14px">',
         f'<caption style="text-align:left;padding:4px 8px">{html.escape(table.caption)}</caption>',
         f"<thead>{row_html([html.escape(title) for title in table.header], 'th', ruled=False)}</thead>",

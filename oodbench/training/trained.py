@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from oodbench import device as devices
 from oodbench import registry
+from oodbench.errors import ConfigError
 from oodbench.hashing import array_digest, plain
 
 from .checkpoint import Checkpoint
@@ -105,10 +107,10 @@ def network_of(
     n_outputs = job.objective.output_size(data.n_classes, job.benchmark.embedding_dim)
 
     def build() -> torch.nn.Module:
-        return registry.network(job.config.network or job.benchmark.network)(data.id_train.shape, n_outputs)
+        return _built(job.config.network or job.benchmark.network, data.id_train.shape, n_outputs)
 
     def train_and_save(aside: Path) -> dict[str, Any]:
-        fit = HoldOut.of(labels, job.benchmark.validation_share, job.config.max_images, job.seed).fit
+        fit = job.hold_out(data).fit
         seen = data.seen.images if data.seen is not None and job.objective.uses_seen_ood else None
         checkpoint = Checkpoint(artifacts.root / "checkpoints" / f"{job.key}.pt")
         started = time.monotonic()
@@ -116,7 +118,9 @@ def network_of(
         def on_epoch(epoch: int, loss: float, learner: Learner) -> None:
             report.progress(f"training {job.label}, loss {loss:.4g}", epoch, job.config.epochs)
             if epoch % max(1, job.config.epochs // 10) == 0:
-                _save_picture(learner, pictures / f"{job.objective.name}-seed{job.seed}-epoch{epoch:04d}.png")
+                _save_picture(
+                    learner, pictures / f"{job.objective.name}-{job.key[:8]}-seed{job.seed}-epoch{epoch:04d}.png"
+                )
 
         report.progress(f"training {job.label}", 0, job.config.epochs)
         network, log = train(
@@ -156,6 +160,25 @@ def network_of(
         digest=array_digest(*(tensor.numpy() for tensor in weights.values())),
         facts=artifacts.facts("networks", job.key),
     )
+
+
+def _built(name: str, shape: tuple[int, int, int], n_outputs: int) -> torch.nn.Module:
+    """Return an untrained network that takes images of a shape.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            network = registry.network(name)(shape, n_outputs)
+            with torch.no_grad():
+                # In evaluation mode, so that nothing is drawn and no running mean is moved.
+                network.eval()(torch.zeros(1, *shape))
+    except (RuntimeError, ValueError) as error:
+        size = "×".join(map(str, shape))
+        raise ConfigError(f"network {name} cannot take images of {size} ({error}); choose another network") from error
+    return network.train()
 
 
 def _save_picture(learner: Learner, file: Path) -> None:

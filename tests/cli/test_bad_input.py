@@ -28,7 +28,7 @@ from PIL import Image
         ),
         ("run --set odm.margn=5", "Error: odm has no setting 'margn'. Did you mean 'margin'?"),
         ("run --set odm.margin=wide", "Error: odm.margin must be a finite number, got 'wide'"),
-        ("run --set odm.margin=-1", "Error: margin must be positive, got -1.0"),
+        ("run --set odm.margin=-1", "Error: odm.margin must be positive, got -1.0"),
         ("run --set margin=5", "Error: --set 'margin=5' is not of the form NAME.SETTING=VALUE, such as odm.margin=5"),
         (
             "run --method msp --set odm.margin=5",
@@ -62,7 +62,7 @@ def test_gpu_that_is_not_there(oodbench):
 
     assert (done.code, done.err) == (
         2,
-        "Error: --device cuda was asked for, but PyTorch finds no CUDA GPU here; use --device cpu or auto\n",
+        "Error: device 'cuda' was asked for, but PyTorch finds no CUDA GPU here; use 'cpu' or 'auto'\n",
     )
 
 
@@ -177,6 +177,6 @@ def test_ctrl_c_ends_with_a_word_on_how_to_go_on():
     process.send_signal(signal.SIGINT)
     _, rest = process.communicate(timeout=60)
 
-    assert first == "0 cells stored, 1 to do on cpu; 1 networks to train, 0 trained before\n"
+    assert first == "0 cells stored, 1 to do on cpu; 1 network to train, 0 trained before\n"
     assert rest == "\nStopped. Everything that was finished is stored: the same command goes on from there.\n"
     assert process.returncode == 130

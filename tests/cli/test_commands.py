@@ -40,10 +40,10 @@ def test_dry_run_prints_the_plan_and_does_nothing(oodbench, small):
     done = oodbench("run", "--in", small, "--method", "msp", "--method", "odin", "--seeds", "2", "--dry-run")
 
     assert done.out == (
-        "network           epochs   images   state\n"
-        "────────────────────────────────────────────\n"
-        "small ce seed 0   4        359      to train\n"
-        "small ce seed 1   4        359      to train\n"
+        "network           epochs   training images   state\n"
+        "─────────────────────────────────────────────────────\n"
+        "small ce seed 0   4        323               to train\n"
+        "small ce seed 1   4        323               to train\n"
         "\n"
         "cell                recipe    OOD sets   images to score   state\n"
         "────────────────────────────────────────────────────────────────\n"
@@ -61,7 +61,7 @@ def test_run_without_arguments_plans_every_method_on_the_embedded_benchmark(oodb
     done = oodbench("run", "--dry-run")
 
     cells = [line.split()[:2] for line in done.out.splitlines() if "default" in line]
-    assert cells == [["digits", name] for name in ("ccag", "msp", "ml", "odin", "odm")]
+    assert cells == [["digits", name] for name in ("msp", "odin", "ccag", "ml", "odm")]
 
 
 def test_settings_of_the_command_line_reach_method_and_recipe(oodbench, small):
@@ -97,7 +97,7 @@ def test_flat_table_is_tidy(oodbench, stored):
         ("markdown", "OOD detection with small"),
         ("latex", "% needs \\usepackage{booktabs}"),
         ("csv", "Method,ID acc.,Out-dist"),
-        ("html", "<table"),
+        ("html", '<meta charset="utf-8">\n<table'),
     ],
 )
 def test_table_comes_in_every_format(oodbench, stored, format_, start):
@@ -180,8 +180,61 @@ def test_data_says_where_each_set_is_looked_for(oodbench):
         "  train  missing  images/cats/train\n"
         "                  or images/cats.zip\n"
         "  test   there    images/cats/test\n"
-        "  how to get it: Put the images there; sets without labels have them right in test/.\n"
+        "  how to get it: Put images into <data folder>/<name>/test/<class>/, or right into test/ where they "
+        "have no labels.\n"
         "gaussian: Gaussian noise, N(0.5, 1) clipped to [0, 1]\n"
         "  train  there    comes with the installation\n"
         "  test   there    comes with the installation\n"
     )
+
+
+def test_picture_of_a_part_does_not_take_the_place_of_the_whole(oodbench, stored):
+    done = oodbench("plot", "roc", "--method", "ml")
+
+    assert done.out == "results/small/roc-ml.png\n"
+
+
+def test_stored_method_is_found_as_it_was_asked_for(oodbench, small):
+    oodbench("run", "--in", small, "--method", "ml(margin=2)", "--set", "recipe.epochs=2")
+
+    assert "ml (margin=2)" in oodbench("table", "--method", "ml(margin=2)", "--recipe", "default").out
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("networks", "lenet"), ("recipes", "minutes on 2 CPU cores"), ("settings", "temperature"), ("methods", "odin")],
+)
+def test_list_of_each_kind(oodbench, kind, words):
+    assert words in oodbench("list", kind).out
+
+
+def test_list_shows_a_broken_plugin_beside_the_others(oodbench, monkeypatch):
+    from oodbench import registry
+    from oodbench.errors import PluginError
+
+    found = registry.method
+
+    def method(name):
+        if name == "odm":
+            raise PluginError("it cannot be imported")
+        return found(name)
+
+    monkeypatch.setattr(registry, "method", method)
+    done = oodbench("list", "methods")
+
+    assert "BROKEN: it cannot be imported" in done.out
+    assert "odin" in done.out
+
+
+def test_misspelt_data_set_is_asked_about(oodbench):
+    done = oodbench("data", "minst")
+
+    assert done.code == 2
+    assert done.err.startswith("Error: nothing is there for 'minst'. Did you mean 'mnist'")
+
+
+def test_ood_set_that_is_asked_for_by_name_must_be_there(oodbench, small):
+    done = oodbench("run", "--in", small, "--method", "msp", "--out", "cats")
+
+    assert done.code == 2
+    assert "no test images of cats" in done.err

@@ -50,3 +50,24 @@ def test_version(oodbench):
     from importlib.metadata import version
 
     assert oodbench("--version").out == f"oodbench, version {version('oodbench')}\n"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_examples_keep_their_lines(oodbench, command):
+    done = oodbench(command, "--help")
+
+    assert "\\b" not in done.out
+    assert "\b" not in done.out
+    examples = [line for line in done.out.splitlines() if line.startswith(f"  oodbench {command}")]
+    assert command == "list" or examples
+
+
+def test_output_that_cannot_hold_an_arrow_is_no_error():
+    import os
+
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-P", "-m", "oodbench", "list", "datasets"]
+    done = subprocess.run(command, capture_output=True, env=environment, check=False)
+
+    assert done.returncode == 0
+    assert b"8?8 grey" in done.stdout

@@ -63,9 +63,8 @@ def test_table2_is_a_block_for_each_method_and_a_line_for_each_set():
          odm      –         old* (seen)                    10.00                5.00     97.00       94.00        91.00
                             noise (anomaly)                10.00                5.00     97.00       94.00        91.00
 
-        Bold: best, red: worst of each OOD set.
         * seen: images of this distribution (not the test images) were used in training.
-        msp: no hyper-parameters.
+        unseen here: not used in training by this method, but by others of the table.
         odm: margin=10; may see seen OOD training images.
         """
     assert dedent(expected) == make_table(to_frame(msp_and_odm()), "table2", "text")
@@ -101,7 +100,6 @@ def test_table1_as_text():
          tiny      98.8          old                    90.0                   85.0      90.0                      80.0                       70.0
                                  noise                  90.0                   85.0      90.0                      80.0                       70.0
 
-        msp: no hyper-parameters.
         """  # noqa: E501  # tables without a terminal are as wide as they need to be
     assert dedent(expected) == make_table(to_frame(msp_and_odm()[:1]), "table1", "text")
 
@@ -221,11 +219,11 @@ def test_a_method_that_has_no_result_on_a_benchmark_is_a_dash():
 def test_a_shorter_training_is_noted(layout):
     records = [a_record("msp"), a_record("odm", recipe="quick", cut_short="2 of 10 epochs")]
     notes = [note for note in layout_table(to_frame(records), layout).notes if "Reduced" in note]
-    assert notes == ["Reduced training: odm with recipe quick (2 of 10 epochs)."]
+    assert notes == ["Reduced training on tiny, recipe quick (2 of 10 epochs): odm."]
 
 
 def test_a_full_training_has_no_note_about_it():
-    assert layout_table(to_frame([a_record("msp")]), "table2").notes == ("msp: no hyper-parameters.",)
+    assert layout_table(to_frame([a_record("msp")]), "table2").notes == ()
 
 
 def test_two_recipes_of_a_method_are_never_averaged():
@@ -311,7 +309,7 @@ def test_notes_name_every_value_that_some_seed_chose_once():
     ],
 )
 def test_notes_say_what_data_a_method_may_see(sees, expected):
-    assert facts(sees=sees) == f"odin: no hyper-parameters; may see {expected}."
+    assert facts(sees=sees) == f"odin: may see {expected}."
 
 
 def test_flat_is_the_frame_itself():

@@ -73,7 +73,7 @@ def table2(frame: pd.DataFrame) -> Table:
         rows=tuple(row[drop:] for row in rows),
         groups=tuple(groups),
         merged=3 - drop,
-        notes=_notes(frame, results, published),
+        notes=(*_unseen_here(results), *_notes(frame, results, published)),
         numeric=4 - drop,
     )
 
@@ -242,8 +242,6 @@ def _notes(frame: pd.DataFrame, results: Results, published: Published) -> tuple
     notes = []
     if frame["seen"].any():
         notes.append("* seen: images of this distribution (not the test images) were used in training.")
-    if any(result.role == "seen" and not result.seen for result in results.values()) and frame["seen"].any():
-        notes.append("unseen here: not used in training by this method, but by others of the table.")
     notes += _reductions(frame)
     if frame["auroc"].isna().any():
         gaps = ", ".join(dict.fromkeys(frame.loc[frame["auroc"].isna(), "out_dist"]))
@@ -254,6 +252,14 @@ def _notes(frame: pd.DataFrame, results: Results, published: Published) -> tuple
     if any(published.numbers(in_dist, r.variant, out_dist) for (in_dist, _, out_dist), r in results.items()):
         notes.append(published.note)
     return tuple(notes)
+
+
+def _unseen_here(results: Results) -> list[str]:
+    """Explain what table2 says of a set that other methods were trained on."""
+    seen = [result.seen for result in results.values() if result.role == "seen"]
+    return (
+        ["unseen here: not used in training by this method, but by others of the table."] if len(set(seen)) > 1 else []
+    )
 
 
 def _reductions(frame: pd.DataFrame) -> list[str]:

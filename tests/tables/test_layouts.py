@@ -63,8 +63,8 @@ def test_table2_is_a_block_for_each_method_and_a_line_for_each_set():
          odm      –         old* (seen)                    10.00                5.00     97.00       94.00        91.00
                             noise (anomaly)                10.00                5.00     97.00       94.00        91.00
 
-        * seen: images of this distribution (not the test images) were used in training.
         unseen here: not used in training by this method, but by others of the table.
+        * seen: images of this distribution (not the test images) were used in training.
         odm: margin=10; may see seen OOD training images.
         """
     assert dedent(expected) == make_table(to_frame(msp_and_odm()), "table2", "text")

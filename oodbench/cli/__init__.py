@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from importlib import import_module
 from typing import NoReturn
@@ -78,7 +79,10 @@ def main() -> NoReturn:
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
         click.echo("Stopped. Everything that was finished is stored: the same command goes on from there.", err=True)
-        sys.exit(130)
+        # Python would end by the signal, with another exit code, where it struck inside of exec(): an import, say.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(130)
     except BrokenPipeError:
         # The reader, such as `head`, has seen enough; nothing may be written to it at exit either.
         sys.stdout = open("/dev/null", "w")  # noqa: SIM115, PTH123

@@ -173,7 +173,8 @@ def test_ctrl_c_ends_with_a_word_on_how_to_go_on():
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
     first = process.stderr.readline()
-    time.sleep(1)
+    # By then the training is under way.
+    time.sleep(4)
     process.send_signal(signal.SIGINT)
     _, rest = process.communicate(timeout=60)
 

@@ -192,7 +192,7 @@ def test_a_name_that_no_plugin_has_is_a_folder_of_images() -> None:
 
 
 def test_a_folder_cannot_be_downloaded(data_dir: Path) -> None:
-    with pytest.raises(DataError, match="mine cannot be downloaded. Put the images there"):
+    with pytest.raises(DataError, match="mine cannot be downloaded. Put images into"):
         registry.dataset("mine").download(data_dir)
 
 

@@ -51,7 +51,7 @@ def test_each_downloadable_set_says_so_where_it_is_missing(name: str, load: Load
 
 
 def test_a_missing_folder_names_the_folder_and_the_zip(data_dir: Path, load: Load) -> None:
-    with pytest.raises(MissingData, match=f"looked for {data_dir}/pets/test or {data_dir}/pets.zip. Put the images"):
+    with pytest.raises(MissingData, match=f"looked for {data_dir}/pets/test or {data_dir}/pets.zip. Put images"):
         load("pets")
 
 

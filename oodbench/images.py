@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from .errors import DataError
 from .hashing import array_digest, digest
@@ -93,11 +93,6 @@ class ImageSet:
     def fingerprint(self) -> str:
         """SHA-256 of all pixels, labels and class names (64 hexadecimal digits); names do not count."""
         return digest([array_digest(self.images, self.labels), self.class_names])
-
-    def subset(self, indices: NDArray[Any]) -> ImageSet:
-        """Return the images at `indices`, in that order, with the same classes."""
-        labels = None if self.labels is None else self.labels[indices]
-        return ImageSet(name=self.name, images=self.images[indices], labels=labels, class_names=self.class_names)
 
     def of_classes(self, classes: tuple[str, ...]) -> ImageSet:
         """Return the images of these classes only, relabelled 0 … len(classes) − 1 in the order given.

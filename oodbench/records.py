@@ -246,12 +246,17 @@ class ResultStore:
         """
         import dataclasses
 
-        stored = self.load(file)
         new = {row.out_dist for row in record.rows}
-        if stored is None or stored.key != record.key or {row.out_dist for row in stored.rows} <= new:
+        try:
+            stored = self.load(file)
+            if stored is None or stored.key != record.key or {row.out_dist for row in stored.rows} <= new:
+                return record, scores
+            old = self.scores(stored)
+        # What is damaged cannot be kept; a run with --force is how it is replaced.
+        except StoreError:
             return record, scores
         kept = [row for row in stored.rows if row.out_dist not in new]
-        old, names = self.scores(stored), [row.out_dist for row in kept]
+        names = [row.out_dist for row in kept]
         missing = {name: role for name, role in record.missing.items() if name not in names}
         return (
             dataclasses.replace(record, rows=(*record.rows, *kept), missing=missing),

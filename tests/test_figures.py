@@ -105,6 +105,8 @@ def test_a_set_that_one_record_lacks_is_drawn_for_the_others(kind):
 def test_one_result_on_one_set_is_enough(kind, tmp_path):
     KINDS[kind]([a_result(sets={"new": "novelty"})]).savefig(tmp_path / "figure.png")
 
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+
 
 @pytest.mark.parametrize(("dim", "name"), [(2, "rectilinear"), (3, "3d"), (10, "3d")])
 def test_embeddings_are_drawn_in_as_many_dimensions_as_they_have_up_to_three(dim, name):

@@ -442,3 +442,18 @@ def test_broken_plugin_is_left_out_of_all_with_its_reason(monkeypatch):
 
     assert prepared.plan.left_out == ("method 'odm' cannot be imported",)
     assert {cell.method_name for cell in prepared.plan.cells} == {"msp", "odin", "ccag", "ml"}
+
+
+@pytest.mark.parametrize("suffix", [".json", ".npz"])
+def test_force_replaces_a_damaged_result(suffix):
+    run("msp", out="uniform")
+    (path,) = Path("results").glob(f"small/*{suffix}")
+    path.write_bytes(path.read_bytes()[:100])
+
+    run("msp", force=True)
+
+    store = ResultStore(Path("results"))
+    (record,) = store.all()
+    assert (
+        set(store.scores(record).ood) == {row.out_dist for row in record.rows} == {"seen digits", "new digits", "noise"}
+    )

@@ -39,25 +39,26 @@ class FirstOutputs(CrossEntropy):
 
 
 class WarmStart(Learner):
-    """Trains a network to classify for the first epochs, and as another learner does for the others.
+    """Trains a network to classify for the first steps, and as another learner does for the others.
 
     Each of the two has a whole schedule of its own.
 
     Args:
         network: in training mode.
-        share: of the epochs that classify; at least one epoch, and never all.
-        after: makes the learner of the other epochs.
+        share: of the steps that classify; at least one, and never all.
+        after: makes the learner of the other steps.
         setting: of the training.
     """
 
     def __init__(
         self, network: nn.Module, share: float, after: Callable[[nn.Module, Setting], Learner], setting: Setting
     ) -> None:
-        epochs = setting.config.epochs
-        first = min(max(1, round(share * epochs)), epochs - 1)
-        self._steps_first = first * setting.steps_per_epoch
-        self._first = LossLearner(network, FirstOutputs(setting.n_classes), _lasting(first, setting))
-        self._after = after(network, _lasting(max(1, epochs - first), setting))
+        self._steps_first = max(1, min(round(share * setting.steps), setting.steps - 1))
+        steps_after = max(1, setting.steps - self._steps_first)
+        self._first = LossLearner(
+            network, FirstOutputs(setting.n_classes), replace(setting, steps=self._steps_first)
+        )
+        self._after = after(network, replace(setting, steps=steps_after))
         self._done = 0
 
     def step(self, images: Tensor, labels: Tensor) -> Tensor:
@@ -78,7 +79,3 @@ class WarmStart(Learner):
         """Take up the state of both learners."""
         super().load_state_dict(state)
         self._done = state["done"]
-
-
-def _lasting(epochs: int, setting: Setting) -> Setting:
-    return replace(setting, config=replace(setting.config, epochs=epochs))

@@ -34,7 +34,7 @@ class Contrastive(LossObjective):
         pairs: "sampled" forms half as many pairs as the batch has images, as the paper's public code does;
             "all" uses every valid pair of the batch, with same-class pairs weighing `same_share` in all.
         embedding_dim: size of the embedding, or None for what the benchmark prescribes.
-        warm_start: share of the epochs that first learn to classify, by cross-entropy on the first outputs, one a
+        warm_start: share of the steps that first learn to classify, by cross-entropy on the first outputs, one a
             class. Not in the paper: from a classifier, a deep network embeds well in a small part of the time.
     """
 

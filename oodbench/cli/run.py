@@ -134,13 +134,13 @@ def _done_and_to_do(prepared: Prepared) -> str:
 def _show_plan(prepared: Prepared) -> None:
     from .terminal import listing, show
 
-    trainings = listing("network", "epochs", "training images", "state")
+    trainings = listing("network", "training", "training images", "state")
     needed = {cell.training.key for cell in prepared.to_do()}
     for job in prepared.plan.trainings():
         trained = prepared.artifacts.find("networks", job.key) is not None
         state = "trained" if trained else "to train" if job.key in needed else "not needed"
         images = len(job.hold_out(prepared.data[job.benchmark.name]).fit)
-        trainings.add_row(job.label, str(job.config.epochs), f"{images:,}", state)
+        trainings.add_row(job.label, job.config.length, f"{images:,}", state)
     cells = listing("cell", "recipe", "OOD sets", "images to score", "state")
     for cell in prepared.plan.cells:
         data = prepared.data[cell.benchmark.name]

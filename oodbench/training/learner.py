@@ -31,6 +31,7 @@ class Setting:
         config: how long and how fast.
         shape: channels, height and width of the images.
         n_classes: number of ID classes.
+        steps: how many batches there will be.
         steps_per_epoch: batches in an epoch.
         seen: unlabelled seen OOD images, uint8, shape (m, channels, height, width), on the device; or None.
         random: the only source of randomness to use, on the device of the training.
@@ -39,6 +40,7 @@ class Setting:
     config: TrainConfig
     shape: tuple[int, int, int]
     n_classes: int
+    steps: int
     steps_per_epoch: int
     seen: Tensor | None
     random: torch.Generator
@@ -73,8 +75,7 @@ class Setting:
     def _schedule(self, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
         config, schedules = self.config, torch.optim.lr_scheduler
         if config.schedule == "one-cycle":
-            steps = config.epochs * self.steps_per_epoch
-            return schedules.OneCycleLR(optimizer, config.learning_rate, total_steps=steps, cycle_momentum=False)
+            return schedules.OneCycleLR(optimizer, config.learning_rate, total_steps=self.steps, cycle_momentum=False)
         if config.schedule == "steps":
             milestones = [epoch * self.steps_per_epoch for epoch in config.milestones]
             return schedules.MultiStepLR(optimizer, milestones, config.gamma)
@@ -125,6 +126,7 @@ class LossLearner(Learner):
 
     def __init__(self, network: nn.Module, objective: LossObjective, setting: Setting) -> None:
         self._network, self._objective, self._setting = network, objective, setting
+        self._forward = torch.compile(network) if setting.config.compile else network
         self._optimizer, self._schedule = setting.adam(network)
 
     def step(self, images: Tensor, labels: Tensor) -> Tensor:
@@ -134,7 +136,7 @@ class LossLearner(Learner):
             images = torch.cat([images[:-n_ood], self._setting.draw_seen(n_ood)])
             labels = torch.cat([labels[:-n_ood], labels.new_full((n_ood,), -1)])
         with self._setting.autocast():
-            outputs = self._network(images)
+            outputs = self._forward(images)
         loss = self._objective.loss(outputs.float(), labels, self._setting.random)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,7 @@ def train(
     seed: int,
     device: torch.device,
     checkpoint: Checkpoint | None = None,
-    on_epoch: Callable[[int, float, Learner], object] | None = None,
+    on_epoch: Callable[[int, int, float, Learner], object] | None = None,
     checkpoint_seconds: float = SECONDS_BETWEEN_CHECKPOINTS,
 ) -> tuple[nn.Module, TrainingLog]:
     """Train a network from a seed.
@@ -78,7 +79,7 @@ def train(
         seed: of the initial weights, the order of the images, dropout and pairs.
         device: to compute on.
         checkpoint: where the state is kept between epochs; a whole one is gone on from.
-        on_epoch: told each finished epoch (counted from 1), its mean loss, and what learnt.
+        on_epoch: told each finished epoch (counted from 1), how many there are, its mean loss, and what learnt.
         checkpoint_seconds: the state is saved after the first epoch that ends this long after the last save.
 
     Returns:
@@ -95,12 +96,14 @@ def train(
         seen = None if data.seen is None else torch.tensor(data.seen, device=device)
         batch_size = min(config.batch_size, len(images))
         steps_per_epoch = len(images) // batch_size
+        total_steps = config.total_steps(steps_per_epoch)
         learner = objective.learner(
             network,
             Setting(
                 config=config,
                 shape=(int(images.shape[1]), int(images.shape[2]), int(images.shape[3])),
                 n_classes=int(data.labels.max()) + 1,
+                steps=total_steps,
                 steps_per_epoch=steps_per_epoch,
                 seen=seen,
                 random=random,
@@ -110,13 +113,15 @@ def train(
         losses, seconds = state.restore(checkpoint)
         first, saved = len(losses), time.monotonic()
         network.train()
-        for epoch in range(first, config.epochs):
+        n_epochs = math.ceil(total_steps / steps_per_epoch)
+        for epoch in range(first, n_epochs):
             started = time.monotonic()
             total = torch.zeros((), device=device)
-            for chosen in _batches(len(images), batch_size, random):
+            steps = min(steps_per_epoch, total_steps - epoch * steps_per_epoch)
+            for chosen in islice(_batches(labels, batch_size, config.sampling, random), steps):
                 # Kept on the device: reading a loss at every step would wait for the GPU.
                 total += learner.step(to_network_input(images[chosen]), labels[chosen])
-            losses.append(total.item() / steps_per_epoch)
+            losses.append(total.item() / steps)
             seconds += time.monotonic() - started
             if not math.isfinite(losses[-1]):
                 raise TrainingError(
@@ -124,20 +129,24 @@ def train(
                     f"lower the learning rate: --set recipe.learning_rate={config.learning_rate / 10:g}"
                 )
             if on_epoch:
-                on_epoch(epoch + 1, losses[-1], learner)
-            if checkpoint and epoch + 1 < config.epochs and time.monotonic() - saved >= checkpoint_seconds:
+                on_epoch(epoch + 1, n_epochs, losses[-1], learner)
+            if checkpoint and epoch + 1 < n_epochs and time.monotonic() - saved >= checkpoint_seconds:
                 state.save(checkpoint, losses, seconds)
                 saved = time.monotonic()
     network.zero_grad(set_to_none=True)
     network.eval().requires_grad_(requires_grad=False)
-    images_seen = config.epochs * steps_per_epoch * batch_size
+    images_seen = total_steps * batch_size
     return network, TrainingLog(losses=losses, seconds=seconds, images_seen=images_seen, resumed_at=first)
 
 
-def _batches(n_images: int, batch_size: int, random: torch.Generator) -> Iterator[Tensor]:
+def _batches(labels: Tensor, batch_size: int, sampling: str, random: torch.Generator) -> Iterator[Tensor]:
     """Yield indices of whole batches in a new order; the few images left over have their turn in other epochs."""
-    order = torch.randperm(n_images, generator=random, device=random.device)
-    for start in range(0, n_images - batch_size + 1, batch_size):
+    if sampling == "balanced":
+        weights = 1.0 / torch.bincount(labels)[labels]
+        order = torch.multinomial(weights, len(labels), replacement=True, generator=random)
+    else:
+        order = torch.randperm(len(labels), generator=random, device=random.device)
+    for start in range(0, len(labels) - batch_size + 1, batch_size):
         yield order[start : start + batch_size]
 
 

@@ -115,14 +115,14 @@ def network_of(
         checkpoint = Checkpoint(artifacts.root / "checkpoints" / f"{job.key}.pt")
         started = time.monotonic()
 
-        def on_epoch(epoch: int, loss: float, learner: Learner) -> None:
-            report.progress(f"training {job.label}, loss {loss:.4g}", epoch, job.config.epochs)
-            if epoch % max(1, job.config.epochs // 10) == 0:
+        def on_epoch(epoch: int, n_epochs: int, loss: float, learner: Learner) -> None:
+            report.progress(f"training {job.label}, loss {loss:.4g}", epoch, n_epochs)
+            if epoch % max(1, n_epochs // 10) == 0:
                 _save_picture(
                     learner, pictures / f"{job.objective.name}-{job.key[:8]}-seed{job.seed}-epoch{epoch:04d}.png"
                 )
 
-        report.progress(f"training {job.label}", 0, job.config.epochs)
+        report.progress(f"training {job.label}", 0, 1)
         network, log = train(
             build,
             job.objective,
@@ -136,7 +136,7 @@ def network_of(
         torch.save({name: tensor.cpu() for name, tensor in network.state_dict().items()}, aside / "weights.pt")
         checkpoint.remove()
         report.message(
-            f"trained {job.label}: {job.config.epochs} epochs on {len(fit)} images, "
+            f"trained {job.label}: {job.config.length} on {len(fit)} images, "
             f"loss {log.losses[-1]:.4g}, {time.monotonic() - started:.1f} s"
         )
         return {

@@ -98,7 +98,7 @@ def test_same_seed_gives_the_same_network_and_a_killed_training_goes_on_to_it(se
     class KilledError(Exception):
         pass
 
-    def kill(epoch, loss, learner):
+    def kill(epoch, n_epochs, loss, learner):
         if epoch == 3:
             raise KilledError
 
@@ -136,7 +136,7 @@ def test_generated_images_change_with_training_and_are_drawn_from_the_same_noise
         config,
         seed=0,
         device=CPU,
-        on_epoch=lambda epoch, loss, learner: pictures.extend([learner.picture(), learner.picture()]),
+        on_epoch=lambda epoch, n_epochs, loss, learner: pictures.extend([learner.picture(), learner.picture()]),
     )
 
     assert pictures[0].shape == (64, 3, 12, 12)

@@ -181,7 +181,7 @@ def test_warm_start_first_learns_to_classify_then_to_embed():
     def build():
         return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 16), torch.nn.ReLU(), torch.nn.Linear(16, 4))
 
-    def note(epoch, loss, learner):
+    def note(epoch, n_epochs, loss, learner):
         network = learner.parts()["first"].parts()["network"]
         with torch.no_grad():
             outputs = network(torch.tensor(pixels).float() / 255)

@@ -69,7 +69,7 @@ def test_killed_training_goes_on_to_the_very_same_network(objective, schedule, t
     checkpoint = Checkpoint(tmp_path / "state.pt")
     whole, log = train(build, objective, images(), config, seed=1, device=CPU)
 
-    def kill(epoch, loss, learner):
+    def kill(epoch, n_epochs, loss, learner):
         if epoch == 4:
             raise KilledError
 
@@ -210,3 +210,36 @@ def test_what_was_cut_is_said():
     assert cut_short(full, full) == ""
     assert cut_short(TrainConfig(epochs=3, max_images=50), full) == "3 of 10 epochs, at most 50 training images"
     assert cut_short(TrainConfig(epochs=20), full) == ""
+
+
+def test_a_training_of_so_many_steps_stops_in_the_middle_of_an_epoch():
+    batches = []
+
+    class Counting(CrossEntropy):
+        def loss(self, outputs, labels, generator):
+            batches.append(len(labels))
+            return super().loss(outputs, labels, generator)
+
+    config = TrainConfig(steps=7, epochs=99, batch_size=len(images().images) // 3)
+    _, log = train(build, Counting(), images(), config, seed=0, device=CPU)
+    assert len(batches) == 7
+    assert len(log.losses) == 3
+    assert log.images_seen == 7 * config.batch_size
+
+
+def test_balanced_sampling_shows_a_rare_class_as_often_as_a_common_one():
+    seen = []
+
+    class Noting(CrossEntropy):
+        def loss(self, outputs, labels, generator):
+            seen.append(labels.clone())
+            return super().loss(outputs, labels, generator)
+
+    some = images()
+    labels = np.where(np.arange(len(some.labels)) < 5, 1, 0)
+    rare = TrainingImages(images=some.images, labels=labels)
+    for sampling, expected in (("natural", 5 / len(labels)), ("balanced", 0.5)):
+        seen.clear()
+        config = TrainConfig(epochs=20, batch_size=len(labels), sampling=sampling)
+        train(build, Noting(), rare, config, seed=0, device=CPU)
+        assert torch.cat(seen).float().mean().item() == pytest.approx(expected, abs=0.03)

@@ -10,7 +10,7 @@ BENCHMARK = Benchmark(
     source="the split of Masana et al., BMVC 2018, Figure 1, on embedded data",
     id_train=Part(dataset="digits", split="train", classes=("2", "6", "7")),
     id_test=Part(dataset="digits", split="test", classes=("2", "6", "7")),
-    seen=Part(dataset="digits", split="train", classes=("0", "3", "4", "8")),
+    seen={"digits 0 3 4 8": Part(dataset="digits", split="train", classes=("0", "3", "4", "8"))},
     ood=(
         OodSet(name="digits 0 3 4 8", part=Part(dataset="digits", classes=("0", "3", "4", "8")), role="seen"),
         OodSet(name="digits 5 9 1", part=Part(dataset="digits", classes=("5", "9", "1")), role="novelty"),

@@ -10,7 +10,7 @@ BENCHMARK = Benchmark(
     source="Masana et al., BMVC 2018, Section 3.3 and Figure 1",
     id_train=Part(dataset="mnist", split="train", classes=("2", "6", "7")),
     id_test=Part(dataset="mnist", split="test", classes=("2", "6", "7")),
-    seen=Part(dataset="mnist", split="train", classes=("0", "3", "4", "8")),
+    seen={"digits 0 3 4 8": Part(dataset="mnist", split="train", classes=("0", "3", "4", "8"))},
     ood=(
         OodSet(name="digits 0 3 4 8", part=Part(dataset="mnist", classes=("0", "3", "4", "8")), role="seen"),
         OodSet(name="digits 5 9 1", part=Part(dataset="mnist", classes=("5", "9", "1")), role="novelty"),

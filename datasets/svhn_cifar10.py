@@ -70,7 +70,7 @@ def _benchmark(name: str, other: str, recipes: dict[str, Recipe]) -> Benchmark:
         source="Masana et al., BMVC 2018, Section 4.1 and Table 1",
         id_train=Part(dataset=name, split="train"),
         id_test=Part(dataset=name),
-        seen=Part(dataset=other, split="train"),
+        seen={other: Part(dataset=other, split="train")},
         ood=(
             OodSet(name=other, part=Part(dataset=other), role="seen"),
             OodSet(name="tiny_imagenet", part=Part(dataset="tiny_imagenet"), role="anomaly"),

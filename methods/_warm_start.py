@@ -6,35 +6,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from oodbench.errors import ConfigError
 from oodbench.objectives import CrossEntropy
 from oodbench.training.learner import Learner, LossLearner, Setting
 
 
 class FirstOutputs(CrossEntropy):
-    """Cross-entropy on the first outputs of a network that has at least one a class.
+    """Cross-entropy on the first outputs of a network.
 
     Args:
-        n_classes: number of ID classes.
+        n_classes: number of ID classes; the network has at least as many outputs.
     """
 
     def __init__(self, n_classes: int) -> None:
         self._n_classes = n_classes
 
     def loss(self, outputs: Tensor, labels: Tensor, generator: object) -> Tensor:
-        """Return the mean cross-entropy of the first outputs; a scalar.
-
-        Raises:
-            ConfigError: there are fewer outputs than classes.
-        """
-        if outputs.shape[1] < self._n_classes:
-            raise ConfigError(
-                f"warm_start needs an embedding with one dimension a class, {self._n_classes} or more, "
-                f"it has {outputs.shape[1]}; set embedding_dim, or warm_start=0"
-            )
+        """Return the mean cross-entropy of the first outputs; a scalar."""
         return cross_entropy(outputs[:, : self._n_classes], labels)
 
 
@@ -56,7 +47,7 @@ class WarmStart(Learner):
         self._steps_first = max(1, min(round(share * setting.steps), setting.steps - 1))
         steps_after = max(1, setting.steps - self._steps_first)
         self._first = LossLearner(
-            network, FirstOutputs(setting.n_classes), replace(setting, steps=self._steps_first)
+            _classifier(network, setting), FirstOutputs(setting.n_classes), replace(setting, steps=self._steps_first)
         )
         self._after = after(network, replace(setting, steps=steps_after))
         self._done = 0
@@ -79,3 +70,17 @@ class WarmStart(Learner):
         """Take up the state of both learners."""
         super().load_state_dict(state)
         self._done = state["done"]
+
+
+def _classifier(network: nn.Module, setting: Setting) -> nn.Module:
+    """Return the network itself, or with a linear layer on top where its embedding has fewer dimensions than classes.
+
+    The layer is left behind when the classes have been learnt.
+    """
+    with torch.no_grad():
+        # In evaluation mode, so that nothing is drawn and no running mean is moved.
+        dim = network.eval()(torch.zeros(1, *setting.shape, device=setting.device)).shape[1]
+    network.train()
+    if dim >= setting.n_classes:
+        return network
+    return nn.Sequential(network, nn.Linear(dim, setting.n_classes, device=setting.device))

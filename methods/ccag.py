@@ -82,6 +82,7 @@ class CCAG(MSP):
         beta: weight of the divergence.
         pull_away: weight of the pull-away term.
         width: filters of generator and discriminator, over 2.
+        seen: which of the benchmark's seen OOD images are the "seen" outliers; None for the benchmark's first.
     """
 
     title: ClassVar[str] = "Confident classifier with adversarial generator"
@@ -91,6 +92,7 @@ class CCAG(MSP):
     beta: float = 1.0
     pull_away: float = 0.0
     width: int = 64
+    seen: str | None = None
 
     def __post_init__(self) -> None:
         # The objective checks the values it is given: a wrong one is refused here, not in the middle of a run.

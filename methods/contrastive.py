@@ -35,7 +35,8 @@ class Contrastive(LossObjective):
             "all" uses every valid pair of the batch, with same-class pairs weighing `same_share` in all.
         embedding_dim: size of the embedding, or None for what the benchmark prescribes.
         warm_start: share of the steps that first learn to classify, by cross-entropy on the first outputs, one a
-            class. Not in the paper: from a classifier, a deep network embeds well in a small part of the time.
+            class, or on a linear layer above an embedding that has fewer. Not in the paper: from a classifier, a deep
+            network embeds well in a small part of the time.
     """
 
     name: ClassVar[str] = "contrastive"
@@ -79,11 +80,7 @@ class Contrastive(LossObjective):
         return int(batch_size * self.ood_share) if is_ood_batch else 0
 
     def learner(self, network: nn.Module, setting: Setting) -> Learner:
-        """Return what trains the embedding, after a classifier where `warm_start` says so.
-
-        Raises:
-            ConfigError: a classifier comes first, and the embedding has fewer outputs than there are classes.
-        """
+        """Return what trains the embedding, after a classifier where `warm_start` says so."""
         after = super().learner
         if self.warm_start == 0:
             return after(network, setting)

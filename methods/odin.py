@@ -36,6 +36,7 @@ class ODIN:
         tune: what "auto" looks at: "id" (held-out ID images only), "seen" (lowest FPR at 95% TPR against seen
             OOD training images) or "test" (the same against the OOD test sets, as the early papers
             did; such rows are marked).
+        seen: which of the benchmark's seen OOD images "seen" looks at; None for the benchmark's first.
         tune_images: at most this many images of each set are looked at.
         batch_size: images in one backward pass; it changes the memory needed, not the scores.
     """
@@ -46,6 +47,7 @@ class ODIN:
     temperature: float = 1000.0
     epsilon: Literal["auto"] | float = "auto"
     tune: Literal["id", "seen", "test"] = "id"
+    seen: str | None = None
     tune_images: int = 1000
     batch_size: int = 500
 

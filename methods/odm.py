@@ -21,6 +21,7 @@ class ODM(ML):
     Attributes:
         ood_batches, ood_share: of the objective, see `Contrastive`. The defaults put OOD images into every second
             batch, one quarter of it, so that (ID, OOD) pairs are a quarter of all pairs.
+        seen: which of the benchmark's seen OOD images are mined; None for the benchmark's first.
     """
 
     title: ClassVar[str] = "Metric learning with out-of-distribution mining"
@@ -29,6 +30,7 @@ class ODM(ML):
 
     ood_batches: float = 0.5
     ood_share: float = 0.25
+    seen: str | None = None
 
     @property
     def objective(self) -> Objective:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 Sees = Literal["id_validation", "seen_ood", "ood_test"]
 """What a method may see besides the labelled ID training images: held-out ID images, the benchmark's
-unlabelled seen OOD training images, or the OOD test sets themselves (its rows are then marked)."""
+unlabelled seen OOD training images, or the OOD test sets themselves (its rows are then marked). Where a benchmark
+offers several kinds of seen OOD images, a method gets the first, or the one that its field `seen` names."""
 
 
 class Network(Protocol):
@@ -99,7 +100,11 @@ class FitInputs:
 
 
 class Method(Protocol):
-    """An OOD detection method: a frozen dataclass whose fields are its hyper-parameters."""
+    """An OOD detection method: a frozen dataclass whose fields are its hyper-parameters.
+
+    A method that combines several networks of its objective has an int field or attribute `members`; the networks
+    differ in their seeds, and `Batch.members` gives what each says.
+    """
 
     title: ClassVar[str]
     """One line for listings."""

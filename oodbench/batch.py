@@ -41,17 +41,25 @@ class Batch:
         outputs: gives the network's outputs for the whole set; the first call may run the network.
         rows: which images of the set these are, integers of shape (n,).
         device: where tensors are given out.
+        others: the same of further networks, for methods with `members`.
     """
 
     source: ImageSet
     outputs: Callable[[], Outputs]
     rows: NDArray[np.intp]
     device: torch.device
+    others: tuple[Callable[[], Outputs], ...] = ()
 
     @classmethod
-    def of(cls, source: ImageSet, outputs: Callable[[], Outputs], device: torch.device) -> Batch:
+    def of(
+        cls,
+        source: ImageSet,
+        outputs: Callable[[], Outputs],
+        device: torch.device,
+        others: tuple[Callable[[], Outputs], ...] = (),
+    ) -> Batch:
         """Return all images of a set."""
-        return cls(source=source, outputs=outputs, rows=np.arange(len(source)), device=device)
+        return cls(source=source, outputs=outputs, rows=np.arange(len(source)), device=device, others=others)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -78,6 +86,11 @@ class Batch:
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         return torch.tensor(array[self.rows], device=self.device)
+
+    @property
+    def members(self) -> tuple[Batch, ...]:
+        """These images as each network sees them, the first one included; one for most methods."""
+        return tuple(replace(self, outputs=outputs, others=()) for outputs in (self.outputs, *self.others))
 
     def at(self, index: slice | NDArray[Any]) -> Batch:
         """Return the images at a slice or at indices."""

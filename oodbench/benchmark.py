@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from .errors import ConfigError
 from .images import Conversion
+from .splits import ClassSplit, Share, SplitRule
 from .training.config import TrainConfig
 
 Role = Literal["seen", "novelty", "anomaly"]
@@ -21,12 +22,14 @@ class Part:
         dataset: name of a data set plugin, or of a folder or ZIP of images in the data folder.
         split: "train" or "test".
         classes: names of the classes to keep, in label order; None keeps all.
+        share: keeps the classes that the benchmark's split gives to this part instead.
         settings: hyper-parameters of the data set, such as how many noise images.
     """
 
     dataset: str
     split: Literal["train", "test"] = "test"
     classes: tuple[str, ...] | None = None
+    share: Share | None = None
     settings: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -79,7 +82,8 @@ class Benchmark:
         source: paper and section.
         id_train: in-distribution training images, with labels.
         id_test: in-distribution test images, of the same classes.
-        seen: out-distribution images that methods may use for training, without labels; None where there are none.
+        seen: out-distribution training images that methods may use, without labels, by the name of the OOD test set
+            of that distribution. Methods use the first one unless their setting `seen` names another.
         ood: the out-of-distribution test sets.
         conversion: size and channels of every image.
         network: name of a network plugin.
@@ -87,6 +91,9 @@ class Benchmark:
         recipes: by name; results of any but `full_recipe` say by how much their training was cut short.
         recipe: the default one.
         full_recipe: the uncut one.
+        variants: hyper-parameters that a method is run with, one after another, where it is asked for by its bare
+            name; by the method's name.
+        split: how the classes are divided among the parts that have a `share`.
         layout: the table layout that shows it best.
         validation_share: share of each class's training images that is held out for validation.
         embedded: whether all its images come with the installation.
@@ -103,7 +110,9 @@ class Benchmark:
     recipes: Mapping[str, Recipe]
     recipe: str = "default"
     full_recipe: str = "default"
-    seen: Part | None = None
+    seen: Mapping[str, Part] = field(default_factory=dict)
+    variants: Mapping[str, tuple[Mapping[str, object], ...]] = field(default_factory=dict)
+    split: SplitRule | None = None
     embedding_dim: int = 10
     layout: str = "table2"
     validation_share: float = 0.1
@@ -116,9 +125,39 @@ class Benchmark:
         names = [ood.name for ood in self.ood]
         if repeated := {name for name in names if names.count(name) > 1}:
             raise ConfigError(f"benchmark {self.name} names the OOD set {min(repeated)!r} twice")
-        if self.seen is None and any(ood.role == "seen" for ood in self.ood):
+        if not self.seen and any(ood.role == "seen" for ood in self.ood):
             raise ConfigError(f"benchmark {self.name} has a seen OOD test set but no seen training images")
-        if self.seen is not None and self.seen.split == "test":
+        if any(part.split == "test" for part in self.seen.values()):
             raise ConfigError(f"benchmark {self.name} would train on test images: seen must be a training split")
+        if self.split is None and any(part.share for part in self.parts):
+            raise ConfigError(f"benchmark {self.name} has parts with a share of the classes but no split")
         if not 0.0 <= self.validation_share < 1.0:
             raise ConfigError(f"validation_share must be in [0, 1), got {self.validation_share}")
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """All images that it names."""
+        return (self.id_train, self.id_test, *self.seen.values(), *(ood.part for ood in self.ood))
+
+    def divided(self, split: ClassSplit) -> Benchmark:
+        """Return the benchmark with the classes of a split in the parts that have a share of them."""
+
+        def classes_of(part: Part) -> Part:
+            return part if part.share is None else replace(part, classes=split.part(part.share))
+
+        return replace(
+            self,
+            id_train=classes_of(self.id_train),
+            id_test=classes_of(self.id_test),
+            # A split that gives no class away has none to train or to test on.
+            seen={
+                name: classes_of(part)
+                for name, part in self.seen.items()
+                if part.share is None or split.part(part.share)
+            },
+            ood=tuple(
+                replace(ood, part=classes_of(ood.part))
+                for ood in self.ood
+                if ood.part.share is None or split.part(ood.part.share)
+            ),
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from . import registry
 from .errors import DataError, MissingData
 from .hashing import code_digest, digest, file_digest
 from .images import Conversion, ImageSet, convert
+from .splits import ClassSplit, class_counts
 
 if TYPE_CHECKING:
     from .api import Dataset, Location
@@ -34,17 +35,19 @@ class BenchmarkData:
         benchmark: what asked for them.
         id_train: with labels 0 … C − 1; validation images are still among them.
         id_test: with the same classes.
-        seen: seen OOD training images, or None.
+        seen: seen OOD training images, by the name of the OOD test set of that distribution; the first is the default.
         ood: the OOD test sets that are there.
         missing: why each of the other OOD test sets is not there.
+        split: how the classes were divided, where they were.
     """
 
     benchmark: Benchmark
     id_train: ImageSet
     id_test: ImageSet
-    seen: ImageSet | None
+    seen: Mapping[str, ImageSet]
     ood: Mapping[str, ImageSet]
     missing: Mapping[str, str]
+    split: ClassSplit | None = None
 
     @property
     def n_classes(self) -> int:
@@ -76,9 +79,14 @@ def load_benchmark(
     def load(part: Part) -> ImageSet:
         return load_part(part, benchmark.conversion, data_dir, artifacts, report, download=download)
 
+    split = None
+    if benchmark.split is not None:
+        whole = load(replace(benchmark.id_train, share=None, classes=None))
+        split = benchmark.split.draw(class_counts(whole.labels, whole.class_names, benchmark.split.dataset))
+        benchmark = benchmark.divided(split)
     id_train, id_test = load(benchmark.id_train), load(benchmark.id_test)
     _check_classes(benchmark, id_train, id_test)
-    seen = None if benchmark.seen is None else load(benchmark.seen)
+    seen = {name: load(part) for name, part in benchmark.seen.items()}
     ood, missing = {}, {}
     for entry in benchmark.ood:
         try:
@@ -88,7 +96,7 @@ def load_benchmark(
                 raise
             missing[entry.name] = str(error)
             report.message(f"{benchmark.name}: skipping the OOD set {entry.name!r}: {error}")
-    for other in filter(None, (id_test, seen, *ood.values())):
+    for other in (id_test, *seen.values(), *ood.values()):
         if other.shape != id_train.shape:
             raise DataError(
                 f"{benchmark.name}: images of {other.name} have the shape {other.shape}, those of {id_train.name} "
@@ -96,7 +104,9 @@ def load_benchmark(
             )
     if not ood:
         raise MissingData(f"{benchmark.name} has no OOD test set to score. {next(iter(missing.values()), '')}")
-    return BenchmarkData(benchmark=benchmark, id_train=id_train, id_test=id_test, seen=seen, ood=ood, missing=missing)
+    return BenchmarkData(
+        benchmark=benchmark, id_train=id_train, id_test=id_test, seen=seen, ood=ood, missing=missing, split=split
+    )
 
 
 def _check_classes(benchmark: Benchmark, id_train: ImageSet, id_test: ImageSet) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -43,13 +43,13 @@ class Bench:
     """A trained network with all images of its benchmark, shared by every method that is scored on it.
 
     Attributes:
-        network: what is evaluated.
+        network: what is evaluated; the first one for methods with `members`.
         data: the images.
         device: to compute on.
         train: the ID images that the network was trained on.
         validation: held-out ID training images, or None where nothing was held out.
         id_test: the ID test images.
-        seen: seen OOD training images, or None.
+        seen: seen OOD training images, by the name of the OOD test set of that distribution.
         ood: the OOD test sets.
     """
 
@@ -59,14 +59,14 @@ class Bench:
     train: Batch
     validation: Batch | None
     id_test: Batch
-    seen: Batch | None
+    seen: Mapping[str, Batch]
     ood: Mapping[str, Batch]
 
     @classmethod
     def of(
         cls,
         job: TrainingJob,
-        network: TrainedNetwork,
+        networks: Sequence[TrainedNetwork],
         data: BenchmarkData,
         artifacts: ArtifactStore,
         device: torch.device,
@@ -75,18 +75,19 @@ class Bench:
         """Lay out the images of a benchmark; no forward pass is run before a method asks for its outputs."""
 
         def batch(images: ImageSet) -> Batch:
-            return Batch.of(images, outputs_of(network, images, artifacts, device, report), device)
+            first, *others = (outputs_of(network, images, artifacts, device, report) for network in networks)
+            return Batch.of(images, first, device, tuple(others))
 
         halves = job.hold_out(data)
         id_train = batch(data.id_train)
         return cls(
-            network=network,
+            network=networks[0],
             data=data,
             device=device,
             train=id_train.at(halves.fit),
             validation=id_train.at(halves.validation) if len(halves.validation) else None,
             id_test=batch(data.id_test),
-            seen=None if data.seen is None else batch(data.seen),
+            seen={name: batch(images) for name, images in data.seen.items()},
             ood={name: batch(images) for name, images in data.ood.items()},
         )
 
@@ -108,7 +109,7 @@ def evaluate(cell: Cell, bench: Bench) -> tuple[Record, Scores]:
             network=bench.network.module,
             train=bench.train,
             validation=bench.validation if "id_validation" in method.sees else None,
-            seen_ood=bench.seen if "seen_ood" in method.sees else None,
+            seen_ood=None if cell.seen is None else bench.seen[cell.seen],
             ood_test=bench.ood if "ood_test" in method.sees else {},
             n_classes=data.n_classes,
             seed=cell.seed,
@@ -209,12 +210,11 @@ def _record(
     seconds: Mapping[str, float],
 ) -> Record:
     data, benchmark = bench.data, cell.benchmark
-    uses_seen = "seen_ood" in cell.method.sees
     rows = tuple(
         Row(
             out_dist=name,
             role=data.ood_set(name).role,
-            seen=uses_seen and data.ood_set(name).role == "seen",
+            seen=name == cell.seen,
             n_ood=len(values),
             fingerprint=data.ood[name].fingerprint,
             metrics=metrics.all_metrics(scores.id, values),
@@ -240,6 +240,8 @@ def _record(
         training=plain(cell.training.config),
         cut_short=cell.cut_short,
         seed=cell.seed,
+        seen=cell.seen,
+        split=None if data.split is None else data.split.as_record(),
         class_names=data.id_train.class_names,
         accuracy=accuracy_id,
         n_id=len(scores.id),
@@ -249,7 +251,7 @@ def _record(
         fingerprints={
             "id_train": data.id_train.fingerprint,
             "id_test": data.id_test.fingerprint,
-            "seen": data.seen.fingerprint if data.seen is not None and uses_seen else None,
+            "seen": None if cell.seen is None else data.seen[cell.seen].fingerprint,
             "weights": bench.network.digest,
         },
         device=devices.describe(bench.device),

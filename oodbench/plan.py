@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import metrics, registry
 from .config import reconfigure
-from .errors import ConfigError
+from .errors import ConfigError, UnknownName
 from .hashing import code_digest, digest
 from .request import RECIPE, MethodChoice, Request
 from .training.config import TrainConfig, cut_short
@@ -31,6 +31,7 @@ class TrainingJob:
         objective: what it is trained for.
         config: how long and how fast.
         seed: of everything random in it.
+        seen: which of the benchmark's seen OOD images it trains on, or None.
         key: hash of all this and of the images; names the artifact.
     """
 
@@ -39,6 +40,7 @@ class TrainingJob:
     config: TrainConfig
     seed: int
     key: str
+    seen: str | None = None
 
     def hold_out(self, data: BenchmarkData) -> HoldOut:
         """Return which of the ID training images the network is trained on, and which are held out."""
@@ -51,7 +53,7 @@ class TrainingJob:
     @property
     def label(self) -> str:
         """Short name for messages, such as "mnist-267 ce seed 0"."""
-        seen = " + ood" if self.objective.uses_seen_ood else ""
+        seen = "" if self.seen is None else f" + {self.seen}"
         return f"{self.benchmark.name} {self.objective.name}{seen} seed {self.seed}"
 
 
@@ -65,7 +67,9 @@ class Cell:
         changed: those that differ from what the recipe prescribes.
         recipe: name of the training recipe, with what was changed of it.
         cut_short: by how much the training is shorter than the full one; "" where it is not.
-        training: the network that it needs.
+        trainings: the networks that it needs: one, or several for a method with `members`.
+        seed: of the method; a method with `members` has networks of its own for each seed.
+        seen: which of the benchmark's seen OOD images it may see, or None.
         key: hash of everything that its scores depend on.
         tests: content of the OOD sets to score, by their names.
         file: name of its record below the results folder.
@@ -76,20 +80,27 @@ class Cell:
     changed: Mapping[str, object]
     recipe: str
     cut_short: str
-    training: TrainingJob
+    trainings: tuple[TrainingJob, ...]
+    seed: int
+    seen: str | None
     key: str
     tests: Mapping[str, str]
     file: Path
 
     @property
+    def training(self) -> TrainingJob:
+        """The network that it needs, or the first of several."""
+        return self.trainings[0]
+
+    @property
+    def network_keys(self) -> tuple[str, ...]:
+        """The keys of its networks: cells that have the same ones are scored together."""
+        return tuple(job.key for job in self.trainings)
+
+    @property
     def benchmark(self) -> Benchmark:
         """Where it is scored."""
         return self.training.benchmark
-
-    @property
-    def seed(self) -> int:
-        """Of the training and of the method."""
-        return self.training.seed
 
     @property
     def label(self) -> str:
@@ -127,7 +138,7 @@ class Plan:
 
     def trainings(self) -> list[TrainingJob]:
         """Return the networks that the cells need, each once."""
-        return list({cell.training.key: cell.training for cell in self.cells}.values())
+        return list({job.key: job for cell in self.cells for job in cell.trainings}.values())
 
 
 def make_plan(wanted: Request, data: Mapping[str, BenchmarkData]) -> Plan:
@@ -144,14 +155,22 @@ def make_plan(wanted: Request, data: Mapping[str, BenchmarkData]) -> Plan:
     for benchmark in wanted.benchmarks:
         recipe = benchmark.recipes[wanted.recipe or benchmark.recipe]
         for choice in wanted.methods:
-            if "seen_ood" in choice.method(recipe).sees and benchmark.seen is None:
+            if "seen_ood" in choice.method(recipe).sees and not data[benchmark.name].seen:
                 reason = f"{choice.name} needs seen OOD training images, and {benchmark.name} has none"
                 if not wanted.every_method:
                     raise ConfigError(f"{reason}; leave {choice.name} out, or choose another benchmark")
                 left_out.append(reason)
                 continue
-            cells += [_cell(wanted, data[benchmark.name], choice, seed) for seed in wanted.seeds]
+            for entry in _variants(choice, benchmark):
+                cells += [_cell(wanted, data[benchmark.name], entry, seed) for seed in wanted.seeds]
     return Plan(cells=tuple(cells), left_out=(*wanted.broken, *left_out))
+
+
+def _variants(choice: MethodChoice, benchmark: Benchmark) -> list[MethodChoice]:
+    """Return the method as it was asked for, or the variants that a benchmark runs where nothing was said."""
+    if choice.settings:
+        return [choice]
+    return [replace(choice, settings=settings) for settings in benchmark.variants.get(choice.name, ({},))]
 
 
 def _cell(wanted: Request, data: BenchmarkData, choice: MethodChoice, seed: int) -> Cell:
@@ -161,25 +180,35 @@ def _cell(wanted: Request, data: BenchmarkData, choice: MethodChoice, seed: int)
     method = choice.method(recipe)
     prescribed = recipe.config(method.objective.name)
     config = reconfigure(prescribed, wanted.recipe_settings, of=RECIPE)
-    training = TrainingJob(
-        benchmark=benchmark,
-        objective=method.objective,
-        config=config,
-        seed=seed,
-        key=_training_key(data, method.objective, config, seed),
-    )
+    seen = _seen(choice.name, method, data)
+    members = getattr(method, "members", 1)
+    trainings = tuple(_training(data, method.objective, config, seed * members + i, seen) for i in range(members))
     tests = {name: images.fingerprint for name, images in data.ood.items()}
     code = code_digest(method, metrics.all_metrics)
     # Only a method that looks at the OOD test sets gives other scores where there are others.
     seen_tests = tests if "ood_test" in method.sees else None
+    seen_images = None if seen is None else data.seen[seen].fingerprint
     return Cell(
         method_name=choice.name,
         method=method,
         changed=differences(method, choice.prescribed(recipe)),
         recipe=variant(name, differences(config, prescribed)),
         cut_short=_cut_short(benchmark, method.objective, config),
-        training=training,
-        key=digest(["cell", training.key, choice.name, method, code, data.id_test.fingerprint, seen_tests]),
+        trainings=trainings,
+        seed=seed,
+        seen=seen,
+        key=digest(
+            [
+                "cell",
+                [job.key for job in trainings],
+                choice.name,
+                method,
+                code,
+                data.id_test.fingerprint,
+                seen_tests,
+                seen_images,
+            ]
+        ),
         tests=tests,
         file=Path(benchmark.name) / f"{choice.name}-{digest([method, config])[:8]}-seed{seed}.json",
     )
@@ -192,19 +221,42 @@ def _cut_short(benchmark: Benchmark, objective: Objective, config: TrainConfig) 
     return ", ".join(filter(None, (cut_short(config, full), other)))
 
 
-def _training_key(data: BenchmarkData, objective: Objective, config: TrainConfig, seed: int) -> str:
+def _seen(name: str, method: Method, data: BenchmarkData) -> str | None:
+    """Return which of the benchmark's seen OOD images a method is given."""
+    if "seen_ood" not in method.sees:
+        return None
+    wanted = getattr(method, "seen", None)
+    if wanted is None:
+        return next(iter(data.seen))
+    if wanted not in data.seen:
+        raise UnknownName(
+            f"{data.benchmark.name} has no seen OOD images {wanted!r} for {name}"
+            f"{registry.did_you_mean(str(wanted), data.seen)}"
+        )
+    return str(wanted)
+
+
+def _training(
+    data: BenchmarkData, objective: Objective, config: TrainConfig, seed: int, seen: str | None
+) -> TrainingJob:
+    seen = seen if objective.uses_seen_ood else None
+    key = _training_key(data, objective, config, seed, seen)
+    return TrainingJob(benchmark=data.benchmark, objective=objective, config=config, seed=seed, key=key, seen=seen)
+
+
+def _training_key(data: BenchmarkData, objective: Objective, config: TrainConfig, seed: int, seen: str | None) -> str:
     from .training.learner import Learner
     from .training.loop import train
 
     benchmark = data.benchmark
-    seen = data.seen.fingerprint if objective.uses_seen_ood and data.seen is not None else None
+    seen_images = None if seen is None else data.seen[seen].fingerprint
     network = config.network or benchmark.network
     return digest(
         {
             "kind": "network",
             "network": [network, code_digest(registry.network(network)), benchmark.embedding_dim],
             "objective": [objective.name, objective, code_digest(objective)],
-            "images": [data.id_train.fingerprint, seen, benchmark.validation_share],
+            "images": [data.id_train.fingerprint, seen_images, benchmark.validation_share],
             "config": config,
             "seed": seed,
             "loop": code_digest(train, Learner),

@@ -62,6 +62,8 @@ class Record:
         training: the training configuration.
         cut_short: by how much the training was shorter than the full one; "" where it was not.
         seed: of the training and of the method.
+        seen: which of the benchmark's seen OOD images the method was given, or None.
+        split: how the classes were divided, where they were.
         class_names: of the ID classes, in label order.
         accuracy: share of ID test images that are classified right, or None for methods that do not classify.
         n_train: number of ID images that the network was trained on.
@@ -92,6 +94,8 @@ class Record:
     accuracy: float | None
     n_id: int
     n_train: int = 0
+    seen: str | None = None
+    split: Mapping[str, Any] | None = None
     rows: tuple[Row, ...]
     missing: Mapping[str, str]
     fingerprints: Mapping[str, str | None]
@@ -334,7 +338,7 @@ def to_frame(records: Iterable[Record]) -> pd.DataFrame:
             Row(
                 out_dist=name,
                 role=role,
-                seen=role == "seen" and "seen_ood" in record.sees,
+                seen=name == record.seen,
                 n_ood=0,
                 fingerprint="",
                 metrics={},

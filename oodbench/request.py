@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 from . import registry
 from .benchmark import OodSet, Part
 from .config import changed_fields, configure, parse_settings, reconfigure
+from .custom import conversion_of, folder_benchmark, is_path, place, split_benchmark, with_split
 from .errors import ConfigError, PluginError, UnknownName
 from .objectives import CrossEntropy
 
 if TYPE_CHECKING:
     from .api import Method
     from .benchmark import Benchmark, Recipe
+    from .images import Conversion
 
 Settings = Mapping[str, Mapping[str, object]]
 """By owner (a method's name, or "recipe"): settings by name."""
@@ -46,6 +48,55 @@ class MethodChoice:
     def method(self, recipe: Recipe) -> Method:
         """Return the method as the user wants it."""
         return reconfigure(self.prescribed(recipe), self.settings, of=self.name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnImages:
+    """How a benchmark is made of a name that is not one, or divided anew.
+
+    Attributes:
+        split: shares such as "50/20/30", or the path of a TOML file; None for no split.
+        split_seed: of the random split.
+        image_size: "64" or "48x64", what images of the user's own are brought to; None for 32×32.
+        channels: 1 or 3, None for 3.
+    """
+
+    split: str | None = None
+    split_seed: int | None = None
+    image_size: str | None = None
+    channels: int | None = None
+
+    def benchmark(self, name: str) -> Benchmark:
+        """Return the benchmark that a name, or the path of a folder or ZIP of images, stands for.
+
+        Raises:
+            UnknownName: it is neither.
+            ConfigError: the split or the size cannot be, or the name prescribes its own.
+        """
+        registered = registry.benchmark(name) if name in registry.names("benchmarks") else None
+        if registered is not None and registered.split is not None:
+            self._refuse_size(registered)
+            if self.split is None and self.split_seed is None:
+                return registered
+            return with_split(registered, self.split or registered.split.described, self.split_seed)
+        if self.split is not None:
+            return split_benchmark(name, self.split, self.split_seed, self._conversion())
+        if self.split_seed is not None:
+            raise ConfigError(f"--split-seed needs a split of {name}, such as --split 50/20/30")
+        if is_path(name):
+            return folder_benchmark(name, self._conversion())
+        found = registry.benchmark(name)
+        self._refuse_size(found)
+        return found
+
+    def _conversion(self) -> Conversion:
+        return conversion_of(self.image_size, self.channels)
+
+    def _refuse_size(self, benchmark: Benchmark) -> None:
+        if self.image_size is not None or self.channels is not None:
+            raise ConfigError(
+                f"--image-size and --channels are for images of your own; {benchmark.name} prescribes its own"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,17 +130,19 @@ def request(
     recipe: str | None = None,
     settings: Settings | Sequence[str] = (),
     out: Sequence[str] = (),
+    own: OwnImages | None = None,
 ) -> Request:
     """Find names and check settings, before anything is loaded.
 
     Args:
-        benchmarks: names, or benchmarks of your own.
+        benchmarks: names, paths of folders or ZIPs of images, or benchmarks of your own.
         methods: names such as "odm" or "odm(margin=5)", or methods with hyper-parameters of your own; "all" for every
             installed method.
         seeds: how many: 0 … seeds − 1.
         recipe: name of a training recipe that every benchmark has.
         settings: by owner ("odm", "recipe"), or texts such as "odm.margin=5".
-        out: more OOD test sets, each the name of a data set; "lsun=scenes" puts one in the place of another.
+        out: more OOD test sets, each the name of a data set or a path; "lsun=scenes" puts one in the place of another.
+        own: how images of the user's own, or the classes of any labelled set, make a benchmark.
 
     Raises:
         UnknownName: a name is unknown; the message names the nearest ones.
@@ -98,7 +151,7 @@ def request(
     if seeds < 1:
         raise ConfigError(f"--seeds must be at least 1, got {seeds}")
     given = settings if isinstance(settings, Mapping) else parse_settings(settings)
-    found = [registry.benchmark(entry) if isinstance(entry, str) else entry for entry in benchmarks]
+    found = [(own or OwnImages()).benchmark(entry) if isinstance(entry, str) else entry for entry in benchmarks]
     every = ALL in methods
     named, broken = _importable() if every else ([], [])
     chosen = _unique([_choice(entry, given) for entry in (*named, *methods) if entry != ALL])
@@ -193,17 +246,18 @@ def _with_sets(benchmark: Benchmark, out: Sequence[str]) -> Benchmark:
     """Return a benchmark with more OOD test sets, or others in their places."""
     sets = list(benchmark.ood)
     for text in out:
-        place, equals, name = text.rpartition("=")
+        stands_for, equals, given = text.rpartition("=")
+        name, dataset = place(given)
         names = [entry.name for entry in sets]
-        if equals and place not in names:
+        if equals and stands_for not in names:
             raise UnknownName(
-                f"benchmark {benchmark.name} has no OOD set {place!r}{registry.did_you_mean(place, names)}"
+                f"benchmark {benchmark.name} has no OOD set {stands_for!r}{registry.did_you_mean(stands_for, names)}"
             )
         if equals:
-            i = names.index(place)
+            i = names.index(stands_for)
             sets[i] = dataclasses.replace(
-                sets[i], name=f"{name} (for {place})", part=Part(dataset=name), optional=False
+                sets[i], name=f"{name} (for {stands_for})", part=Part(dataset=dataset), optional=False
             )
         elif name not in names:
-            sets.append(OodSet(name=name, part=Part(dataset=name), role="anomaly", optional=False))
+            sets.append(OodSet(name=name, part=Part(dataset=dataset), role="anomaly", optional=False))
     return dataclasses.replace(benchmark, ood=tuple(sets))

@@ -15,7 +15,7 @@ from .data import BenchmarkData, default_data_dir, load_benchmark
 from .plan import Cell, Plan, make_plan
 from .records import Record, ResultStore, to_frame
 from .report import SILENT, Reporter
-from .request import Request, Settings, request
+from .request import OwnImages, Request, Settings, request
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,14 +103,16 @@ def execute(prepared: Prepared, report: Reporter = SILENT) -> list[Record]:
     total = len(prepared.plan.cells)
     report.cells(len(done), total)
     to_do = prepared.to_do()
-    for job in prepared.plan.trainings():
-        cells = [cell for cell in to_do if cell.training.key == job.key]
-        if not cells:
-            continue
-        data = prepared.data[job.benchmark.name]
-        pictures = prepared.results.root / job.benchmark.name / "generated"
-        network = network_of(job, data, prepared.artifacts, prepared.device, report, pictures=pictures)
-        bench = Bench.of(job, network, data, prepared.artifacts, prepared.device, report)
+    # By the networks that they need: each network is trained and loaded once for all its cells.
+    for keys in dict.fromkeys(cell.network_keys for cell in to_do):
+        cells = [cell for cell in to_do if cell.network_keys == keys]
+        jobs = cells[0].trainings
+        data = prepared.data[jobs[0].benchmark.name]
+        pictures = prepared.results.root / data.benchmark.name / "generated"
+        networks = [
+            network_of(job, data, prepared.artifacts, prepared.device, report, pictures=pictures) for job in jobs
+        ]
+        bench = Bench.of(jobs[0], networks, data, prepared.artifacts, prepared.device, report)
         for cell in cells:
             report.progress(f"scoring {cell.label}", 0, 1)
             record, scores = evaluate(cell, bench)
@@ -150,6 +152,10 @@ def run(
     recipe: str | None = None,
     settings: Settings | Sequence[str] = (),
     out: str | Sequence[str] = (),
+    split: str | None = None,
+    split_seed: int | None = None,
+    image_size: str | None = None,
+    channels: int | None = None,
     data_dir: str | Path | None = None,
     results_dir: str | Path = "results",
     cache_dir: str | Path | None = None,
@@ -161,13 +167,17 @@ def run(
     """Run methods on benchmarks, as `oodbench run` does, and return the results.
 
     Args:
-        benchmarks: names, or benchmarks of your own; one or several.
+        benchmarks: names, paths of folders or ZIPs of images, or benchmarks of your own; one or several.
         methods: names such as "odm" or "odm(margin=5)", or methods with hyper-parameters of your own; one or
             several, or "all".
         seeds: how many: 0 … seeds − 1.
         recipe: name of a training recipe, or None for each benchmark's default.
         settings: such as `{"odm": {"margin": 5}, "recipe": {"epochs": 2}}` or `["odm.margin=5"]`.
-        out: more OOD test sets, each the name of a data set; "lsun=scenes" puts one in the place of another.
+        out: more OOD test sets, each the name of a data set or a path; "lsun=scenes" puts one in the place of another.
+        split: divides the classes of a labelled set: "50/20/30" (known, seen, unseen), or the path of a TOML file.
+        split_seed: of a random split; default 0.
+        image_size: "64" or "48x64" (height, width): what images of your own are brought to; default 32×32.
+        channels: 1 (grey) or 3 (RGB, the default) for images of your own.
         data_dir: where images are looked for; default `OODBENCH_DATA`, or `data` in the working folder.
         results_dir: where records are kept; cells that are there are not run again.
         cache_dir: where networks and outputs are kept; default `OODBENCH_CACHE`, or the user's cache folder.
@@ -183,7 +193,13 @@ def run(
         OodbenchError: something is missing or wrong; the message says what, where, and what to do next.
     """
     wanted = request(
-        _several(benchmarks), _several(methods), seeds=seeds, recipe=recipe, settings=settings, out=_several(out)
+        _several(benchmarks),
+        _several(methods),
+        seeds=seeds,
+        recipe=recipe,
+        settings=settings,
+        out=_several(out),
+        own=OwnImages(split=split, split_seed=split_seed, image_size=image_size, channels=channels),
     )
     prepared = prepare(
         wanted,

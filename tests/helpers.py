@@ -17,7 +17,7 @@ def small_benchmark(name="small", **changes):
         "source": "tests",
         "id_train": Part(dataset="digits", split="train", classes=DIGITS),
         "id_test": Part(dataset="digits", classes=DIGITS),
-        "seen": Part(dataset="digits", split="train", classes=("0", "3")),
+        "seen": {"seen digits": Part(dataset="digits", split="train", classes=("0", "3"))},
         "ood": (
             OodSet(name="seen digits", part=Part(dataset="digits", classes=("0", "3")), role="seen"),
             OodSet(name="new digits", part=Part(dataset="digits", classes=("5",)), role="novelty"),

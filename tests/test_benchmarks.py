@@ -8,7 +8,7 @@ import pytest
 
 from oodbench import registry
 from oodbench.artifacts import ArtifactStore
-from oodbench.data import load_benchmark, load_part
+from oodbench.data import load_benchmark
 from oodbench.report import SILENT
 from oodbench.request import request
 
@@ -52,10 +52,9 @@ def test_no_image_that_is_trained_on_is_tested_on(name, request, tmp_path):
     if name == "svhn":
         pytest.skip("the same images as cifar10, in the other roles")
     cache = ArtifactStore(tmp_path / "cache")
-    parts = [benchmark.id_train, benchmark.seen]
-    tests = [benchmark.id_test, *(ood.part for ood in benchmark.ood if ood.part.dataset != "lsun")]
-    trained = [load_part(part, benchmark.conversion, data_dir, cache, SILENT) for part in parts]
-    tested = [load_part(part, benchmark.conversion, data_dir, cache, SILENT) for part in tests]
+    data = load_benchmark(benchmark, data_dir, cache, SILENT)
+    trained = [data.id_train, *data.seen.values()]
+    tested = [data.id_test, *data.ood.values()]
 
     assert {(a.name, b.name): shared_images(a, b) for a in trained for b in tested if shared_images(a, b)} == {}
 

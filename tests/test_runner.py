@@ -184,7 +184,7 @@ def test_missing_ood_set_is_skipped_with_a_word_and_leaves_a_gap():
 
 
 def test_method_that_needs_seen_images_is_left_out_of_all_and_refused_by_name():
-    bare = small_benchmark(seen=None, ood=small_benchmark().ood[1:])
+    bare = small_benchmark(seen={}, ood=small_benchmark().ood[1:])
     with pytest.warns(UserWarning, match="left out: odm needs seen OOD training images, and small has none"):
         frame = oodbench.run(bare, "all")
 

@@ -78,12 +78,10 @@ def _benchmarks(data_dir: Path) -> Table:
     table = listing("Benchmark", "What it is", "Source", "Network", "Recipes", "Images")
     for name in registry.names("benchmarks"):
         benchmark = registry.benchmark(name)
-        parts = [benchmark.id_train, benchmark.id_test, benchmark.seen, *(ood.part for ood in benchmark.ood)]
         missing = dict.fromkeys(
             part.dataset
-            for part in parts
-            if part is not None
-            and not registry.dataset(part.dataset, dict(part.settings)).locate(part.split, data_dir).present
+            for part in benchmark.parts
+            if not registry.dataset(part.dataset, dict(part.settings)).locate(part.split, data_dir).present
         )
         images = f"missing: {', '.join(missing)}" if missing else "embedded" if benchmark.embedded else "all there"
         table.add_row(name, benchmark.title, benchmark.source, benchmark.network, ", ".join(benchmark.recipes), images)

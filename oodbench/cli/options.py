@@ -41,3 +41,24 @@ def benchmarks(text: str) -> Callable[[F], F]:
 def methods(text: str) -> Callable[[F], F]:
     """Add `--method`, which can be repeated."""
     return click.option("--method", "methods", multiple=True, metavar="NAME", help=text)
+
+
+def own_images(command: F) -> F:
+    """Add what makes a benchmark of a user's own images: `--split`, `--split-seed`, `--image-size`, `--channels`."""
+    for option in (
+        click.option("--channels", type=int, metavar="[1|3]", help="Grey or RGB, for your own images.  [default: 3]"),
+        click.option(
+            "--image-size",
+            metavar="SIZE",
+            help="What your own images are brought to, such as 64 or 48x64 (height, width).  [default: 32]",
+        ),
+        click.option("--split-seed", type=int, help="Seed of the random split.  [default: 0]"),
+        click.option(
+            "--split",
+            metavar="ID/SEEN/UNSEEN",
+            help="Divide the classes of a labelled set into known, seen and unseen ones: shares such as 50/20/30, or "
+            "a TOML file.",
+        ),
+    ):
+        command = option(command)
+    return command

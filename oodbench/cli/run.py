@@ -14,15 +14,16 @@ if TYPE_CHECKING:
 
 
 @click.command("run")
-@options.benchmarks("Benchmark to run; can be repeated.  [default: the embedded one]")
+@options.benchmarks("Benchmark to run, or folder or ZIP of images; can be repeated.  [default: the embedded one]")
 @options.methods("Method to score, such as odm or 'odm(margin=5)', or 'all'; can be repeated.  [default: all]")
 @click.option(
     "--out",
     multiple=True,
     metavar="[SET=]NAME",
-    help="Score one more OOD set, or one in the place of another (lsun=my_scenes); can be repeated.",
+    help="Score one more OOD set, by name or path, or one in the place of another (lsun=my_scenes); can be repeated.",
 )
 @click.option("--seeds", type=int, default=1, show_default=True, help="How many seeds: 0, 1, …")
+@options.own_images
 @click.option("--recipe", metavar="NAME", help="Training recipe.  [default: each benchmark's own]")
 @click.option(
     "--set",
@@ -50,6 +51,10 @@ def command(
     benchmarks: tuple[str, ...],
     methods: tuple[str, ...],
     out: tuple[str, ...],
+    split: str | None,
+    split_seed: int | None,
+    image_size: str | None,
+    channels: int | None,
     seeds: int,
     recipe: str | None,
     settings: tuple[str, ...],
@@ -69,14 +74,21 @@ def command(
     oodbench run
     oodbench run --in mnist-267 --method odm --method msp --seeds 3
     oodbench run --in mnist-267 --set odm.margin=5 --set recipe.epochs=2
+    oodbench run --in ./photos --split 50/20/30 --split-seed 1 --image-size 64
     """
-    from oodbench.request import request
+    from oodbench.request import OwnImages, request
     from oodbench.runner import execute, prepare
 
     from .terminal import TerminalReporter
 
     wanted = request(
-        benchmarks or _embedded(), methods or ("all",), seeds=seeds, recipe=recipe, settings=settings, out=out
+        benchmarks or _embedded(),
+        methods or ("all",),
+        seeds=seeds,
+        recipe=recipe,
+        settings=settings,
+        out=out,
+        own=OwnImages(split=split, split_seed=split_seed, image_size=image_size, channels=channels),
     )
     with TerminalReporter() as report:
         prepared = prepare(
@@ -89,6 +101,9 @@ def command(
             download=download,
             report=report,
         )
+        for data in prepared.data.values():
+            for line in data.split.lines() if data.split else ():
+                report.message(line)
         for reason in prepared.plan.left_out:
             report.message(f"left out: {reason}")
         if not dry_run:
@@ -123,7 +138,7 @@ def _embedded() -> list[str]:
 
 def _done_and_to_do(prepared: Prepared) -> str:
     to_do = prepared.to_do()
-    networks = {cell.training.key for cell in to_do}
+    networks = {key for cell in to_do for key in cell.network_keys}
     trained = sum(prepared.artifacts.find("networks", key) is not None for key in networks)
     text = f"{counted(len(prepared.stored), 'cell')} stored, {len(to_do)} to do on {prepared.device.type}"
     if not to_do:
@@ -135,7 +150,7 @@ def _show_plan(prepared: Prepared) -> None:
     from .terminal import listing, show
 
     trainings = listing("network", "training", "training images", "state")
-    needed = {cell.training.key for cell in prepared.to_do()}
+    needed = {key for cell in prepared.to_do() for key in cell.network_keys}
     for job in prepared.plan.trainings():
         trained = prepared.artifacts.find("networks", job.key) is not None
         state = "trained" if trained else "to train" if job.key in needed else "not needed"

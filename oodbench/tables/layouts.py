@@ -249,8 +249,19 @@ def _notes(frame: pd.DataFrame, results: Results, published: Published) -> tuple
     notes += _counts(frame)
     facts = {str(variant): _facts(rows) for variant, rows in frame.groupby("variant", sort=False)}
     notes += [f"{variant}: {text}." for variant, text in facts.items() if text]
-    if any(published.numbers(in_dist, r.variant, out_dist) for (in_dist, _, out_dist), r in results.items()):
+    compared = dict.fromkeys(
+        (in_dist, result.variant)
+        for (in_dist, _, out_dist), result in results.items()
+        if published.numbers(in_dist, result.variant, out_dist)
+    )
+    if compared:
         notes.append(published.note)
+    for there in dict.fromkeys(in_dist for in_dist, _ in compared):
+        theirs = published.accuracies(there)
+        texts = [
+            f"{variant} {theirs[variant]:g}" for in_dist, variant in compared if in_dist == there and variant in theirs
+        ]
+        notes.append(f"published ID accuracy with {there}: {', '.join(texts)}.")
     return tuple(notes)
 
 

@@ -18,7 +18,9 @@ class Published:
         note: what a reader must know to compare.
         in_dist: the in-distribution, for a file without that column.
         metrics: our name of each column that has another name there.
-        methods: our method for each published one; a published method that is not named here is not compared.
+        methods: our method for each published one, with "(seen …)" where a file tells seen OOD data apart; a published
+            method that is not named here is not compared.
+        out_dists: our name of each OOD set that has another name there.
     """
 
     file: str
@@ -26,23 +28,39 @@ class Published:
     in_dist: str = ""
     metrics: Mapping[str, str] = field(default_factory=dict)
     methods: Mapping[str, str] = field(default_factory=dict)
+    out_dists: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def _rows(self) -> dict[tuple[str, str, str], dict[str, float]]:
         with (published_folder() / self.file).open(newline="", encoding="utf-8") as opened:
             lines = list(csv.DictReader(opened))
         words = {"in_dist", "out_dist", "kind", "method", "seen_out_dist"}
-        return {
-            (line.get("in_dist", self.in_dist), self.methods[line["method"]], line["out_dist"]): {
-                self.metrics.get(name, name): float(value) for name, value in line.items() if name not in words
-            }
-            for line in lines
-            if line["method"] in self.methods
-        }
+        rows = {}
+        for line in lines:
+            method = self.methods.get(_method(line))
+            if method is not None:
+                key = line.get("in_dist", self.in_dist), method, self.out_dists.get(line["out_dist"], line["out_dist"])
+                numbers = {name: float(value) for name, value in line.items() if name not in words}
+                rows[key] = {self.metrics.get(name, name): value for name, value in numbers.items()}
+        return rows
 
     def numbers(self, in_dist: str, method: str, out_dist: str) -> Mapping[str, float] | None:
         """Return published percentages by our metric names, or None where nothing was published."""
         return self._rows.get((in_dist, method, out_dist))
+
+    def accuracies(self, in_dist: str) -> Mapping[str, float]:
+        """Return the published ID accuracies in percent, by our methods."""
+        return {
+            method: row["accuracy"]
+            for (there, method, _), row in self._rows.items()
+            if there == in_dist and "accuracy" in row
+        }
+
+
+def _method(line: Mapping[str, str]) -> str:
+    """Return a published method, with the seen OOD data where there was any."""
+    seen = line.get("seen_out_dist", "none")
+    return line["method"] if seen == "none" else f"{line['method']} (seen {seen})"
 
 
 def published_folder() -> Path:
@@ -64,8 +82,15 @@ PUBLISHED: Mapping[str, Published] = {
     ),
     "table2": Published(
         file="table2_paper.csv",
-        note="published: Masana et al., BMVC 2018, Table 2.",
+        note="published: Masana et al., BMVC 2018, Table 2; its Tsinghua row stands beside the unseen signs.",
         in_dist="tsinghua",
-        methods={"odin": "odin", "ml": "ml"},
+        methods={
+            "odin": "odin",
+            "ml": "ml",
+            "odm (seen tsinghua)": "odm",
+            "odm (seen background)": "odm (seen=background)",
+            "odm (seen gaussian)": "odm (seen=gaussian)",
+        },
+        out_dists={"tsinghua": "unseen signs"},
     ),
 }

@@ -111,7 +111,7 @@ def network_of(
 
     def train_and_save(aside: Path) -> dict[str, Any]:
         fit = job.hold_out(data).fit
-        seen = data.seen.images if data.seen is not None and job.objective.uses_seen_ood else None
+        seen = None if job.seen is None else data.seen[job.seen].images
         checkpoint = Checkpoint(artifacts.root / "checkpoints" / f"{job.key}.pt")
         started = time.monotonic()
 

@@ -40,10 +40,10 @@ def test_dry_run_prints_the_plan_and_does_nothing(oodbench, small):
     done = oodbench("run", "--in", small, "--method", "msp", "--method", "odin", "--seeds", "2", "--dry-run")
 
     assert done.out == (
-        "network           epochs   training images   state\n"
-        "─────────────────────────────────────────────────────\n"
-        "small ce seed 0   4        323               to train\n"
-        "small ce seed 1   4        323               to train\n"
+        "network           training   training images   state\n"
+        "───────────────────────────────────────────────────────\n"
+        "small ce seed 0   4 epochs   323               to train\n"
+        "small ce seed 1   4 epochs   323               to train\n"
         "\n"
         "cell                recipe    OOD sets   images to score   state\n"
         "────────────────────────────────────────────────────────────────\n"

@@ -36,7 +36,7 @@ def benchmark() -> Benchmark:
         source="here",
         id_train=Part(dataset="digits", split="train", classes=("2", "6")),
         id_test=Part(dataset="digits", classes=("2", "6")),
-        seen=Part(dataset="digits", split="train", classes=("0", "3")),
+        seen={"seen": Part(dataset="digits", split="train", classes=("0", "3"))},
         ood=(
             OodSet(name="noise", part=Part(dataset="uniform", settings={"count": 5}), role="anomaly"),
             OodSet(name="seen", part=Part(dataset="digits", classes=("0", "3")), role="seen"),
@@ -67,12 +67,12 @@ def test_a_benchmark_s_training_and_test_images_are_those_of_its_parts(
 
 def test_a_benchmark_s_seen_images_are_training_images(benchmark: Benchmark, load_all: Callable, load: Load) -> None:
     expected = load("digits", "train", size=(8, 8), channels=1, classes=("0", "3"))
-    assert expected.fingerprint == load_all(benchmark).seen.fingerprint
+    assert expected.fingerprint == load_all(benchmark).seen["seen"].fingerprint
 
 
 def test_a_benchmark_without_seen_images_has_none(benchmark: Benchmark, load_all: Callable) -> None:
-    without = replace(benchmark, seen=None, ood=benchmark.ood[:1])
-    assert load_all(without).seen is None
+    without = replace(benchmark, seen={}, ood=benchmark.ood[:1])
+    assert load_all(without).seen == {}
 
 
 def test_ood_sets_come_in_the_order_of_the_benchmark(benchmark: Benchmark, load_all: Callable) -> None:
@@ -109,14 +109,15 @@ def test_a_benchmark_without_any_ood_set_is_an_error_that_says_how_to_get_one(
     benchmark: Benchmark, load_all: Callable
 ) -> None:
     with pytest.raises(MissingData, match="small has no OOD test set to score. no test images of letters: looked for"):
-        load_all(replace(benchmark, seen=None, ood=(MISSING,)))
+        load_all(replace(benchmark, seen={}, ood=(MISSING,)))
 
 
 @pytest.mark.parametrize("which", ["id_train", "id_test", "seen"])
 def test_missing_id_or_seen_images_are_an_error(which: str, benchmark: Benchmark, load_all: Callable) -> None:
     split = "test" if which == "id_test" else "train"
     with pytest.raises(MissingData, match=f"no {split} images of letters"):
-        load_all(replace(benchmark, **{which: Part(dataset="letters", split=split)}))
+        letters = Part(dataset="letters", split=split)
+        load_all(replace(benchmark, **{which: {"seen": letters} if which == "seen" else letters}))
 
 
 def test_classes_on_one_side_only_are_an_error_that_names_them(benchmark: Benchmark, load_all: Callable) -> None:
@@ -148,7 +149,7 @@ def test_images_of_another_shape_are_an_error_that_names_both_sets(
     write_folder: Callable, benchmark: Benchmark, load_all: Callable, png: Encode
 ) -> None:
     write_folder({"letters/test/a.png": png(np.zeros((4, 4), dtype=np.uint8))})
-    open_shape = replace(benchmark, conversion=Conversion(), ood=(MISSING,), seen=None)
+    open_shape = replace(benchmark, conversion=Conversion(), ood=(MISSING,), seen={})
 
     with pytest.raises(DataError, match=r"images of letters \(test\) have the shape \(1, 4, 4\), those of digits"):
         load_all(open_shape)

@@ -197,14 +197,27 @@ def test_warm_start_first_learns_to_classify_then_to_embed():
     assert spread[39] < 0.5 * spread[19]
 
 
-def test_warm_start_needs_an_output_for_each_class():
+def test_warm_start_puts_a_classifier_on_top_of_an_embedding_with_fewer_outputs_than_classes():
     from oodbench.training.config import TrainConfig
     from oodbench.training.loop import TrainingImages, train
 
-    data = TrainingImages(images=torch.zeros(12, 1, 2, 2).byte().numpy(), labels=torch.arange(12).remainder(4).numpy())
+    labels = torch.arange(64).remainder(4)
+    pixels = torch.zeros(64, 1, 2, 2).byte()
+    pixels[:, 0].flatten(1)[torch.arange(64), labels] = 255
+    data = TrainingImages(images=pixels.numpy(), labels=labels.numpy())
+    classifiers = []
 
     def build():
         return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 3))
 
-    with pytest.raises(ConfigError, match="warm_start needs an embedding with one dimension a class, 4 or more"):
-        train(build, contrastive(warm_start=0.5), data, TrainConfig(epochs=2), seed=0, device=torch.device("cpu"))
+    def note(epoch, n_epochs, loss, learner):
+        classifiers.append(learner.parts()["first"].parts()["network"])
+
+    config = TrainConfig(epochs=80, batch_size=64, learning_rate=0.1)
+    objective = contrastive(warm_start=0.5, pairs="all")
+    network, _ = train(build, objective, data, config, seed=0, device=torch.device("cpu"), on_epoch=note)
+
+    classifier = classifiers[-1]
+    assert network(pixels[:5].float()).shape == (5, 3)
+    assert classifier(pixels[:5].float()).shape == (5, 4)
+    assert classifier[0] is network

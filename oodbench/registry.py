@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Kind = Literal["methods", "datasets", "benchmarks", "networks"]
 
 FOLDER = "folder"
-"""The data set plugin that serves every name that no other plugin has."""
+"""The data set plugin that serves every name that no other has, and the benchmark plugin for such images."""
 
 
 @cache
@@ -34,7 +34,7 @@ def _entries(kind: Kind) -> dict[str, EntryPoint]:
 
 def names(kind: Kind) -> list[str]:
     """Return the names of all installed plugins of a kind, sorted, importing none of them."""
-    return list(_entries(kind))
+    return [name for name in _entries(kind) if (kind, name) != ("benchmarks", FOLDER)]
 
 
 def origin(kind: Kind, name: str) -> str:

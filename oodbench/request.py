@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 from . import registry
 from .benchmark import OodSet, Part
 from .config import changed_fields, configure, parse_settings, reconfigure
-from .custom import conversion_of, folder_benchmark, is_path, place, split_benchmark, with_split
 from .errors import ConfigError, PluginError, UnknownName
 from .objectives import CrossEntropy
+from .own_images import OwnImages, place
 
 if TYPE_CHECKING:
     from .api import Method
     from .benchmark import Benchmark, Recipe
-    from .images import Conversion
 
 Settings = Mapping[str, Mapping[str, object]]
 """By owner (a method's name, or "recipe"): settings by name."""
@@ -48,55 +47,6 @@ class MethodChoice:
     def method(self, recipe: Recipe) -> Method:
         """Return the method as the user wants it."""
         return reconfigure(self.prescribed(recipe), self.settings, of=self.name)
-
-
-@dataclass(frozen=True, kw_only=True)
-class OwnImages:
-    """How a benchmark is made of a name that is not one, or divided anew.
-
-    Attributes:
-        split: shares such as "50/20/30", or the path of a TOML file; None for no split.
-        split_seed: of the random split.
-        image_size: "64" or "48x64", what images of the user's own are brought to; None for 32×32.
-        channels: 1 or 3, None for 3.
-    """
-
-    split: str | None = None
-    split_seed: int | None = None
-    image_size: str | None = None
-    channels: int | None = None
-
-    def benchmark(self, name: str) -> Benchmark:
-        """Return the benchmark that a name, or the path of a folder or ZIP of images, stands for.
-
-        Raises:
-            UnknownName: it is neither.
-            ConfigError: the split or the size cannot be, or the name prescribes its own.
-        """
-        registered = registry.benchmark(name) if name in registry.names("benchmarks") else None
-        if registered is not None and registered.split is not None:
-            self._refuse_size(registered)
-            if self.split is None and self.split_seed is None:
-                return registered
-            return with_split(registered, self.split or registered.split.described, self.split_seed)
-        if self.split is not None:
-            return split_benchmark(name, self.split, self.split_seed, self._conversion())
-        if self.split_seed is not None:
-            raise ConfigError(f"--split-seed needs a split of {name}, such as --split 50/20/30")
-        if is_path(name):
-            return folder_benchmark(name, self._conversion())
-        found = registry.benchmark(name)
-        self._refuse_size(found)
-        return found
-
-    def _conversion(self) -> Conversion:
-        return conversion_of(self.image_size, self.channels)
-
-    def _refuse_size(self, benchmark: Benchmark) -> None:
-        if self.image_size is not None or self.channels is not None:
-            raise ConfigError(
-                f"--image-size and --channels are for images of your own; {benchmark.name} prescribes its own"
-            )
 
 
 @dataclass(frozen=True, kw_only=True)

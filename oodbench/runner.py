@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from . import device as devices
 from .artifacts import ArtifactStore, default_cache_dir
 from .data import BenchmarkData, default_data_dir, load_benchmark
+from .own_images import OwnImages
 from .plan import Cell, Plan, make_plan
 from .records import Record, ResultStore, to_frame
 from .report import SILENT, Reporter
-from .request import OwnImages, Request, Settings, request
+from .request import Request, Settings, request
 
 if TYPE_CHECKING:
     import pandas as pd

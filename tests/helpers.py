@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+from PIL import Image
+
 from oodbench.benchmark import Benchmark, OodSet, Part, Recipe
 from oodbench.images import Conversion
 from oodbench.training.config import TrainConfig
@@ -35,6 +38,17 @@ def small_benchmark(name="small", **changes):
         **changes,
     }
     return Benchmark(**fields)
+
+
+def save_photos(folder, classes):
+    """Save 24 images a class in class folders, of differing sizes and of a brightness that tells the class."""
+    rng = np.random.default_rng(0)
+    for k, name in enumerate(classes):
+        (folder / name).mkdir(parents=True)
+        for i in range(24):
+            pixels = np.clip(rng.normal(40 * k, 20, (9 + i % 3, 10, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{i:02}.png")
+    return folder
 
 
 class Listener:

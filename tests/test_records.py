@@ -330,7 +330,7 @@ def test_a_missing_set_is_a_row_of_nan_without_images():
 
 
 def test_a_missing_set_whose_distribution_was_trained_on_is_seen_nevertheless():
-    frame = to_frame([a_record(sees=("seen_ood",), missing={"old": "seen"}), a_record("msp", missing={"old": "seen"})])
+    frame = to_frame([a_record(seen="old", missing={"old": "seen"}), a_record("msp", missing={"old": "seen"})])
     assert frame.loc[frame["out_dist"] == "old", "seen"].tolist() == [True, False]
 
 

@@ -76,7 +76,8 @@ def command(
     oodbench run --in mnist-267 --set odm.margin=5 --set recipe.epochs=2
     oodbench run --in ./photos --split 50/20/30 --split-seed 1 --image-size 64
     """
-    from oodbench.request import OwnImages, request
+    from oodbench.own_images import OwnImages
+    from oodbench.request import request
     from oodbench.runner import execute, prepare
 
     from .terminal import TerminalReporter

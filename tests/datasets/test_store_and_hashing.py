@@ -235,7 +235,7 @@ def test_a_digest_of_a_dataclass_depends_on_its_fields() -> None:
 
 
 def test_a_dataclass_in_plain_form_is_a_mapping_of_its_fields() -> None:
-    expected = {"dataset": "x", "split": "test", "classes": ["a"], "settings": {"count": 1}}
+    expected = {"dataset": "x", "split": "test", "classes": ["a"], "share": None, "settings": {"count": 1}}
     assert plain(Part(dataset="x", classes=("a",), settings={"count": 1})) == expected
 
 

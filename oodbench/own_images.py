@@ -1,0 +1,135 @@
+"""How a name on the command line becomes a benchmark: a registered one, one divided anew, or images of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from . import registry
+from .errors import ConfigError
+from .images import Conversion
+from .splits import SplitRule, parse_split
+
+if TYPE_CHECKING:
+    from .benchmark import Benchmark
+
+TEST_SHARE = 0.2
+"""Of the images of a folder that is not divided into train/ and test/."""
+
+
+class Maker(Protocol):
+    """The benchmark plugin that serves images of a user's own."""
+
+    def of_all_classes(self, name: str, images: Mapping[str, object], conversion: Conversion) -> Benchmark:
+        """Return a benchmark with all classes of a labelled set as in-distribution.
+
+        Args:
+            name: of the benchmark.
+            images: `dataset` and `settings` of its parts.
+            conversion: what images are brought to.
+        """
+
+    def of_some_classes(
+        self, name: str, images: Mapping[str, object], conversion: Conversion, split: SplitRule
+    ) -> Benchmark:
+        """Return a benchmark with the classes of a labelled set divided by a rule."""
+
+
+def is_path(text: str) -> bool:
+    """Return whether a name means a folder or a ZIP of images, rather than something registered."""
+    return "/" in text or "\\" in text or text.startswith((".", "~")) or Path(text).suffix.lower() == ".zip"
+
+
+def place(text: str) -> tuple[str, str]:
+    """Return the name and the data set of what a user calls a set: a registered one, or a path of images.
+
+    >>> place("svhn")
+    ('svhn', 'svhn')
+    """
+    if not is_path(text):
+        return text, text
+    path = Path(text).expanduser().absolute()
+    return path.name.removesuffix(".zip"), str(path).removesuffix(".zip")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnImages:
+    """How a benchmark is made of a name that is not one, or divided anew.
+
+    Attributes:
+        split: shares such as "50/20/30", or the path of a TOML file; None for no split.
+        split_seed: of the random split; None for 0.
+        image_size: "64" or "48x64" (height, width), what images are brought to; None for 32×32.
+        channels: 1 (grey) or 3 (RGB); None for 3.
+    """
+
+    split: str | None = None
+    split_seed: int | None = None
+    image_size: str | None = None
+    channels: int | None = None
+
+    def benchmark(self, name: str) -> Benchmark:
+        """Return the benchmark that a name, or the path of a folder or ZIP of images, stands for.
+
+        Raises:
+            UnknownName: it is neither.
+            ConfigError: the split or the size cannot be, or the benchmark prescribes its own.
+        """
+        registered = registry.benchmark(name) if name in registry.names("benchmarks") else None
+        if registered is not None and registered.split is not None:
+            return self._divided_anew(registered, registered.split)
+        if self.split is not None:
+            return self._divided(name, self.split)
+        if self.split_seed is not None:
+            raise ConfigError(f"--split-seed needs a split of {name}, such as --split 50/20/30")
+        if is_path(name):
+            label, dataset = place(name)
+            return _maker().of_all_classes(label, _images(dataset), self._conversion())
+        return self._as_prescribed(registry.benchmark(name))
+
+    def _divided_anew(self, benchmark: Benchmark, rule: SplitRule) -> Benchmark:
+        if self.split is None and self.split_seed is None:
+            return self._as_prescribed(benchmark)
+        changed = parse_split(self.split or rule.described, rule, seed=self.split_seed)
+        return replace(self._as_prescribed(benchmark), name=self._named(benchmark.name, changed), split=changed)
+
+    def _divided(self, name: str, split: str) -> Benchmark:
+        label, dataset = place(name)
+        rule = parse_split(split, SplitRule(dataset=label), seed=self.split_seed)
+        return _maker().of_some_classes(self._named(label, rule), _images(dataset), self._conversion(), rule)
+
+    def _named(self, name: str, rule: SplitRule) -> str:
+        """Name a split, so that its results are not taken for those of another one."""
+        if rule.given is not None:
+            return f"{name}-{Path(self.split or '').stem}"
+        return f"{name}-{rule.described.replace('/', '-')}-seed{rule.seed}"
+
+    def _as_prescribed(self, benchmark: Benchmark) -> Benchmark:
+        if self.image_size is not None or self.channels is not None:
+            raise ConfigError(
+                f"--image-size and --channels are for images of your own; {benchmark.name} prescribes its own"
+            )
+        return benchmark
+
+    def _conversion(self) -> Conversion:
+        sides = (self.image_size or "32").lower().replace("×", "x").split("x")
+        if len(sides) > 2 or not all(side.isdecimal() and int(side) > 0 for side in sides):
+            raise ConfigError(
+                f"--image-size must be a number such as 64, or HEIGHTxWIDTH such as 48x64, got {self.image_size!r}"
+            )
+        if self.channels not in (None, 1, 3):
+            raise ConfigError(f"--channels must be 1 (grey) or 3 (RGB), got {self.channels}")
+        return Conversion(size=(int(sides[0]), int(sides[-1])), channels=1 if self.channels == 1 else 3)
+
+
+def _maker() -> Maker:
+    maker: Maker = registry.load("benchmarks", registry.FOLDER)
+    return maker
+
+
+def _images(dataset: str) -> Mapping[str, object]:
+    """Return what every part of a benchmark of one set has: a folder that is not divided gets test images."""
+    own = dataset not in registry.names("datasets")
+    return {"dataset": dataset, "settings": {"test_share": TEST_SHARE} if own else {}}

@@ -7,6 +7,8 @@ import torch
 from torch import nn
 
 from oodbench import registry
+from oodbench.errors import ConfigError
+from oodbench.networks.wrn import WideResNet
 
 SHAPES = {"tinynet": (1, 8, 8), "lenet": (1, 28, 28)}
 
@@ -56,3 +58,87 @@ def test_lenet_has_its_usual_filters():
     convolutions = [module.out_channels for module in network("lenet").modules() if isinstance(module, nn.Conv2d)]
 
     assert convolutions == [20, 50]
+
+
+def wide_resnet_weights(depth, widening, n_outputs, channels=3):
+    """Count the weights as the paper's Table 1 lays them out."""
+    blocks, total, width = (depth - 4) // 6, 9 * channels * 16, 16
+    for wider in (16 * widening, 32 * widening, 64 * widening):
+        # Two convolutions and two batch normalisations a block, and a shortcut where the width changes.
+        first = 9 * width * wider + 9 * wider * wider + 2 * width + 2 * wider + width * wider
+        total += first + (blocks - 1) * (18 * wider * wider + 4 * wider)
+        width = wider
+    return total + 2 * width + width * n_outputs + n_outputs
+
+
+@pytest.mark.parametrize(
+    ("name", "depth", "widening", "millions"), [("wrn_28_10", 28, 10, 36.5), ("wrn_16_4", 16, 4, 2.75)]
+)
+def test_wide_resnet_has_the_depth_and_the_weights_of_its_paper(name, depth, widening, millions):
+    built = network(name, 10)
+    weights = sum(parameter.numel() for parameter in built.parameters())
+
+    assert sum(isinstance(module, nn.Conv2d) for module in built.modules()) == depth
+    assert weights == wide_resnet_weights(depth, widening, 10)
+    assert weights / 1e6 == pytest.approx(millions, abs=0.03)
+
+
+def test_wide_resnet_halves_the_image_twice():
+    built = network("wrn_16_4")
+    convolutions = [
+        module for module in built.modules() if isinstance(module, nn.Conv2d) and module.kernel_size[0] == 3
+    ]
+
+    assert [conv.out_channels for conv in convolutions] == [16] + [64] * 4 + [128] * 4 + [256] * 4
+    assert [conv.stride[0] for conv in convolutions] == [1] * 5 + [2, 1, 1, 1] * 2
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 28, 28), (3, 32, 32), (3, 48, 48), (3, 40, 33)])
+def test_wide_resnet_takes_images_of_any_size(shape):
+    built = registry.network("wrn_16_4")(shape, 32).eval()
+    images = torch.rand(2, *shape)
+
+    assert built.features(images).shape == (2, 256)
+    assert built(images).shape == (2, 32)
+    assert torch.equal(built(images), built(images))
+
+
+def test_wide_resnet_gives_the_same_in_channels_last():
+    built = network("wrn_16_4")
+    images = torch.rand(2, 3, 32, 32)
+    expected = built(images)
+    turned = built.to(memory_format=torch.channels_last)
+
+    assert torch.allclose(turned(images.to(memory_format=torch.channels_last)), expected, atol=1e-5)
+
+
+def test_block_of_a_wide_resnet_adds_its_input_as_it_came():
+    first, second = [module for module in network("wrn_16_4").modules() if hasattr(module, "shortcut")][:2]
+    nn.init.zeros_(first.residual[-1].weight)
+    nn.init.zeros_(second.residual[-1].weight)
+    images, wide = torch.randn(2, 16, 8, 8), torch.randn(2, 64, 8, 8)
+
+    # Where the width changes, the input is activated before its 1×1 convolution.
+    assert torch.equal(first(images), first.shortcut(first.activation(images)))
+    assert torch.equal(second(wide), wide)
+
+
+def test_wide_resnet_starts_from_the_normal_distribution_of_he():
+    convolution = registry.network("wrn_28_10")((3, 32, 32), 10).body[3].residual[0]
+
+    assert convolution.weight.std().item() == pytest.approx((2 / (9 * 160)) ** 0.5, rel=0.02)
+
+
+def test_dropout_of_a_wide_resnet_lies_between_the_convolutions_of_each_block():
+    built = WideResNet((3, 32, 32), 10, depth=16, widening=1, dropout=0.3)
+    kinds = [[type(layer).__name__ for layer in m.residual] for m in built.modules() if hasattr(m, "shortcut")]
+
+    assert kinds == [["Conv2d", "BatchNorm2d", "ReLU", "Dropout", "Conv2d"]] * 6
+    assert {module.p for module in built.modules() if isinstance(module, nn.Dropout)} == {0.3}
+    assert {module.p for module in network("wrn_28_10").modules() if isinstance(module, nn.Dropout)} == {0.0}
+
+
+@pytest.mark.parametrize("depth", [4, 15, 27])
+def test_wide_resnet_of_an_impossible_depth_is_refused(depth):
+    with pytest.raises(ConfigError, match=f"depth must be 4 more than a multiple of 6, .* got {depth}"):
+        WideResNet((3, 32, 32), 10, depth=depth)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
 
 from .images import Conversion, RawImages
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from .batch import Batch
+    from .report import Reporter
     from .training.learner import Learner, Setting
 
 Sees = Literal["id_validation", "seen_ood", "ood_test"]
@@ -164,3 +165,22 @@ class Dataset(Protocol):
 
     def download(self, data_dir: Path) -> None:
         """Fetch the official files into `data_dir`, with progress, and compare their checksums."""
+
+
+@runtime_checkable
+class Preparable(Protocol):
+    """A data set whose published files must be worked up once before they can be read; most need not be.
+
+    `oodbench data --prepare NAME` calls it.
+    """
+
+    def prepare(self, data_dir: Path, report: Reporter) -> None:
+        """Make what `read` reads out of the published files in `data_dir`, and tell what was made of them.
+
+        After a kill the next call goes on where it was; `locate` does not find unfinished work. A call that finds
+        everything done does nothing.
+
+        Raises:
+            MissingData: the published files are not there; the message says how to get them.
+            DataError: they cannot be used, or there is no room for what is made of them.
+        """

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from . import options
+
+if TYPE_CHECKING:
+    from oodbench.api import Dataset, Location
 
 
 @click.command("data")
@@ -15,8 +19,18 @@ from . import options
 @click.option(
     "--download", is_flag=True, help="Download the named data sets (or all that may be) where they are missing."
 )
+@click.option("--prepare", is_flag=True, help="Work up the published files of the named data sets, where they need it.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME.SETTING=VALUE",
+    help="Change a setting of a data set; can be repeated.",
+)
 @options.data_dir
-def command(names: tuple[str, ...], download: bool, data_dir: Path | None) -> None:
+def command(
+    names: tuple[str, ...], download: bool, prepare: bool, settings: tuple[str, ...], data_dir: Path | None
+) -> None:
     """Show where each data set is looked for, what is there, and how to get the others.
 
     NAME is a data set, or a folder or ZIP of your own images in the data folder.
@@ -24,36 +38,78 @@ def command(names: tuple[str, ...], download: bool, data_dir: Path | None) -> No
     \b
     oodbench data
     oodbench data --download mnist
+    oodbench data --prepare tsinghua
     """
     from oodbench import registry
+    from oodbench.config import parse_settings
     from oodbench.data import default_data_dir
-    from oodbench.errors import DataError, UnknownName
+    from oodbench.errors import UnknownName
 
-    from .terminal import show, stderr
+    from .terminal import stderr
 
+    if prepare and not names:
+        raise click.UsageError("--prepare needs a name: oodbench data --prepare NAME")
+    given = parse_settings(settings)
+    if strangers := [owner for owner in given if owner not in names]:
+        raise UnknownName(
+            f"--set {strangers[0]}.… is for no data set of this command; name it: oodbench data {strangers[0]}"
+        )
     chosen = data_dir or default_data_dir()
-    wanted = names or [name for name in registry.names("datasets") if name != registry.FOLDER]
-    for name in wanted:
-        dataset = registry.dataset(name)
-        splits = {split: dataset.locate(split, chosen) for split in ("train", "test")}
-        if download and not all(location.present for location in splits.values()):
-            if dataset.downloadable:
-                stderr().print(f"downloading {name} to {chosen.absolute()}")
-                dataset.download(chosen)
-                splits = {split: dataset.locate(split, chosen) for split in ("train", "test")}
-            elif names:
-                raise DataError(f"{name} cannot be downloaded. {dataset.how_to_get}")
-        near = get_close_matches(name, registry.names("datasets"))
-        if near and name not in near and not any(location.present for location in splits.values()):
-            raise UnknownName(f"nothing is there for {name!r}{registry.did_you_mean(name, registry.names('datasets'))}")
-        show(f"{name}: {dataset.title}")
-        for split, location in splits.items():
-            if location.present:
-                files = ", ".join(str(file) for file in location.files)
-                show(f"  {split:5}  there    {files or 'comes with the installation'}")
-            else:
-                places = "\n                  or ".join(str(place) for place in location.looked_for)
-                show(f"  {split:5}  missing  {places}")
-        if dataset.how_to_get and not all(location.present for location in splits.values()):
-            show(f"  how to get it: {dataset.how_to_get}")
+    for name in names or [name for name in registry.names("datasets") if name != registry.FOLDER]:
+        dataset = registry.dataset(name, dict(given.get(name, {})))
+        if prepare:
+            _prepare(name, dataset, chosen)
+        if download and not all(location.present for location in _locations(dataset, chosen).values()):
+            _download(name, dataset, chosen, named=bool(names))
+        _show(name, dataset, chosen)
     stderr().print(f"\nImages are looked for in {chosen.absolute()} (--data-dir or OODBENCH_DATA).")
+
+
+def _locations(dataset: Dataset, data_dir: Path) -> dict[str, Location]:
+    return {split: dataset.locate(split, data_dir) for split in ("train", "test")}
+
+
+def _prepare(name: str, dataset: Dataset, data_dir: Path) -> None:
+    from oodbench.api import Preparable
+    from oodbench.errors import DataError
+
+    from .terminal import TerminalReporter
+
+    if not isinstance(dataset, Preparable):
+        raise DataError(f"{name} needs no preparation: it is read as it is published")
+    with TerminalReporter() as report:
+        dataset.prepare(data_dir, report)
+
+
+def _download(name: str, dataset: Dataset, data_dir: Path, *, named: bool) -> None:
+    from oodbench.errors import DataError
+
+    from .terminal import stderr
+
+    if dataset.downloadable:
+        stderr().print(f"downloading {name} to {data_dir.absolute()}")
+        dataset.download(data_dir)
+    elif named:
+        raise DataError(f"{name} cannot be downloaded. {dataset.how_to_get}")
+
+
+def _show(name: str, dataset: Dataset, data_dir: Path) -> None:
+    from oodbench import registry
+    from oodbench.errors import UnknownName
+
+    from .terminal import show
+
+    locations = _locations(dataset, data_dir)
+    near = get_close_matches(name, registry.names("datasets"))
+    if near and name not in near and not any(location.present for location in locations.values()):
+        raise UnknownName(f"nothing is there for {name!r}{registry.did_you_mean(name, registry.names('datasets'))}")
+    show(f"{name}: {dataset.title}")
+    for split, location in locations.items():
+        if location.present:
+            files = ", ".join(str(file) for file in location.files)
+            show(f"  {split:5}  there    {files or 'comes with the installation'}")
+        else:
+            places = "\n                  or ".join(str(place) for place in location.looked_for)
+            show(f"  {split:5}  missing  {places}")
+    if dataset.how_to_get and not all(location.present for location in locations.values()):
+        show(f"  how to get it: {dataset.how_to_get}")

@@ -187,7 +187,7 @@ def _decode_files(paths: list[Path]) -> Iterator[Image]:
             content = path.read_bytes()
         except OSError as error:
             raise DataError(f"the image {path} cannot be read ({error}); replace or remove it") from error
-        yield _decode(content, str(path))
+        yield decode(content, str(path))
 
 
 def _members(archive: Path, name: str, split: str) -> dict[str, zipfile.ZipInfo]:
@@ -219,10 +219,15 @@ def _decode_members(archive: Path, infos: list[zipfile.ZipInfo]) -> Iterator[Ima
             # zipfile has no error of its own for a password and for methods that it does not know.
             except RuntimeError as error:
                 raise DataError(f"{archive} cannot be unpacked ({error}); unpack it to a folder by hand") from error
-            yield _decode(content, f"{info.filename} in {archive}")
+            yield decode(content, f"{info.filename} in {archive}")
 
 
-def _decode(content: bytes, where: str) -> Image:
+def decode(content: bytes, where: str) -> Image:
+    """Return the pixels of an image file.
+
+    Raises:
+        DataError: it is damaged or no image; the message says where it is.
+    """
     from PIL import Image, UnidentifiedImageError
 
     try:

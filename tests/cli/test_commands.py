@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from oodbench import registry
 from oodbench.metrics import METRICS
@@ -241,3 +242,43 @@ def test_ood_set_that_is_asked_for_by_name_must_be_there(oodbench, small):
 
     assert done.code == 2
     assert "no test images of cats" in done.err
+
+
+def publish_frame():
+    """Write a data set that needs preparation: one frame of Tsinghua-Tencent 100K with one sign."""
+    folder = Path("images/tt100k/train")
+    folder.mkdir(parents=True)
+    Image.new("RGB", (300, 300)).save(folder / "1.jpg")
+    sign = {"category": "pl50", "bbox": {"xmin": 5, "ymin": 5, "xmax": 25, "ymax": 25}}
+    annotations = {"types": ["pl50"], "imgs": {"1": {"id": 1, "path": "train/1.jpg", "objects": [sign]}}}
+    (folder.parent / "annotations.json").write_text(json.dumps(annotations))
+
+
+def test_data_set_is_prepared_and_then_there(oodbench):
+    publish_frame()
+
+    done = oodbench("data", "--prepare", "tsinghua", "--data-dir", "images", "--set", "tsinghua.patch_sides=20,30")
+
+    assert (done.code, done.out.splitlines()[1]) == (0, "  train  there    images/tsinghua/train")
+    assert done.err.startswith(
+        "cut 1 signs of 1 classes and 1 background patches out of 1 frames into images/tsinghua\n"
+        "  signs by class: images/tsinghua/cut.json\n"
+    )
+    assert json.loads(Path("images/tsinghua/cut.json").read_text())["settings"]["patch_sides"] == [20, 30]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--prepare"], "Error: --prepare needs a name: oodbench data --prepare NAME"),
+        (["--prepare", "mnist"], "Error: mnist needs no preparation: it is read as it is published"),
+        (["mnist", "--set", "tsinghua.seed=1"], "Error: --set tsinghua.… is for no data set of this command; name it"),
+        (["--prepare", "tsinghua"], "Error: no annotations of TT100K: looked for "),
+        (["--prepare", "tsinghua", "--set", "tsinghua.sead=1"], "Error: tsinghua has no setting 'sead'. Did you mean"),
+    ],
+)
+def test_preparation_that_cannot_be_done_says_why(oodbench, arguments, message):
+    done = oodbench("data", *arguments)
+
+    assert done.code == 2
+    assert message in done.err

@@ -1,0 +1,68 @@
+"""The benchmark of Table 2 of the first paper: traffic signs that a classifier knows, and others."""
+
+from pathlib import Path
+
+from oodbench.benchmark import Benchmark, OodSet, Part, Recipe
+from oodbench.images import Conversion
+from oodbench.splits import SplitRule, read_split
+from oodbench.training.config import TrainConfig
+
+GROUPS = Path(__file__).with_name("tsinghua_groups.toml")
+"""Which signs are too similar to be told apart as known and unknown, and which classes are left out."""
+
+_EMBED_FAST = {"pairs": "all", "warm_start": 0.6}
+_MINE_FAST = {**_EMBED_FAST, "ood_batches": 1.0}
+
+_BACKGROUND = ("background",)
+
+BENCHMARK = Benchmark(
+    name="tsinghua",
+    title="traffic signs of half of all kinds; other signs, background and noise",
+    source="Masana et al., BMVC 2018, Section 4.2, Figure 2 and Table 2",
+    id_train=Part(dataset="tsinghua", split="train", share="id"),
+    id_test=Part(dataset="tsinghua", share="id"),
+    seen={
+        "seen signs": Part(dataset="tsinghua", split="train", share="seen"),
+        "background": Part(dataset="tsinghua", split="train", classes=_BACKGROUND),
+        "gaussian": Part(dataset="gaussian", split="train"),
+    },
+    ood=(
+        OodSet(name="unseen signs", part=Part(dataset="tsinghua", share="unseen"), role="novelty"),
+        OodSet(name="background", part=Part(dataset="tsinghua", classes=_BACKGROUND), role="anomaly"),
+        OodSet(name="gaussian", part=Part(dataset="gaussian"), role="anomaly"),
+        OodSet(name="seen signs", part=Part(dataset="tsinghua", share="seen"), role="seen"),
+    ),
+    conversion=Conversion(size=(32, 32), channels=3),
+    network="wrn_28_10",
+    embedding_dim=32,
+    split=read_split(GROUPS, SplitRule(dataset="tsinghua")),
+    variants={"odm": ({}, {"seen": "background"}, {"seen": "gaussian"})},
+    recipes={
+        "paper": Recipe(
+            default=TrainConfig(
+                steps=10_000, batch_size=128, learning_rate=1e-4, schedule="constant", precision="float32"
+            ),
+            about="as published: 10,000 steps of Adam at 1e-4; batches as large as WRN's own, natural sampling",
+        ),
+        "fast": Recipe(
+            default=TrainConfig(steps=2500, batch_size=128, learning_rate=1e-3, schedule="one-cycle"),
+            methods={"ml": _EMBED_FAST, "odm": _MINE_FAST},
+            about="2,500 steps on one cycle of the learning rate; embeddings start from a classifier",
+        ),
+        "quick": Recipe(
+            default=TrainConfig(
+                steps=240,
+                batch_size=128,
+                learning_rate=1e-3,
+                schedule="one-cycle",
+                network="wrn_16_4",
+                precision="bfloat16",
+            ),
+            methods={"ml": _EMBED_FAST, "odm": _MINE_FAST, "ccag": {"width": 16}},
+            about="240 steps of WRN-16-4, minutes on 2 CPU cores",
+        ),
+    },
+    recipe="fast",
+    full_recipe="paper",
+    layout="table2",
+)

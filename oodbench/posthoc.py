@@ -1,4 +1,4 @@
-"""A convenience for plugin authors: methods that score the logits of a cross-entropy classifier."""
+"""A convenience for plugin authors: methods that score what a cross-entropy classifier says."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from .api import FitInputs, Objective, Sees
+from .api import Detector, FitInputs, Objective, Sees
 from .objectives import CrossEntropy
 
 if TYPE_CHECKING:
@@ -15,12 +15,10 @@ if TYPE_CHECKING:
     from .batch import Batch
 
 
-@dataclass(frozen=True, kw_only=True)
-class LogitMethod(ABC):
-    """Base of methods that need nothing but logits; a subclass says how they are scored.
+class PostHocMethod(ABC):
+    """Base of methods that need a cross-entropy classifier and its training images; a subclass says what it fits.
 
-    It shares the cross-entropy network with every other method that uses it, sees no data besides, and
-    classifies by the largest logit.
+    It shares the network with every other method that uses it, and sees no data besides.
     """
 
     sees: ClassVar[frozenset[Sees]] = frozenset()
@@ -29,6 +27,27 @@ class LogitMethod(ABC):
     def objective(self) -> Objective:
         """Cross-entropy."""
         return CrossEntropy()
+
+    @abstractmethod
+    def fit(self, inputs: FitInputs) -> Detector:
+        """Return a detector; everything learnt is its state."""
+
+
+class PostHocDetector(ABC):
+    """Base of detectors that leave the classes to the classifier; a subclass says how images are scored."""
+
+    @abstractmethod
+    def score(self, batch: Batch) -> Tensor:
+        """Return one score an image, shape (n,); higher = more in-distribution."""
+
+    def classify(self, batch: Batch) -> Tensor:
+        """Return the index of the largest logit, shape (n,)."""
+        return batch.logits.argmax(dim=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogitMethod(PostHocMethod):
+    """Base of methods that need nothing but logits; a subclass says how they are scored."""
 
     @abstractmethod
     def score_logits(self, logits: Tensor) -> Tensor:
@@ -40,7 +59,7 @@ class LogitMethod(ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LogitDetector:
+class LogitDetector(PostHocDetector):
     """Scores logits as its method says."""
 
     method: LogitMethod
@@ -48,7 +67,3 @@ class LogitDetector:
     def score(self, batch: Batch) -> Tensor:
         """Return one score an image, shape (n,); higher = more in-distribution."""
         return self.method.score_logits(batch.logits)
-
-    def classify(self, batch: Batch) -> Tensor:
-        """Return the index of the largest logit, shape (n,)."""
-        return batch.logits.argmax(dim=1)

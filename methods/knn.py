@@ -1,0 +1,92 @@
+"""Distance to the k-th nearest training image in feature space."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from oodbench.api import FitInputs
+from oodbench.errors import ConfigError
+from oodbench.posthoc import PostHocDetector, PostHocMethod
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from oodbench.batch import Batch
+
+DISTANCES_AT_ONCE = 2**25
+"""How many distances are held in memory, 256 MiB in float64."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KNN(PostHocMethod):
+    """Deep nearest neighbours: how far an image is from the training images, with no assumption on their shape.
+
+    Score: −‖z' − z'₍k₎‖ with z' = z / ‖z‖ the penultimate features on the unit sphere and z'₍k₎ the k-th nearest of
+    the training images; in [−2, 0].
+    Source: Sun et al., ICML 2022, Algorithm 1.
+
+    The public code scores by the squared distance, which ranks images the same.
+
+    Attributes:
+        k: which neighbour; the paper chooses 50 for CIFAR-10, 200 for CIFAR-100 and 1000 for ImageNet.
+    """
+
+    title: ClassVar[str] = "k-th nearest neighbour"
+    source: ClassVar[str] = "Sun et al., ICML 2022, Alg. 1"
+
+    k: int = 50
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise ConfigError(f"k must be at least 1, got {self.k}")
+
+    def fit(self, inputs: FitInputs) -> KNNDetector:
+        """Return a detector with the features of all training images.
+
+        Raises:
+            ConfigError: there are fewer than k training images.
+        """
+        if len(inputs.train) < self.k:
+            raise ConfigError(
+                f"knn cannot find neighbour k={self.k} among {len(inputs.train)} training images; "
+                f"give a smaller one: --set knn.k={len(inputs.train)}"
+            )
+        return KNNDetector(k=self.k, train=_on_unit_sphere(inputs.train.features))
+
+
+def _on_unit_sphere(features: Tensor) -> Tensor:
+    """Return features divided by their L2 norms, in float64; features that are all 0 stay so."""
+    import torch
+
+    # float64: squared distances are small differences of numbers near 1, and float32 leaves them few digits.
+    return torch.nn.functional.normalize(features.double())
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class KNNDetector(PostHocDetector):
+    """Distance to the k-th nearest training image.
+
+    Attributes:
+        k: which neighbour.
+        train: features of the training images on the unit sphere, float64, shape (n_train, n_features).
+    """
+
+    k: int
+    train: Tensor
+
+    def score(self, batch: Batch) -> Tensor:
+        """Return minus the distance to the k-th nearest training image, float64 of shape (n,), in [−2, 0]."""
+        import torch
+
+        squared_norms = self.train.square().sum(dim=1)
+        parts = batch.split(max(1, DISTANCES_AT_ONCE // len(self.train)))
+        return -torch.cat([self._kth_distances(_on_unit_sphere(part.features), squared_norms) for part in parts])
+
+    def _kth_distances(self, features: Tensor, squared_norms: Tensor) -> Tensor:
+        import torch
+
+        # ‖z − t‖² = ‖z‖² + (‖t‖² − 2 z·t): the term that is the same for all t waits until the k-th t is found.
+        beyond = torch.addmm(squared_norms, features, self.train.T, alpha=-2)
+        kth = beyond.topk(self.k, dim=1, largest=False).values[:, -1]
+        return (features.square().sum(dim=1) + kth).clamp(min=0).sqrt()

@@ -1,0 +1,71 @@
+"""Nearest neighbours against distances by hand and scikit-learn's."""
+
+from __future__ import annotations
+
+import math
+import sys
+
+import numpy as np
+import pytest
+from sklearn.neighbors import NearestNeighbors
+from sklearn.preprocessing import normalize
+
+from oodbench import registry
+from oodbench.errors import ConfigError
+from tests.linear_head import Classifier, random_features
+
+CLASSIFIER = Classifier.random()
+
+
+def score(train, test, k):
+    classifier = Classifier.random(n_features=np.shape(train)[1])
+    return classifier.fit("knn", train, k=k).score(classifier.batch(test)).numpy()
+
+
+@pytest.mark.parametrize(("k", "distance"), [(1, 0.0), (2, 0.0), (3, math.sqrt(2)), (4, 2.0)])
+def test_score_is_minus_the_distance_to_the_kth_neighbour_on_the_unit_sphere(k, distance):
+    train = [[-1.0, 0.0], [2.0, 0.0], [0.0, 3.0], [5.0, 0.0]]
+
+    assert score(train, [[7.0, 0.0]], k).item() == pytest.approx(-distance)
+
+
+@pytest.mark.parametrize("k", [1, 7, 200])
+def test_scores_are_those_of_scikit_learn(k):
+    train, test = random_features(200), random_features(50, seed=2)
+    sphere = normalize(train.astype(np.float64)), normalize(test.astype(np.float64))
+    expected = NearestNeighbors(n_neighbors=k, algorithm="kd_tree").fit(sphere[0]).kneighbors(sphere[1])[0][:, -1]
+
+    np.testing.assert_allclose(score(train, test, k), -expected, rtol=1e-9)
+
+
+def test_images_close_together_keep_their_distances():
+    # In float32 the squared distance, 1e-8, would be lost beside the norms, 1.
+    train = np.array([[1.0, 0.0]], dtype=np.float32)
+    test = np.array([[1.0, 1e-4]], dtype=np.float32)
+
+    assert score(train, test, 1).item() == pytest.approx(-1e-4, rel=1e-6)
+
+
+def test_features_that_are_all_zero_are_as_far_from_every_training_image():
+    assert score(random_features(20), np.zeros((1, 16)), k=5).item() == pytest.approx(-1.0)
+
+
+def test_pieces_that_fit_the_memory_have_the_scores_of_the_whole(monkeypatch):
+    train, test = random_features(200), random_features(50, seed=2)
+    whole = score(train, test, k=5)
+    monkeypatch.setattr(sys.modules[registry.method("knn").__module__], "DISTANCES_AT_ONCE", 7 * 200)
+
+    np.testing.assert_allclose(score(train, test, k=5), whole, rtol=1e-12)
+
+
+def test_too_few_training_images_are_refused_with_a_k_that_works():
+    with pytest.raises(ConfigError, match=r"k=50 among 49 training images.*--set knn\.k=49"):
+        CLASSIFIER.fit("knn", random_features(49))
+
+    assert CLASSIFIER.fit("knn", random_features(49), k=49).k == 49
+    assert CLASSIFIER.fit("knn", random_features(50)).k == 50
+
+
+def test_k_below_1_is_refused():
+    with pytest.raises(ConfigError, match="k must be at least 1"):
+        registry.method("knn")(k=0)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .errors import OodbenchError
     from .images import Conversion, ImageSet
     from .objectives import CrossEntropy, LossObjective
+    from .own_evaluation import evaluate
     from .posthoc import LogitMethod
     from .runner import load_results, run
     from .tables import make_table
@@ -44,6 +45,7 @@ _HOME = {
     "Part": "benchmark",
     "Recipe": "benchmark",
     "TrainConfig": "training.config",
+    "evaluate": "own_evaluation",
     "load_results": "runner",
     "make_table": "tables",
     "run": "runner",
@@ -69,6 +71,7 @@ __all__ = [
     "Recipe",
     "TrainConfig",
     "__version__",
+    "evaluate",
     "load_results",
     "make_table",
     "run",

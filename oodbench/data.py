@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import registry
-from .errors import DataError, MissingData
+from .errors import DataError, MissingData, NeedsTrainingImages
 from .hashing import code_digest, digest, file_digest
 from .images import Conversion, ImageSet, convert
 from .splits import ClassSplit, class_counts
@@ -33,7 +33,8 @@ class BenchmarkData:
 
     Attributes:
         benchmark: what asked for them.
-        id_train: with labels 0 … C − 1; validation images are still among them.
+        id_train: with labels 0 … C − 1; validation images are still among them. None for a user's own model that came
+            without.
         id_test: with the same classes.
         seen: seen OOD training images, by the name of the OOD test set of that distribution; the first is the default.
         ood: the OOD test sets that are there.
@@ -42,7 +43,7 @@ class BenchmarkData:
     """
 
     benchmark: Benchmark
-    id_train: ImageSet
+    id_train: ImageSet | None
     id_test: ImageSet
     seen: Mapping[str, ImageSet]
     ood: Mapping[str, ImageSet]
@@ -52,7 +53,23 @@ class BenchmarkData:
     @property
     def n_classes(self) -> int:
         """Number of ID classes."""
-        return len(self.id_train.class_names)
+        return len(self.class_names)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Of the ID classes, in label order."""
+        return self.id_test.class_names
+
+    @property
+    def training_images(self) -> ImageSet:
+        """The ID training images, where a network is to be trained.
+
+        Raises:
+            NeedsTrainingImages: there are none.
+        """
+        if self.id_train is None:
+            raise NeedsTrainingImages("there are no ID training images")
+        return self.id_train
 
     def ood_set(self, name: str) -> OodSet:
         """Return the definition of an OOD test set."""
@@ -60,7 +77,13 @@ class BenchmarkData:
 
 
 def load_benchmark(
-    benchmark: Benchmark, data_dir: Path, artifacts: ArtifactStore, report: Reporter, *, download: bool = False
+    benchmark: Benchmark,
+    data_dir: Path,
+    artifacts: ArtifactStore,
+    report: Reporter,
+    *,
+    download: bool = False,
+    train_needed: bool = True,
 ) -> BenchmarkData:
     """Return all images of a benchmark.
 
@@ -70,6 +93,7 @@ def load_benchmark(
         artifacts: where decoded arrays are kept.
         report: told what is being decoded, and which OOD test sets are missing.
         download: whether to fetch what is missing and may be fetched.
+        train_needed: whether ID training images must be there; a trained network does without.
 
     Raises:
         MissingData: in-distribution or seen images, an OOD test set that is not optional, or all of these are missing.
@@ -84,8 +108,9 @@ def load_benchmark(
         whole = load(replace(benchmark.id_train, share=None, classes=None))
         split = benchmark.split.draw(class_counts(whole.labels, whole.class_names, benchmark.split.dataset))
         benchmark = benchmark.divided(split)
-    id_train, id_test = load(benchmark.id_train), load(benchmark.id_test)
-    _check_classes(benchmark, id_train, id_test)
+    id_test = load(benchmark.id_test)
+    id_train = load(benchmark.id_train) if train_needed else _if_there(load, benchmark.id_train)
+    _check_classes(benchmark, id_train or id_test, id_test)
     seen = {name: load(part) for name, part in benchmark.seen.items()}
     ood, missing = {}, {}
     for entry in benchmark.ood:
@@ -97,16 +122,24 @@ def load_benchmark(
             missing[entry.name] = str(error)
             report.message(f"{benchmark.name}: skipping the OOD set {entry.name!r}: {error}")
     for other in (id_test, *seen.values(), *ood.values()):
-        if other.shape != id_train.shape:
+        first = id_train or id_test
+        if other.shape != first.shape:
             raise DataError(
-                f"{benchmark.name}: images of {other.name} have the shape {other.shape}, those of {id_train.name} "
-                f"{id_train.shape}; the benchmark's conversion must name a size and a number of channels"
+                f"{benchmark.name}: images of {other.name} have the shape {other.shape}, those of {first.name} "
+                f"{first.shape}; the benchmark's conversion must name a size and a number of channels"
             )
     if not ood:
         raise MissingData(f"{benchmark.name} has no OOD test set to score. {next(iter(missing.values()), '')}")
     return BenchmarkData(
         benchmark=benchmark, id_train=id_train, id_test=id_test, seen=seen, ood=ood, missing=missing, split=split
     )
+
+
+def _if_there(load: Callable[[Part], ImageSet], part: Part) -> ImageSet | None:
+    try:
+        return load(part)
+    except MissingData:
+        return None
 
 
 def _check_classes(benchmark: Benchmark, id_train: ImageSet, id_test: ImageSet) -> None:

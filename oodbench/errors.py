@@ -9,6 +9,10 @@ class ConfigError(OodbenchError):
     """A setting, option or hyper-parameter has a value that it cannot have."""
 
 
+class NeedsTrainingImages(ConfigError):
+    """A method needs the images that a network was trained on, and a user's own model came without them."""
+
+
 class UnknownName(ConfigError):
     """No plugin, hyper-parameter or recipe has this name."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from . import __version__, metrics, registry
 from . import device as devices
 from .api import FitInputs
 from .batch import Batch
-from .errors import ScoreError, UnknownName
+from .errors import NeedsTrainingImages, ScoreError, UnknownName
 from .hashing import plain
 from .outputs import outputs_of
 from .records import Record, Row, Scores
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .artifacts import ArtifactStore
     from .data import BenchmarkData
     from .images import ImageSet
-    from .plan import Cell, TrainingJob
+    from .plan import Cell, GivenNetwork, TrainingJob
     from .report import Reporter
 
 BATCH_SIZE = 2000
@@ -65,7 +65,7 @@ class Bench:
     @classmethod
     def of(
         cls,
-        job: TrainingJob,
+        job: TrainingJob | GivenNetwork,
         networks: Sequence[TrainedNetwork],
         data: BenchmarkData,
         artifacts: ArtifactStore,
@@ -78,18 +78,37 @@ class Bench:
             first, *others = (outputs_of(network, images, artifacts, device, report) for network in networks)
             return Batch.of(images, first, device, tuple(others))
 
-        halves = job.hold_out(data)
-        id_train = batch(data.id_train)
+        train, validation = cls._halves(job, data, batch)
         return cls(
             network=networks[0],
             data=data,
             device=device,
-            train=id_train.at(halves.fit),
-            validation=id_train.at(halves.validation) if len(halves.validation) else None,
+            train=train,
+            validation=validation,
             id_test=batch(data.id_test),
             seen={name: batch(images) for name, images in data.seen.items()},
             ood={name: batch(images) for name, images in data.ood.items()},
         )
+
+    @staticmethod
+    def _halves(
+        job: TrainingJob | GivenNetwork, data: BenchmarkData, batch: Callable[[ImageSet], Batch]
+    ) -> tuple[Batch, Batch | None]:
+        """Return the ID images that were trained on, and those that were held out."""
+        if data.id_train is None:
+            return cast("Batch", _NoTrainingImages()), None
+        halves, whole = job.hold_out(data), batch(data.id_train)
+        return whole.at(halves.fit), whole.at(halves.validation) if len(halves.validation) else None
+
+
+class _NoTrainingImages:
+    """Stands where training images would, and says so to a method that asks for them."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise NeedsTrainingImages("there are no ID training images")
+
+    def __len__(self) -> int:
+        return 0
 
 
 def evaluate(cell: Cell, bench: Bench) -> tuple[Record, Scores]:
@@ -100,21 +119,28 @@ def evaluate(cell: Cell, bench: Bench) -> tuple[Record, Scores]:
         bench: the network that its training job gave, with the images.
 
     Raises:
+        NeedsTrainingImages: the method needs images that a user's own model came without.
         ScoreError: the method gave scores or classes that do not fit the images.
     """
     method, data = cell.method, bench.data
     started = time.monotonic()
-    detector = method.fit(
-        FitInputs(
-            network=bench.network.module,
-            train=bench.train,
-            validation=bench.validation if "id_validation" in method.sees else None,
-            seen_ood=None if cell.seen is None else bench.seen[cell.seen],
-            ood_test=bench.ood if "ood_test" in method.sees else {},
-            n_classes=data.n_classes,
-            seed=cell.seed,
+    try:
+        detector = method.fit(
+            FitInputs(
+                network=bench.network.module,
+                train=bench.train,
+                validation=bench.validation if "id_validation" in method.sees else None,
+                seen_ood=None if cell.seen is None else bench.seen[cell.seen],
+                ood_test=bench.ood if "ood_test" in method.sees else {},
+                n_classes=data.n_classes,
+                seed=cell.seed,
+            )
         )
-    )
+    except NeedsTrainingImages as error:
+        raise NeedsTrainingImages(
+            f"{cell.method_name} needs ID training images, and none are given; put them into train/ beside test/, or "
+            "leave the method out"
+        ) from error
     fitted = time.monotonic()
     scores_id = scores_of(detector, bench.id_test, cell.method_name)
     scores_ood = {name: scores_of(detector, batch, cell.method_name) for name, batch in bench.ood.items()}
@@ -235,21 +261,21 @@ def _record(
         changed=plain(cell.changed),
         sees=tuple(sorted(cell.method.sees)),
         fitted=_numbers(detector),
-        objective={"name": cell.training.objective.name, **plain(cell.training.objective)},
+        objective={"name": cell.method.objective.name, **plain(cell.method.objective)},
         recipe=cell.recipe,
-        training=plain(cell.training.config),
+        training={} if cell.network.config is None else plain(cell.network.config),
         cut_short=cell.cut_short,
         seed=cell.seed,
         seen=cell.seen,
         split=None if data.split is None else data.split.as_record(),
-        class_names=data.id_train.class_names,
+        class_names=data.class_names,
         accuracy=accuracy_id,
         n_id=len(scores.id),
         n_train=len(bench.train),
         rows=rows,
         missing={name: data.ood_set(name).role for name in data.missing},
         fingerprints={
-            "id_train": data.id_train.fingerprint,
+            "id_train": None if data.id_train is None else data.id_train.fingerprint,
             "id_test": data.id_test.fingerprint,
             "seen": None if cell.seen is None else data.seen[cell.seen].fingerprint,
             "weights": bench.network.digest,

@@ -63,12 +63,15 @@ class OwnImages:
         split_seed: of the random split; None for 0.
         image_size: "64" or "48x64" (height, width), what images are brought to; None for 32×32.
         channels: 1 (grey) or 3 (RGB); None for 3.
+        trained: whether a trained model is given: it says what size it takes, and a folder that is not divided holds
+            test images only.
     """
 
     split: str | None = None
     split_seed: int | None = None
     image_size: str | None = None
     channels: int | None = None
+    trained: bool = False
 
     def benchmark(self, name: str) -> Benchmark:
         """Return the benchmark that a name, or the path of a folder or ZIP of images, stands for.
@@ -86,7 +89,7 @@ class OwnImages:
             raise ConfigError(f"--split-seed needs a split of {name}, such as --split 50/20/30")
         if is_path(name):
             label, dataset = place(name)
-            return _maker().of_all_classes(label, _images(dataset), self._conversion())
+            return _maker().of_all_classes(label, self._images(dataset), self.conversion())
         return self._as_prescribed(registry.benchmark(name))
 
     def _divided_anew(self, benchmark: Benchmark, rule: SplitRule) -> Benchmark:
@@ -98,7 +101,7 @@ class OwnImages:
     def _divided(self, name: str, split: str) -> Benchmark:
         label, dataset = place(name)
         rule = parse_split(split, SplitRule(dataset=label), seed=self.split_seed)
-        return _maker().of_some_classes(self._named(label, rule), _images(dataset), self._conversion(), rule)
+        return _maker().of_some_classes(self._named(label, rule), self._images(dataset), self.conversion(), rule)
 
     def _named(self, name: str, rule: SplitRule) -> str:
         """Name a split, so that its results are not taken for those of another one."""
@@ -113,7 +116,19 @@ class OwnImages:
             )
         return benchmark
 
-    def _conversion(self) -> Conversion:
+    def _images(self, dataset: str) -> Mapping[str, object]:
+        """Return what every part of a benchmark of one set has: a folder that is not divided gets test images."""
+        divided = dataset in registry.names("datasets") or self.trained
+        return {"dataset": dataset, "settings": {} if divided else {"test_share": TEST_SHARE}}
+
+    def conversion(self) -> Conversion:
+        """Return what images are brought to.
+
+        Raises:
+            ConfigError: the size or the channels cannot be, or a trained model came without them.
+        """
+        if self.trained and self.image_size is None:
+            raise ConfigError("--image-size is missing: give the size of the images that the model was trained on")
         sides = (self.image_size or "32").lower().replace("×", "x").split("x")
         if len(sides) > 2 or not all(side.isdecimal() and int(side) > 0 for side in sides):
             raise ConfigError(
@@ -127,9 +142,3 @@ class OwnImages:
 def _maker() -> Maker:
     maker: Maker = registry.load("benchmarks", registry.FOLDER)
     return maker
-
-
-def _images(dataset: str) -> Mapping[str, object]:
-    """Return what every part of a benchmark of one set has: a folder that is not divided gets test images."""
-    own = dataset not in registry.names("datasets")
-    return {"dataset": dataset, "settings": {"test_share": TEST_SHARE} if own else {}}

@@ -12,13 +12,15 @@ from . import metrics, registry
 from .config import reconfigure
 from .errors import ConfigError, UnknownName
 from .hashing import code_digest, digest
+from .objectives import CrossEntropy
 from .request import RECIPE, MethodChoice, Request
 from .training.config import TrainConfig, cut_short
 
 if TYPE_CHECKING:
     from .api import Method, Objective
-    from .benchmark import Benchmark
+    from .benchmark import Benchmark, Recipe
     from .data import BenchmarkData
+    from .own_model import OwnModel
     from .training.trained import HoldOut
 
 
@@ -46,7 +48,7 @@ class TrainingJob:
         """Return which of the ID training images the network is trained on, and which are held out."""
         from .training.trained import HoldOut
 
-        labels = data.id_train.labels
+        labels = data.training_images.labels
         assert labels is not None  # load_benchmark refuses ID sets without labels
         return HoldOut.of(labels, self.benchmark.validation_share, self.config.max_images, self.seed)
 
@@ -55,6 +57,40 @@ class TrainingJob:
         """Short name for messages, such as "mnist-267 ce seed 0"."""
         seen = "" if self.seen is None else f" + {self.seen}"
         return f"{self.benchmark.name} {self.objective.name}{seen} seed {self.seed}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenNetwork:
+    """A classifier of a user's own: like a training job that is done.
+
+    Attributes:
+        benchmark: names the images.
+        model: the classifier.
+        objective: what it was trained for, cross-entropy.
+        seed: of the held-out images.
+        key: hash of the model and of the ID training images.
+    """
+
+    benchmark: Benchmark
+    model: OwnModel
+    objective: Objective
+    seed: int
+    key: str
+    config: None = None
+    seen: None = None
+
+    def hold_out(self, data: BenchmarkData) -> HoldOut:
+        """Return which of the ID training images methods are fitted on, and which are held out."""
+        from .training.trained import HoldOut
+
+        labels = data.training_images.labels
+        assert labels is not None  # sets without labels are refused
+        return HoldOut.of(labels, self.benchmark.validation_share, None, self.seed)
+
+    @property
+    def label(self) -> str:
+        """Short name for messages, such as "photos ResNet"."""
+        return f"{self.benchmark.name} {self.model.name}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +103,7 @@ class Cell:
         changed: those that differ from what the recipe prescribes.
         recipe: name of the training recipe, with what was changed of it.
         cut_short: by how much the training is shorter than the full one; "" where it is not.
-        trainings: the networks that it needs: one, or several for a method with `members`.
+        networks: that it needs, to be trained or given: one, or several for a method with `members`.
         seed: of the method; a method with `members` has networks of its own for each seed.
         seen: which of the benchmark's seen OOD images it may see, or None.
         key: hash of everything that its scores depend on.
@@ -80,7 +116,7 @@ class Cell:
     changed: Mapping[str, object]
     recipe: str
     cut_short: str
-    trainings: tuple[TrainingJob, ...]
+    networks: tuple[TrainingJob, ...] | tuple[GivenNetwork]
     seed: int
     seen: str | None
     key: str
@@ -88,19 +124,19 @@ class Cell:
     file: Path
 
     @property
-    def training(self) -> TrainingJob:
+    def network(self) -> TrainingJob | GivenNetwork:
         """The network that it needs, or the first of several."""
-        return self.trainings[0]
+        return self.networks[0]
 
     @property
     def network_keys(self) -> tuple[str, ...]:
         """The keys of its networks: cells that have the same ones are scored together."""
-        return tuple(job.key for job in self.trainings)
+        return tuple(job.key for job in self.networks)
 
     @property
     def benchmark(self) -> Benchmark:
         """Where it is scored."""
-        return self.training.benchmark
+        return self.network.benchmark
 
     @property
     def label(self) -> str:
@@ -137,8 +173,9 @@ class Plan:
     left_out: tuple[str, ...] = ()
 
     def trainings(self) -> list[TrainingJob]:
-        """Return the networks that the cells need, each once."""
-        return list({job.key: job for cell in self.cells for job in cell.trainings}.values())
+        """Return the networks to train that the cells need, each once."""
+        jobs = (job for cell in self.cells for job in cell.networks)
+        return list({job.key: job for job in jobs if isinstance(job, TrainingJob)}.values())
 
 
 def make_plan(wanted: Request, data: Mapping[str, BenchmarkData]) -> Plan:
@@ -161,9 +198,24 @@ def make_plan(wanted: Request, data: Mapping[str, BenchmarkData]) -> Plan:
                     raise ConfigError(f"{reason}; leave {choice.name} out, or choose another benchmark")
                 left_out.append(reason)
                 continue
+            if wanted.model is not None and (reason := _not_on_a_given_network(choice, recipe)):
+                if not wanted.every_method:
+                    raise ConfigError(f"{reason}; leave {choice.name} out")
+                left_out.append(reason)
+                continue
             for entry in _variants(choice, benchmark):
                 cells += [_cell(wanted, data[benchmark.name], entry, seed) for seed in wanted.seeds]
     return Plan(cells=tuple(cells), left_out=(*wanted.broken, *left_out))
+
+
+def _not_on_a_given_network(choice: MethodChoice, recipe: Recipe) -> str:
+    """Say why a method cannot be scored on a user's own model, or return ""."""
+    method = choice.method(recipe)
+    if not isinstance(method.objective, CrossEntropy):
+        return f"{choice.name} trains a network of its own ({method.objective.name}), and a trained model is given"
+    if getattr(method, "members", 1) > 1:
+        return f"{choice.name} combines several networks, and one model is given"
+    return ""
 
 
 def _variants(choice: MethodChoice, benchmark: Benchmark) -> list[MethodChoice]:
@@ -178,40 +230,49 @@ def _cell(wanted: Request, data: BenchmarkData, choice: MethodChoice, seed: int)
     name = wanted.recipe or benchmark.recipe
     recipe = benchmark.recipes[name]
     method = choice.method(recipe)
-    prescribed = recipe.config(method.objective.name)
-    config = reconfigure(prescribed, wanted.recipe_settings, of=RECIPE)
     seen = _seen(choice.name, method, data)
-    members = getattr(method, "members", 1)
-    trainings = tuple(_training(data, method.objective, config, seed * members + i, seen) for i in range(members))
+    networks: tuple[TrainingJob, ...] | tuple[GivenNetwork]
+    made_by: object
+    if wanted.model is not None:
+        networks = (_given(wanted.model, method.objective, data, seed),)
+        name, cut, made_by = f"given: {wanted.model.name}", "", wanted.model.digest
+    else:
+        prescribed = recipe.config(method.objective.name)
+        config = reconfigure(prescribed, wanted.recipe_settings, of=RECIPE)
+        members = getattr(method, "members", 1)
+        networks = tuple(_training(data, method.objective, config, seed * members + i, seen) for i in range(members))
+        cut, made_by = _cut_short(benchmark, method.objective, config), config
+        name = variant(name, differences(config, prescribed))
     tests = {name: images.fingerprint for name, images in data.ood.items()}
-    code = code_digest(method, metrics.all_metrics)
-    # Only a method that looks at the OOD test sets gives other scores where there are others.
-    seen_tests = tests if "ood_test" in method.sees else None
-    seen_images = None if seen is None else data.seen[seen].fingerprint
     return Cell(
         method_name=choice.name,
         method=method,
         changed=differences(method, choice.prescribed(recipe)),
-        recipe=variant(name, differences(config, prescribed)),
-        cut_short=_cut_short(benchmark, method.objective, config),
-        trainings=trainings,
+        recipe=name,
+        cut_short=cut,
+        networks=networks,
         seed=seed,
         seen=seen,
         key=digest(
-            [
-                "cell",
-                [job.key for job in trainings],
-                choice.name,
-                method,
-                code,
-                data.id_test.fingerprint,
-                seen_tests,
-                seen_images,
-            ]
+            {
+                "kind": "cell",
+                "networks": [network.key for network in networks],
+                "method": [choice.name, method, code_digest(method, metrics.all_metrics)],
+                "id_test": data.id_test.fingerprint,
+                "seen": None if seen is None else data.seen[seen].fingerprint,
+                # Only a method that looks at the OOD test sets gives other scores where there are others.
+                "ood_test": tests if "ood_test" in method.sees else None,
+            }
         ),
         tests=tests,
-        file=Path(benchmark.name) / f"{choice.name}-{digest([method, config])[:8]}-seed{seed}.json",
+        file=Path(benchmark.name) / f"{choice.name}-{digest([method, made_by])[:8]}-seed{seed}.json",
     )
+
+
+def _given(model: OwnModel, objective: Objective, data: BenchmarkData, seed: int) -> GivenNetwork:
+    train = None if data.id_train is None else data.id_train.fingerprint
+    key = digest(["given", model.digest, train, data.benchmark.validation_share, seed])
+    return GivenNetwork(benchmark=data.benchmark, model=model, objective=objective, seed=seed, key=key)
 
 
 def _cut_short(benchmark: Benchmark, objective: Objective, config: TrainConfig) -> str:
@@ -256,7 +317,7 @@ def _training_key(data: BenchmarkData, objective: Objective, config: TrainConfig
             "kind": "network",
             "network": [network, code_digest(registry.network(network)), benchmark.embedding_dim],
             "objective": [objective.name, objective, code_digest(objective)],
-            "images": [data.id_train.fingerprint, seen_images, benchmark.validation_share],
+            "images": [data.training_images.fingerprint, seen_images, benchmark.validation_share],
             "config": config,
             "seed": seed,
             "loop": code_digest(train, Learner),

@@ -18,6 +18,7 @@ from .own_images import OwnImages, place
 if TYPE_CHECKING:
     from .api import Method
     from .benchmark import Benchmark, Recipe
+    from .own_model import OwnModel
 
 Settings = Mapping[str, Mapping[str, object]]
 """By owner (a method's name, or "recipe"): settings by name."""
@@ -61,6 +62,7 @@ class Request:
         recipe: name of a training recipe, or None for each benchmark's default.
         recipe_settings: changes to that recipe.
         seeds: to run with.
+        model: a trained classifier to score instead of training networks, or None.
     """
 
     benchmarks: tuple[Benchmark, ...]
@@ -70,6 +72,7 @@ class Request:
     recipe: str | None
     recipe_settings: Mapping[str, object]
     seeds: tuple[int, ...]
+    model: OwnModel | None = None
 
 
 def request(
@@ -81,6 +84,7 @@ def request(
     settings: Settings | Sequence[str] = (),
     out: Sequence[str] = (),
     own: OwnImages | None = None,
+    model: OwnModel | None = None,
 ) -> Request:
     """Find names and check settings, before anything is loaded.
 
@@ -93,6 +97,7 @@ def request(
         settings: by owner ("odm", "recipe"), or texts such as "odm.margin=5".
         out: more OOD test sets, each the name of a data set or a path; "lsun=scenes" puts one in the place of another.
         own: how images of the user's own, or the classes of any labelled set, make a benchmark.
+        model: a trained classifier to score instead of training networks.
 
     Raises:
         UnknownName: a name is unknown; the message names the nearest ones.
@@ -114,6 +119,7 @@ def request(
         recipe=recipe,
         recipe_settings=given.get(RECIPE, {}),
         seeds=tuple(range(seeds)),
+        model=model,
     )
     for benchmark in wanted.benchmarks:
         _check_recipe(benchmark, wanted)

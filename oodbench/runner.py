@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from . import device as devices
 from .artifacts import ArtifactStore, default_cache_dir
 from .data import BenchmarkData, default_data_dir, load_benchmark
+from .errors import ConfigError
 from .own_images import OwnImages
-from .plan import Cell, Plan, make_plan
+from .plan import Cell, Plan, TrainingJob, make_plan
 from .records import Record, ResultStore, to_frame
 from .report import SILENT, Reporter
 from .request import Request, Settings, request
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from .api import Method
     from .benchmark import Benchmark
+    from .own_model import OwnModel
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,13 +84,48 @@ def prepare(
     chosen = devices.resolve(device)
     artifacts = ArtifactStore(cache_dir or default_cache_dir())
     data = {
-        benchmark.name: load_benchmark(benchmark, data_dir or default_data_dir(), artifacts, report, download=download)
+        benchmark.name: load_benchmark(
+            benchmark,
+            data_dir or default_data_dir(),
+            artifacts,
+            report,
+            download=download,
+            train_needed=wanted.model is None,
+        )
         for benchmark in wanted.benchmarks
     }
+    return prepare_with(wanted, data, results=results, artifacts=artifacts, device=chosen, force=force)
+
+
+def prepare_with(
+    wanted: Request,
+    data: Mapping[str, BenchmarkData],
+    *,
+    results: ResultStore,
+    artifacts: ArtifactStore,
+    device: torch.device,
+    force: bool = False,
+) -> Prepared:
+    """Plan a request whose images are loaded.
+
+    Args:
+        wanted: with names found.
+        data: the images of each benchmark, by its name.
+        results: where records are looked for and written.
+        artifacts: where images, networks and outputs are kept.
+        device: to compute on.
+        force: compute cells that are stored already as well.
+
+    Raises:
+        OodbenchError: a method or a model does not fit the images, or a stored record is not whole.
+    """
+    if wanted.model is not None:
+        for entry in data.values():
+            _check_classes(wanted.model, entry)
     plan = make_plan(wanted, data)
     found = {} if force else {cell.key: results.load(cell.file) for cell in plan.cells}
     stored = {cell.key: record for cell in plan.cells if (record := found.get(cell.key)) and has_all(record, cell)}
-    return Prepared(plan=plan, data=data, stored=stored, artifacts=artifacts, results=results, device=chosen)
+    return Prepared(plan=plan, data=data, stored=stored, artifacts=artifacts, results=results, device=device)
 
 
 def execute(prepared: Prepared, report: Reporter = SILENT) -> list[Record]:
@@ -107,11 +144,14 @@ def execute(prepared: Prepared, report: Reporter = SILENT) -> list[Record]:
     # By the networks that they need: each network is trained and loaded once for all its cells.
     for keys in dict.fromkeys(cell.network_keys for cell in to_do):
         cells = [cell for cell in to_do if cell.network_keys == keys]
-        jobs = cells[0].trainings
+        jobs = cells[0].networks
         data = prepared.data[jobs[0].benchmark.name]
         pictures = prepared.results.root / data.benchmark.name / "generated"
         networks = [
-            network_of(job, data, prepared.artifacts, prepared.device, report, pictures=pictures) for job in jobs
+            network_of(job, data, prepared.artifacts, prepared.device, report, pictures=pictures)
+            if isinstance(job, TrainingJob)
+            else job.model.on(prepared.device)
+            for job in jobs
         ]
         bench = Bench.of(jobs[0], networks, data, prepared.artifacts, prepared.device, report)
         for cell in cells:
@@ -123,6 +163,15 @@ def execute(prepared: Prepared, report: Reporter = SILENT) -> list[Record]:
             report.message(_summary(cell, record))
             report.cells(len(done), total)
     return [only(done[cell.key], cell.benchmark) for cell in prepared.plan.cells]
+
+
+def _check_classes(model: OwnModel, data: BenchmarkData) -> None:
+    n_classes = model.check(data.id_test.shape)
+    if n_classes != data.n_classes:
+        raise ConfigError(
+            f"the model {model.name} tells {n_classes} classes apart, and {data.benchmark.name} has {data.n_classes} "
+            f"({', '.join(data.class_names[:5])}{', …' if data.n_classes > 5 else ''}); they must be the same, in order"
+        )
 
 
 def has_all(record: Record, cell: Cell) -> bool:

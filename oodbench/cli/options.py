@@ -62,3 +62,26 @@ def own_images(command: F) -> F:
     ):
         command = option(command)
     return command
+
+
+def own_model(command: F) -> F:
+    """Add what describes a trained classifier of a user's own: `--model`, `--weights`, `--normalise`, `--features`."""
+    for option in (
+        click.option("--features", metavar="LAYER", help="Layer that gives the logits.  [default: the last linear]"),
+        click.option(
+            "--normalise",
+            metavar="[none|imagenet|MEAN/STD]",
+            help="What the model was trained with, for images in [0, 1], such as 0.5,0.5,0.5/0.25,0.25,0.25.",
+        ),
+        click.option(
+            "--weights", type=click.Path(path_type=Path), metavar="FILE", help="Its weights, as torch.save wrote them."
+        ),
+        click.option(
+            "--model",
+            metavar="MODULE:FUNCTION",
+            help="Score a trained classifier of your own, made by a function, such as my_module:build or "
+            "'torchvision.models:resnet18(num_classes=10)'.",
+        ),
+    ):
+        command = option(command)
+    return command

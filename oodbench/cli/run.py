@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from oodbench.errors import ConfigError
+
 from . import options
 
 if TYPE_CHECKING:
+    from oodbench.own_model import OwnModel
     from oodbench.runner import Prepared
 
 
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 )
 @click.option("--seeds", type=int, default=1, show_default=True, help="How many seeds: 0, 1, …")
 @options.own_images
+@options.own_model
 @click.option("--recipe", metavar="NAME", help="Training recipe.  [default: each benchmark's own]")
 @click.option(
     "--set",
@@ -55,6 +59,10 @@ def command(
     split_seed: int | None,
     image_size: str | None,
     channels: int | None,
+    model: str | None,
+    weights: Path | None,
+    normalise: str | None,
+    features: str | None,
     seeds: int,
     recipe: str | None,
     settings: tuple[str, ...],
@@ -75,6 +83,7 @@ def command(
     oodbench run --in mnist-267 --method odm --method msp --seeds 3
     oodbench run --in mnist-267 --set odm.margin=5 --set recipe.epochs=2
     oodbench run --in ./photos --split 50/20/30 --split-seed 1 --image-size 64
+    oodbench run --model my_module:build --weights w.pt --normalise imagenet --image-size 224 --in ./photos
     """
     from oodbench.own_images import OwnImages
     from oodbench.request import request
@@ -89,7 +98,10 @@ def command(
         recipe=recipe,
         settings=settings,
         out=out,
-        own=OwnImages(split=split, split_seed=split_seed, image_size=image_size, channels=channels),
+        own=OwnImages(
+            split=split, split_seed=split_seed, image_size=image_size, channels=channels, trained=model is not None
+        ),
+        model=_own_model(model, weights, normalise, features),
     )
     with TerminalReporter() as report:
         prepared = prepare(
@@ -124,6 +136,19 @@ def command(
     again = " ".join(f"--in {benchmark.name}" for benchmark in wanted.benchmarks)
     where = "" if results_dir == Path("results") else f" --results-dir {results_dir}"
     stderr().print(f"\nNext: oodbench plot {again}{where}   or: oodbench table {again}{where} --format latex")
+
+
+def _own_model(model: str | None, weights: Path | None, normalise: str | None, features: str | None) -> OwnModel | None:
+    given = {"--weights": weights, "--normalise": normalise, "--features": features}
+    if model is None:
+        if unused := [name for name, value in given.items() if value is not None]:
+            raise ConfigError(f"{unused[0]} is for a model of your own; give it too: --model MODULE:FUNCTION")
+        return None
+    if normalise is None:
+        raise ConfigError("--normalise is missing: none, imagenet or MEAN/STD, as the model was trained with")
+    from oodbench.own_model import OwnModel, load_model
+
+    return OwnModel.of(load_model(model, weights), normalise=normalise, features=features, name=model)
 
 
 def counted(count: int, noun: str) -> str:

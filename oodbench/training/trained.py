@@ -102,12 +102,13 @@ def network_of(
     Raises:
         TrainingError: the training diverged.
     """
-    labels = data.id_train.labels
+    images = data.training_images
+    labels = images.labels
     assert labels is not None  # load_benchmark refuses ID sets without labels
     n_outputs = job.objective.output_size(data.n_classes, job.benchmark.embedding_dim)
 
     def build() -> torch.nn.Module:
-        return _built(job.config.network or job.benchmark.network, data.id_train.shape, n_outputs)
+        return _built(job.config.network or job.benchmark.network, images.shape, n_outputs)
 
     def train_and_save(aside: Path) -> dict[str, Any]:
         fit = job.hold_out(data).fit
@@ -126,7 +127,7 @@ def network_of(
         network, log = train(
             build,
             job.objective,
-            TrainingImages(images=data.id_train.images[fit], labels=labels[fit], seen=seen),
+            TrainingImages(images=images.images[fit], labels=labels[fit], seen=seen),
             job.config,
             seed=job.seed,
             device=device,

@@ -1,0 +1,292 @@
+"""A classifier that somebody else trained, as a network that every post-hoc method can be scored on."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import importlib.util
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from .errors import ConfigError
+from .hashing import array_digest, code_digest, digest
+
+if TYPE_CHECKING:
+    from .training.trained import TrainedNetwork
+
+NORMALISATIONS: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    "none": ((0.0,), (1.0,)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+"""Mean and standard deviation of each channel, for images in [0, 1], by the names that they may be given with."""
+
+
+class OwnClassifier(nn.Module):
+    """A classifier with its normalisation inside, so that methods see and change images in [0, 1].
+
+    Its features are the input of one of its linear layers, and its head is that layer.
+
+    Args:
+        model: gives logits, shape (n, n_classes), for normalised images.
+        mean: of each channel, or one for all.
+        std: the same.
+        layer: name of the linear layer whose output are the logits.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, model: nn.Module, mean: Sequence[float], std: Sequence[float], layer: str) -> None:
+        super().__init__()
+        self.model, self.layer = model, layer
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Return what goes into the layer, shape (n, n_features), for images in [0, 1]."""
+        inputs: list[Tensor] = []
+        hook = self.model.get_submodule(self.layer).register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
+        try:
+            self(images)
+        finally:
+            hook.remove()
+        return inputs[-1]
+
+    def head(self, features: Tensor) -> Tensor:
+        """Return logits, shape (n, n_classes)."""
+        logits: Tensor = self.model.get_submodule(self.layer)(features)
+        return logits
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits, shape (n, n_classes), for images in [0, 1]."""
+        logits: Tensor = self.model((images - self.mean) / self.std)
+        return logits
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OwnModel:
+    """A classifier of a user's own, ready to be scored.
+
+    Attributes:
+        classifier: in evaluation mode; its weights take no gradients.
+        digest: hash of its weights, its structure and its normalisation.
+        name: for messages and records.
+    """
+
+    classifier: OwnClassifier
+    digest: str
+    name: str
+
+    @classmethod
+    def of(cls, model: nn.Module, *, normalise: str, features: str | None = None, name: str = "") -> OwnModel:
+        """Return a copy of a model that is ready to be scored; the model itself stays as it is.
+
+        Args:
+            model: gives logits, shape (n, n_classes).
+            normalise: what it was trained with, see `normalisation`.
+            features: name of the linear layer whose input the features are; None for the last one.
+            name: for messages and records; None for the name of its class.
+
+        Raises:
+            ConfigError: it has no such layer, or the normalisation cannot be read.
+        """
+        mean, std = normalisation(normalise)
+        layer = features or _last_linear(model)
+        if not isinstance(dict(model.named_modules()).get(layer), nn.Module):
+            raise ConfigError(f"the model has no layer {layer!r}; its linear layers are: {', '.join(_linear(model))}")
+        classifier = OwnClassifier(copy.deepcopy(model), mean, std, layer).eval()
+        classifier.requires_grad_(requires_grad=False)
+        weights = (tensor.cpu().float().numpy() for tensor in model.state_dict().values())
+        key = digest([array_digest(*weights), repr(model), code_digest(model, classifier), mean, std, layer])
+        return cls(classifier=classifier, digest=key, name=name or type(model).__name__)
+
+    def check(self, shape: tuple[int, int, int]) -> int:
+        """Return the number of classes, after a trial with black images.
+
+        Args:
+            shape: channels, height and width of the images that will come.
+
+        Raises:
+            ConfigError: the model cannot take such images, does not return logits, or these do not come from the
+                layer that gives the features.
+        """
+        images = torch.zeros(2, *shape, device=self.classifier.mean.device)
+        size = "×".join(map(str, shape))
+        if len(self.classifier.mean.flatten()) not in (1, shape[0]):
+            raise ConfigError(
+                f"the normalisation has {self.classifier.mean.numel()} channels, and the images have {shape[0]}"
+            )
+        with torch.no_grad():
+            try:
+                logits = self.classifier(images)
+            except (RuntimeError, ValueError, AssertionError) as error:
+                raise ConfigError(
+                    f"the model {self.name} cannot take images of {size} ({_first_line(error)}); "
+                    "give the size and channels it was trained on"
+                ) from error
+            if not isinstance(logits, Tensor) or logits.ndim != 2:
+                raise ConfigError(
+                    f"the model {self.name} must return logits of shape (n, n_classes), got {_kind(logits)}"
+                )
+            features = self.classifier.features(images)
+            again = self.classifier.head(features)
+            if features.ndim != 2 or again.shape != logits.shape or not torch.allclose(again, logits, atol=1e-4):
+                raise ConfigError(
+                    f"the logits of {self.name} are not the output of its layer {self.classifier.layer!r}; name the "
+                    f"layer that gives them, one of: {', '.join(_linear(self.classifier.model))}"
+                )
+        return int(logits.shape[1])
+
+    def on(self, device: torch.device) -> TrainedNetwork:
+        """Return it as a network on a device."""
+        from .training.trained import TrainedNetwork
+
+        facts = {"seconds": 0.0, "device": "elsewhere"}
+        return TrainedNetwork(module=self.classifier.to(device), digest=self.digest, facts=facts)
+
+
+def normalisation(text: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and standard deviation for images in [0, 1].
+
+    Args:
+        text: "none" for images in [0, 1] as they are, "imagenet", or MEAN/STD with one number or one a channel.
+
+    Raises:
+        ConfigError: it is nothing of the kind.
+
+    >>> normalisation("0.5,0.5,0.5/0.25,0.25,0.25")
+    ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+    """
+    if text in NORMALISATIONS:
+        return NORMALISATIONS[text]
+    try:
+        mean, std = (tuple(float(value) for value in part.split(",")) for part in text.split("/"))
+    except ValueError:
+        mean, std = (), ()
+    if len(mean) not in (1, 3) or len(std) != len(mean) or min(std, default=0) <= 0:
+        raise ConfigError(
+            f"the normalisation must be {', '.join(NORMALISATIONS)} or MEAN/STD, such as 0.5,0.5,0.5/0.25,0.25,0.25, "
+            f"got {text!r}"
+        )
+    return mean, std
+
+
+def load_model(text: str, weights: Path | None) -> nn.Module:
+    """Return a model from the code that builds it and a file of weights.
+
+    Args:
+        text: `module:function`, or `path/to/file.py:function`; arguments may follow, as in
+            "torchvision.models:resnet18(num_classes=10)".
+        weights: a file that `torch.save` wrote of a `state_dict`, or of a mapping that has one under `state_dict` or
+            `model`; None where the function loads them itself.
+
+    Raises:
+        ConfigError: there is no such code, it gives no model, or the weights do not fit it.
+    """
+    match = re.fullmatch(r"\s*(.+?):([\w.]+)\s*(?:\((.*)\))?\s*", text)
+    if match is None:
+        raise ConfigError(f"--model must be MODULE:FUNCTION or FILE.py:FUNCTION, such as my_module:build, got {text!r}")
+    place, function, arguments = match[1], match[2], _arguments(match[3] or "", text)
+    try:
+        build: Any = _module(place)
+        for part in function.split("."):
+            build = getattr(build, part)
+        model = build(**arguments)
+    except ConfigError:
+        raise
+    # What a user's own code does wrong is told in its own words.
+    except Exception as error:
+        raise ConfigError(f"--model {text} cannot be built: {type(error).__name__}: {_first_line(error)}") from error
+    if not isinstance(model, nn.Module):
+        raise ConfigError(f"--model {text} gives {_kind(model)}, not a torch.nn.Module")
+    if weights is not None:
+        _load_weights(model, weights)
+    return model
+
+
+def _arguments(text: str, whole: str) -> dict[str, Any]:
+    import ast
+
+    try:
+        call = ast.parse(f"f({text})", mode="eval").body
+        arguments = {str(entry.arg): ast.literal_eval(entry.value) for entry in call.keywords}  # type: ignore[attr-defined]
+        positional = bool(call.args)  # type: ignore[attr-defined]
+    except (SyntaxError, ValueError, AttributeError):
+        arguments, positional = {}, True
+    if positional:
+        raise ConfigError(f"--model {whole}: arguments must be NAME=VALUE, such as num_classes=10")
+    return arguments
+
+
+def _module(place: str) -> Any:
+    if not place.endswith(".py"):
+        # As `python -m` does: modules in the working folder can be imported.
+        if "" not in sys.path:
+            sys.path.insert(0, "")
+        return importlib.import_module(place)
+    path = Path(place).expanduser()
+    if not path.is_file():
+        raise ConfigError(f"--model: there is no file {path}")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # Under its name, so that its classes can be pickled.
+    sys.modules.setdefault(path.stem, module)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _load_weights(model: nn.Module, file: Path) -> None:
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise ConfigError(f"--weights: there is no file {file}") from None
+    except Exception as error:
+        raise ConfigError(
+            f"--weights {file} cannot be read ({_first_line(error)}); save the weights alone: "
+            "torch.save(model.state_dict(), FILE)"
+        ) from error
+    if not isinstance(content, Mapping):
+        raise ConfigError(f"--weights {file} holds {_kind(content)}, not a state_dict")
+    state = next((content[name] for name in ("state_dict", "model") if isinstance(content.get(name), Mapping)), content)
+    # As DataParallel names them.
+    state = {name.removeprefix("module."): value for name, value in state.items()}
+    wanted, given = set(model.state_dict()), set(state)
+    for what, names in (("lack", wanted - given), ("have", given - wanted)):
+        if names:
+            some = ", ".join(sorted(names)[:3])
+            raise ConfigError(f"--weights {file} are not those of {type(model).__name__}: they {what} {some}")
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        detail = str(error).splitlines()[-1].strip()
+        raise ConfigError(f"--weights {file} are not those of {type(model).__name__}: {detail}") from error
+
+
+def _linear(model: nn.Module) -> list[str]:
+    return [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+
+
+def _last_linear(model: nn.Module) -> str:
+    names = _linear(model)
+    if not names:
+        raise ConfigError(
+            f"{type(model).__name__} has no linear layer; name the layer that gives the logits: features="
+        )
+    return names[-1]
+
+
+def _kind(thing: object) -> str:
+    return f"a tensor of shape {tuple(thing.shape)}" if isinstance(thing, Tensor) else f"a {type(thing).__name__}"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

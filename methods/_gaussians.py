@@ -1,0 +1,51 @@
+"""One Gaussian for each class, with a covariance that all classes have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TiedGaussians:
+    """Class means and a tied covariance Σ, kept as a whitening W with W Wᵀ = Σ⁻¹.
+
+    Attributes:
+        means: float64, shape (n_classes, dim).
+        whitening: float64, shape (dim, rank of Σ).
+    """
+
+    means: Tensor
+    whitening: Tensor
+
+    @classmethod
+    def of(cls, features: Tensor, labels: Tensor, n_classes: int) -> TiedGaussians:
+        """Return the maximum-likelihood fit: Σ = 1/N Σ_k Σ_{i: y_i = k} (f_i − μ_k)(f_i − μ_k)ᵀ.
+
+        Where Σ is singular (a unit that is dead, fewer images than dimensions), Σ⁻¹ is its pseudo-inverse: what the
+        training images never do does not count.
+
+        Args:
+            features: float32, shape (n, dim).
+            labels: int64, shape (n,); every class occurs.
+            n_classes: number of classes.
+        """
+        # Standard deviations below this share of the largest are rounding noise of float32 sums over `dim` numbers.
+        resolution = torch.finfo(torch.float32).eps * features.shape[1]
+        features = features.double()
+        means = torch.stack([features[labels == k].mean(dim=0) for k in range(n_classes)])
+        centred = features - means[labels]
+        variances, directions = torch.linalg.eigh(centred.T @ centred / len(centred))
+        kept = variances > variances.amax() * resolution**2
+        return cls(means=means, whitening=directions[:, kept] / variances[kept].sqrt())
+
+    def squared_distances(self, features: Tensor) -> Tensor:
+        """Return (f − μ_k)ᵀ Σ⁻¹ (f − μ_k) for each class, float64 of shape (n, n_classes).
+
+        Args:
+            features: shape (n, dim); gradients pass through.
+        """
+        whitened, means = features.double() @ self.whitening, self.means @ self.whitening
+        return torch.stack([(whitened - mean).square().sum(dim=1) for mean in means], dim=1)

@@ -1,0 +1,270 @@
+"""Mahalanobis distance to the nearest class, in one layer or in several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from oodbench.api import FitInputs, Network, Objective, Sees
+from oodbench.errors import ConfigError
+from oodbench.objectives import CrossEntropy
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from oodbench.batch import Batch
+
+    from ._gaussians import TiedGaussians
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mahalanobis:
+    """Mahalanobis distance to the nearest of the class-conditional Gaussians, on the network that MSP uses.
+
+    Score of a layer: M_ℓ(x) = −min_k (f_ℓ(x) − μ_ℓk)ᵀ Σ_ℓ⁻¹ (f_ℓ(x) − μ_ℓk), with μ_ℓk the class means and Σ_ℓ the tied
+    covariance of its activations f_ℓ, averaged over space. Score: Σ_ℓ a_ℓ·M_ℓ(x̂_ℓ) + b after the step
+    x̂_ℓ = x + ε·sign(∇ₓ M_ℓ(x)), with a and b from a logistic regression; M_ℓ(x̂_ℓ) itself where there is one layer.
+    Source: Lee et al., NeurIPS 2018, Eq. 1 and 2, Algorithm 1; survey (Salehi et al.) §6.3, Eq. 62.
+
+    The paper's full form is layers="all" with an ε above 0, both the weights of the layers and ε chosen on images of
+    the OOD test set or, without any OOD images, on adversarial ones. The default here is its plain form, which sees
+    nothing besides the training images and reads the stored features; weights learnt on adversarial images may come
+    out negative, and then images that are far in that layer score higher the farther they are.
+    Images are classified by the network's largest logit.
+
+    Attributes:
+        layers: "penultimate"; "all" for the last module at each spatial resolution and the penultimate layer; or names
+            of modules, with "penultimate" for the features.
+        epsilon: ε in units of the [0, 1] pixel range; the paper tries 0 to 0.01.
+        tune: what the logistic regression tells held-out ID images from, where there are several layers: "fgsm" (the
+            same images after an adversarial step), "seen" (seen OOD training images) or "test" (the OOD test sets;
+            such rows are marked).
+        tune_images: at most this many images of each set are looked at.
+        fgsm_step: size of the adversarial step in units of the [0, 1] pixel range, as in the paper's code.
+        batch_size: images in one backward pass; it changes the memory needed, not the scores.
+    """
+
+    title: ClassVar[str] = "Mahalanobis distance to the nearest class"
+    source: ClassVar[str] = "Lee et al., NeurIPS 2018, Eq. 2, Alg. 1"
+
+    layers: Literal["penultimate", "all"] | tuple[str, ...] = "penultimate"
+    epsilon: float = 0.0
+    tune: Literal["fgsm", "seen", "test"] = "fgsm"
+    tune_images: int = 1000
+    fgsm_step: float = 0.05
+    batch_size: int = 500
+
+    def __post_init__(self) -> None:
+        if not self.layers or not all(self.layers):
+            raise ConfigError("layers must be penultimate, all, or names of modules separated by commas")
+        if self.epsilon < 0:
+            raise ConfigError(f"epsilon must be a number from 0 up, got {self.epsilon}")
+        if not self.fgsm_step > 0:
+            raise ConfigError(f"fgsm_step must be positive, got {self.fgsm_step}")
+        for name in ("tune_images", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+    @property
+    def objective(self) -> Objective:
+        """Cross-entropy: the network is the one that MSP uses."""
+        return CrossEntropy()
+
+    @property
+    def _one_layer(self) -> bool:
+        return self.layers == "penultimate" or (self.layers != "all" and len(self.layers) == 1)
+
+    @property
+    def sees(self) -> frozenset[Sees]:
+        """Held-out ID images, and what `tune` names; nothing where there is one layer."""
+        if self._one_layer:
+            return frozenset()
+        return {
+            "fgsm": frozenset[Sees]({"id_validation"}),
+            "seen": frozenset[Sees]({"id_validation", "seen_ood"}),
+            "test": frozenset[Sees]({"id_validation", "ood_test"}),
+        }[self.tune]
+
+    def fit(self, inputs: FitInputs) -> MahalanobisDetector:
+        """Fit the Gaussians of each layer, and the weights of the layers where there are several."""
+        layers = LayerScores.of(inputs, self._names(inputs), epsilon=self.epsilon, batch_size=self.batch_size)
+        if self._one_layer:
+            return MahalanobisDetector(layers=layers, combination=None)
+        validation = inputs.validation
+        if validation is None:
+            raise ConfigError(
+                "mahalanobis needs held-out ID images to weigh several layers, and this benchmark holds none out; "
+                "take one layer: --set mahalanobis.layers=penultimate"
+            )
+        validation = validation.at(slice(self.tune_images))
+        negatives = self._negatives(inputs, layers, validation)
+        return MahalanobisDetector(layers=layers, combination=_combination(layers.of_batch(validation), negatives))
+
+    def _names(self, inputs: FitInputs) -> tuple[str, ...]:
+        from ._layers import check_layers, last_of_each_resolution
+
+        if self.layers == "penultimate":
+            return ("penultimate",)
+        image = inputs.train.at(slice(1)).images
+        if self.layers == "all":
+            return last_of_each_resolution(inputs.network, image)
+        names = tuple(self.layers)
+        check_layers(inputs.network, image, names)
+        return names
+
+    def _negatives(self, inputs: FitInputs, layers: LayerScores, validation: Batch) -> Tensor:
+        import torch
+
+        if self.tune == "fgsm":
+            parts = validation.split(self.batch_size)
+            return torch.cat([layers.of_images(_adversarial(inputs.network, part, self.fgsm_step)) for part in parts])
+        ood = [inputs.seen_ood] if self.tune == "seen" else list(inputs.ood_test.values())
+        samples = [batch.at(slice(self.tune_images)) for batch in ood if batch is not None]
+        if not samples:
+            raise ConfigError(
+                f"mahalanobis.tune={self.tune} needs OOD images that this benchmark does not have; use tune=fgsm"
+            )
+        return torch.cat([layers.of_batch(sample) for sample in samples])
+
+
+def _adversarial(network: Network, batch: Batch, step: float) -> Tensor:
+    """Return images after a step up the gradient of the cross-entropy (FGSM), clipped to [0, 1].
+
+    Source: Goodfellow et al., ICLR 2015, Section 4.
+    """
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    labels = batch.labels
+    assert labels is not None  # held-out ID images have labels
+    with torch.enable_grad():
+        images = batch.images.requires_grad_()
+        (gradient,) = torch.autograd.grad(cross_entropy(network(images), labels, reduction="sum"), images)
+    return (images.detach() + step * gradient.sign()).clamp(0, 1)
+
+
+def _combination(scores_id: Tensor, scores_ood: Tensor) -> Any:
+    """Return a logistic regression that tells ID layer scores, shape (n, n_layers), from others."""
+    import torch
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    is_id = [1] * len(scores_id) + [0] * len(scores_ood)
+    scores = torch.cat([scores_id, scores_ood]).cpu().numpy()
+    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(scores, is_id)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LayerScores:
+    """The score M_ℓ of each layer.
+
+    Attributes:
+        network: the trained classifier.
+        names: of the layers.
+        gaussians: of each layer.
+        epsilon: the step ε, in units of the [0, 1] pixel range.
+        batch_size: images in one backward pass.
+    """
+
+    network: Network
+    names: tuple[str, ...]
+    gaussians: tuple[TiedGaussians, ...]
+    epsilon: float
+    batch_size: int
+
+    @classmethod
+    def of(cls, inputs: FitInputs, names: tuple[str, ...], *, epsilon: float, batch_size: int) -> LayerScores:
+        """Return the scores of layers with Gaussians fitted to the training images."""
+        import torch
+
+        from ._gaussians import TiedGaussians
+
+        labels = inputs.train.labels
+        assert labels is not None  # the engine only fits on labelled images
+        parts = zip(*_activations(inputs.network, inputs.train, names, batch_size), strict=True)
+        gaussians = tuple(TiedGaussians.of(torch.cat(layer), labels, inputs.n_classes) for layer in parts)
+        return cls(network=inputs.network, names=names, gaussians=gaussians, epsilon=epsilon, batch_size=batch_size)
+
+    def of_batch(self, batch: Batch) -> Tensor:
+        """Return M_ℓ(x̂_ℓ) of each layer, float64 of shape (n, n_layers)."""
+        import torch
+
+        if self.epsilon == 0:
+            parts = _activations(self.network, batch, self.names, self.batch_size)
+            return torch.cat([self._of_activations(part) for part in parts])
+        return torch.cat([self.of_images(part.images) for part in batch.split(self.batch_size)])
+
+    def of_images(self, images: Tensor) -> Tensor:
+        """Return M_ℓ(x̂_ℓ) of each layer, float64 of shape (n, n_layers), from images in one backward pass a layer."""
+        import torch
+
+        from ._layers import activations
+
+        if self.epsilon == 0:
+            with torch.no_grad():
+                return self._of_activations(activations(self.network, images, self.names))
+        return torch.stack([self._after_step(images, i) for i in range(len(self.names))], dim=1)
+
+    def _of_activations(self, values: list[Tensor]) -> Tensor:
+        import torch
+
+        layers = zip(self.gaussians, values, strict=True)
+        return torch.stack([-gaussians.squared_distances(value).amin(dim=1) for gaussians, value in layers], dim=1)
+
+    def _after_step(self, images: Tensor, layer: int) -> Tensor:
+        import torch
+
+        from ._layers import activations
+
+        def confidence(images: Tensor) -> Tensor:
+            (value,) = activations(self.network, images, (self.names[layer],))
+            return -self.gaussians[layer].squared_distances(value).amin(dim=1)
+
+        with torch.enable_grad():
+            images = images.detach().requires_grad_()
+            (gradient,) = torch.autograd.grad(confidence(images).sum(), images)
+        # As in the paper's code, x̂ is not clipped to [0, 1].
+        with torch.no_grad():
+            return confidence(images.detach() + self.epsilon * gradient.sign())
+
+
+def _activations(network: Network, batch: Batch, names: tuple[str, ...], batch_size: int) -> Iterator[list[Tensor]]:
+    """Yield the activations of layers, a part of the batch at a time; stored features need no forward pass."""
+    import torch
+
+    from ._layers import activations
+
+    for part in batch.split(batch_size):
+        if names == ("penultimate",):
+            yield [part.features]
+        else:
+            with torch.no_grad():
+                yield activations(network, part.images, names)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MahalanobisDetector:
+    """Mahalanobis distances with fitted Gaussians.
+
+    Attributes:
+        layers: the score of each layer.
+        combination: a fitted logistic regression on them; None where there is one layer.
+    """
+
+    layers: LayerScores
+    combination: Any
+
+    def score(self, batch: Batch) -> Tensor:
+        """Return M_ℓ of the one layer, at most 0, or the log-odds of in-distribution; float64 of shape (n,)."""
+        import torch
+
+        scores = self.layers.of_batch(batch)
+        if self.combination is None:
+            return scores[:, 0]
+        return torch.tensor(self.combination.decision_function(scores.cpu().numpy()), device=batch.device)
+
+    def classify(self, batch: Batch) -> Tensor:
+        """Return the index of the largest logit of the unchanged images, shape (n,)."""
+        return batch.logits.argmax(dim=1)

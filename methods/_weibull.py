@@ -34,7 +34,7 @@ class WeibullTail:
 
         Args:
             values: shape (n,), not all equal.
-            size: values in the tail; all of them where there are fewer.
+            size: values in the tail; all of them where there are fewer, or where those in the tail are equal.
         """
         from scipy.stats import gumbel_l
 

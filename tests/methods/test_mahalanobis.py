@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import pickle
 
 import numpy as np
@@ -51,7 +52,7 @@ def mahalanobis(**settings):
     return registry.method("mahalanobis")(**settings)
 
 
-def direct_distance(layer, values, labels, query):
+def direct_distance(values, labels, query):
     """Return min_k d² with NumPy's inverse, in float64, for one layer's activations."""
     values, query = (np.asarray(part, dtype=np.float64) for part in (values, query))
     means = np.stack([values[labels == k].mean(axis=0) for k in range(3)])
@@ -143,7 +144,7 @@ def test_score_of_a_convolutional_layer_is_that_of_its_means_over_space():
 
     scores = mahalanobis(layers=("first",)).fit(inputs).score(batch_of_images(network, pixels(10, 5)))
 
-    expected = direct_distance("first", values, inputs.train.labels.numpy(), query)
+    expected = direct_distance(values, inputs.train.labels.numpy(), query)
     assert scores.tolist() == pytest.approx((-expected).tolist(), rel=1e-4)
 
 
@@ -200,7 +201,7 @@ def test_layers_are_combined_by_a_logistic_regression_against_seen_ood_images():
 
 def test_adversarial_images_are_a_step_up_the_loss_and_stay_images():
     inputs = problem(validation=1)
-    module = __import__("sys").modules[registry.method("mahalanobis").__module__]
+    module = importlib.import_module(registry.method("mahalanobis").__module__)
     network, validation = inputs.network, inputs.validation
 
     images = module._adversarial(network, validation, 0.05)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 
 import numpy as np
@@ -16,6 +17,7 @@ from oodbench.errors import ConfigError
 from tests.fitting import batch_of, fit_inputs
 
 N_CLASSES = 5
+weibull = importlib.import_module(f"{registry.method('openmax').__module__.rpartition('.')[0]}._weibull")
 
 
 def openmax(**settings):
@@ -96,9 +98,6 @@ def test_score_and_class_equal_a_direct_implementation(tail_size, alpha, distanc
 
 def test_tail_is_the_maximum_likelihood_fit():
     tail = np.sort(np.random.default_rng(0).gamma(3, size=300))[-20:]
-    weibull = __import__("importlib").import_module(
-        f"{registry.method('openmax').__module__.rpartition('.')[0]}._weibull"
-    )
     found = weibull.WeibullTail.of(tail, 20)
 
     def likelihood(shape, scale):
@@ -116,9 +115,6 @@ def test_tail_is_the_maximum_likelihood_fit():
 
 
 def test_tail_holds_the_largest_values_only():
-    weibull = __import__("importlib").import_module(
-        f"{registry.method('openmax').__module__.rpartition('.')[0]}._weibull"
-    )
     tail = np.arange(20.0, 40.0)
 
     assert weibull.WeibullTail.of(np.concatenate([tail, np.zeros(50)]), 20) == weibull.WeibullTail.of(tail, 20)

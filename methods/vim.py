@@ -53,9 +53,11 @@ class ViM(PostHocMethod):
         weights, bias = _affine_head(inputs.network, train)
         origin = -torch.linalg.pinv(weights) @ bias
         centred = train.features.double() - origin
-        dimension = self._principal_dimension(centred.shape[1])
-        # Eigenvectors come in ascending order of the eigenvalues.
-        _, directions = torch.linalg.eigh(centred.T @ centred)
+        # In ascending order of the eigenvalues.
+        spread, directions = torch.linalg.eigh(centred.T @ centred)
+        # Features are float32: what is smaller than their rounding error is no direction.
+        rank = int((spread > torch.finfo(torch.float32).eps ** 2 * spread[-1]).sum())
+        dimension = self._principal_dimension(centred.shape[1], rank)
         residual = directions[:, : centred.shape[1] - dimension]
         residual_norms = (centred @ residual).norm(dim=1)
         # Features are float32: what is smaller than their rounding error is no residual.
@@ -67,12 +69,13 @@ class ViM(PostHocMethod):
         alpha = train.logits.double().amax(dim=1).mean() / residual_norms.mean()
         return ViMDetector(origin=origin, residual=residual, alpha=alpha.item())
 
-    def _principal_dimension(self, n_features: int) -> int:
+    def _principal_dimension(self, n_features: int, rank: int) -> int:
         if self.dimension != "auto":
             return min(self.dimension, n_features)
-        if n_features >= 768:
-            return 1000 if n_features >= 2048 else 512
-        return n_features // 2
+        wide = 1000 if n_features >= 2048 else 512
+        chosen = wide if n_features >= 768 else n_features // 2
+        # Units that are dead or in step leave no residual beside the paper's choice.
+        return chosen if chosen < rank else rank // 2
 
 
 def _affine_head(network: Network, train: Batch) -> tuple[Tensor, Tensor]:

@@ -108,7 +108,7 @@ class _NoTrainingImages:
         raise NeedsTrainingImages("there are no ID training images")
 
     def __len__(self) -> int:
-        return 0
+        raise NeedsTrainingImages("there are no ID training images")
 
 
 def evaluate(cell: Cell, bench: Bench) -> tuple[Record, Scores]:
@@ -271,7 +271,7 @@ def _record(
         class_names=data.class_names,
         accuracy=accuracy_id,
         n_id=len(scores.id),
-        n_train=len(bench.train),
+        n_train=0 if data.id_train is None else len(bench.train),
         rows=rows,
         missing={name: data.ood_set(name).role for name in data.missing},
         fingerprints={

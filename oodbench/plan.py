@@ -211,7 +211,7 @@ def make_plan(wanted: Request, data: Mapping[str, BenchmarkData]) -> Plan:
 def _not_on_a_given_network(choice: MethodChoice, recipe: Recipe) -> str:
     """Say why a method cannot be scored on a user's own model, or return ""."""
     method = choice.method(recipe)
-    if not isinstance(method.objective, CrossEntropy):
+    if method.objective != CrossEntropy():
         return f"{choice.name} trains a network of its own ({method.objective.name}), and a trained model is given"
     if getattr(method, "members", 1) > 1:
         return f"{choice.name} combines several networks, and one model is given"

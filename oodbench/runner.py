@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from . import device as devices
 from .artifacts import ArtifactStore, default_cache_dir
 from .data import BenchmarkData, default_data_dir, load_benchmark
-from .errors import ConfigError
+from .errors import ConfigError, OodbenchError, ScoreError
 from .own_images import OwnImages
 from .plan import Cell, Plan, TrainingJob, make_plan
 from .records import Record, ResultStore, to_frame
@@ -39,6 +39,7 @@ class Prepared:
         artifacts: where images, networks and outputs are kept.
         results: where records go.
         device: to compute on.
+        every_method: whether all methods were asked for; one that cannot be scored is then left out.
     """
 
     plan: Plan
@@ -47,6 +48,7 @@ class Prepared:
     artifacts: ArtifactStore
     results: ResultStore
     device: torch.device
+    every_method: bool = False
 
     def to_do(self) -> list[Cell]:
         """Return the cells that are not stored yet."""
@@ -125,19 +127,30 @@ def prepare_with(
     plan = make_plan(wanted, data)
     found = {} if force else {cell.key: results.load(cell.file) for cell in plan.cells}
     stored = {cell.key: record for cell in plan.cells if (record := found.get(cell.key)) and has_all(record, cell)}
-    return Prepared(plan=plan, data=data, stored=stored, artifacts=artifacts, results=results, device=device)
+    return Prepared(
+        plan=plan,
+        data=data,
+        stored=stored,
+        artifacts=artifacts,
+        results=results,
+        device=device,
+        every_method=wanted.every_method,
+    )
 
 
 def execute(prepared: Prepared, report: Reporter = SILENT) -> list[Record]:
     """Run what a plan still lacks, and return the records of all its cells in order.
 
+    A method that cannot be scored does not keep the others from it: what went wrong is told, and its cell has no
+    record. Where it was asked for by name, that is an error in the end.
+
     Raises:
-        OodbenchError: a training or a method fails; all cells finished before are stored.
+        OodbenchError: a training fails, or a method that was asked for; all other cells are stored.
     """
     from .evaluation import Bench, evaluate
     from .training.trained import network_of
 
-    done = dict(prepared.stored)
+    done, failed = dict(prepared.stored), list[OodbenchError]()
     total = len(prepared.plan.cells)
     report.cells(len(done), total)
     to_do = prepared.to_do()
@@ -156,13 +169,20 @@ def execute(prepared: Prepared, report: Reporter = SILENT) -> list[Record]:
         bench = Bench.of(jobs[0], networks, data, prepared.artifacts, prepared.device, report)
         for cell in cells:
             report.progress(f"scoring {cell.label}", 0, 1)
-            record, scores = evaluate(cell, bench)
+            try:
+                record, scores = evaluate(cell, bench)
+            except (ConfigError, ScoreError) as error:
+                report.message(f"left out: {cell.label}: {error}")
+                failed.append(error)
+                continue
             record, scores = prepared.results.with_other_sets(cell.file, record, scores)
             done[cell.key] = prepared.results.save(cell.file, record, scores)
             report.progress(f"scoring {cell.label}", 1, 1)
             report.message(_summary(cell, record))
             report.cells(len(done), total)
-    return [only(done[cell.key], cell.benchmark) for cell in prepared.plan.cells]
+    if failed and not prepared.every_method:
+        raise failed[0]
+    return [only(done[cell.key], cell.benchmark) for cell in prepared.plan.cells if cell.key in done]
 
 
 def _check_classes(model: OwnModel, data: BenchmarkData) -> None:

@@ -124,7 +124,7 @@ def test_block_of_a_wide_resnet_adds_its_input_as_it_came():
 
 
 def test_wide_resnet_starts_from_the_normal_distribution_of_he():
-    convolution = registry.network("wrn_28_10")((3, 32, 32), 10).body[3].residual[0]
+    convolution = registry.network("wrn_28_10")((3, 32, 32), 10).body[1].residual[0]
 
     assert convolution.weight.std().item() == pytest.approx((2 / (9 * 160)) ** 0.5, rel=0.02)
 

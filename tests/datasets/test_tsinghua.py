@@ -88,7 +88,7 @@ THREE = {
 
 
 def test_a_sign_is_cut_out_by_its_box(publish, data_dir: Path) -> None:
-    publish({"train/1.jpg": [box(5.5, 7.2, 25.1, 19.0)]})
+    publish({"train/1.jpg": [box(5.5, 7.2, 25.1, 18.3)]})
     tsinghua().prepare(data_dir, SILENT)
     with Image.open(data_dir / "tsinghua/train/pl50/train-1-0.png") as crop:
         np.testing.assert_array_equal(np.asarray(crop), pixels_of(0)[7:19, 5:26])
@@ -162,6 +162,7 @@ NAN = float("nan")
         (box(None, 5, 20, 20), "box without four numbers in order"),
         (box(True, 5, 20, 20), "box without four numbers in order"),
         (box(NAN, 5, 20, 20), "box without four numbers in order"),
+        (box(5, 5, float("inf"), 20), "box without four numbers in order"),
         ({"category": "pl50"}, "box without four numbers in order"),
         ({"category": "pl50", "bbox": {"xmin": 1}}, "box without four numbers in order"),
         ({"category": "pl50", "bbox": [5, 5, 20, 20]}, "box without four numbers in order"),
@@ -169,6 +170,7 @@ NAN = float("nan")
         (box(5, 5, 20, 20, None), "box without a usable class name"),
         (box(5, 5, 20, 20, ""), "box without a usable class name"),
         (box(5, 5, 20, 20, "../../evil"), "box without a usable class name"),
+        (box(5, 5, 20, 20, "pl50/.."), "box without a usable class name"),
         (box(5, 5, 20, 20, ".."), "box without a usable class name"),
         (box(5, 5, 10.9, 10), "box too small"),
         (box(-30, 5, 20, 20), "box with more than half outside of the frame"),
@@ -388,7 +390,8 @@ def test_a_line_that_a_kill_cut_short_is_done_again(publish, data_dir: Path, mon
     tsinghua().prepare(data_dir, SILENT)
     assert names == ["2.jpg"]
     assert (crops(data_dir), summary(data_dir)) == (expected, told)
-    assert len((data_dir / "tsinghua/frames.jsonl").read_text().splitlines()) == 5
+    lines = (data_dir / "tsinghua/frames.jsonl").read_text().splitlines()
+    assert [json.loads(line).get("frame") for line in lines] == [None, "other/4.jpg", "test/3.jpg", *sorted(THREE)[2:]]
 
 
 def test_a_second_call_does_nothing(publish, data_dir: Path, monkeypatch, heard) -> None:

@@ -72,7 +72,12 @@ def test_scores_rank_as_the_probability_of_the_virtual_logit():
 
 @pytest.mark.parametrize(("n_features", "dimension"), [(128, 64), (767, 383), (768, 512), (2047, 512), (2048, 1000)])
 def test_automatic_dimension_is_that_of_the_public_code_or_half(n_features, dimension):
-    assert registry.method("vim")()._principal_dimension(n_features) == dimension
+    assert registry.method("vim")()._principal_dimension(n_features, n_features) == dimension
+
+
+@pytest.mark.parametrize(("n_features", "rank", "dimension"), [(128, 65, 64), (128, 64, 32), (2048, 1000, 500)])
+def test_automatic_dimension_is_half_of_the_rank_where_dead_units_would_leave_no_residual(n_features, rank, dimension):
+    assert registry.method("vim")()._principal_dimension(n_features, rank) == dimension
 
 
 def test_automatic_dimension_leaves_half_of_the_directions_as_residual():

@@ -13,12 +13,20 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
 from .images import Conversion, RawImages
 
 if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
     import torch
+    from numpy.typing import NDArray
     from torch import Tensor, nn
 
     from .batch import Batch
     from .report import Reporter
+    from .tables.model import Table
     from .training.learner import Learner, Setting
+
+CONTRACT = 1
+"""Version of this file. It counts up when a plugin that fitted the protocols below may fit them no longer; a plugin's
+package, module or file says which one it was written for: `OODBENCH_CONTRACT = 1`."""
 
 Sees = Literal["id_validation", "seen_ood", "ood_test"]
 """What a method may see besides the labelled ID training images: held-out ID images, the benchmark's
@@ -105,6 +113,10 @@ class Method(Protocol):
 
     A method that combines several networks of its objective has an int field or attribute `members`; the networks
     differ in their seeds, and `Batch.members` gives what each says.
+
+    A method that cannot keep one of `oodbench.testing.METHOD_CHECKS` says so, with the reason, in a class attribute
+    `known_exceptions`, a mapping from the check's name; so do plugins of the other kinds. One that takes long to train
+    may name settings for the checks in a class attribute `quick`.
     """
 
     title: ClassVar[str]
@@ -184,3 +196,26 @@ class Preparable(Protocol):
             MissingData: the published files are not there; the message says how to get them.
             DataError: they cannot be used, or there is no room for what is made of them.
         """
+
+
+class Metric(Protocol):
+    """One more column of result rows: a function of two sets of scores that says how tables show it."""
+
+    label: str
+    """Its heading."""
+    higher_is_better: bool
+
+    def __call__(self, scores_id: NDArray[np.float64], scores_ood: NDArray[np.float64]) -> float:
+        """Return a finite number, a fraction in [0, 1] where tables are to print it as a percentage.
+
+        Args:
+            scores_id: shape (n_id,), finite; higher means more in-distribution.
+            scores_ood: shape (n_ood,), finite, on the same scale.
+        """
+
+
+class Layout(Protocol):
+    """A way to lay out result rows; the first line of its docstring is its line in listings."""
+
+    def __call__(self, frame: pd.DataFrame) -> Table:
+        """Return a table (`oodbench.tables.Table`) of rows as `oodbench.load_results` returns them, at least one."""

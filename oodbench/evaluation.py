@@ -255,6 +255,7 @@ def _record(
             "source": benchmark.source,
             "layout": benchmark.layout,
             "recipe": benchmark.recipe,
+            "plugin": _plugin("benchmarks", benchmark.name),
         },
         method=cell.method_name,
         settings=plain(cell.method),
@@ -288,7 +289,7 @@ def _record(
             "torch": torch.__version__,
             "numpy": np.__version__,
         },
-        plugin=_plugin(cell.method_name),
+        plugin=_plugin("methods", cell.method_name),
         seconds=dict(seconds),
     )
 
@@ -300,8 +301,8 @@ def _numbers(detector: Detector) -> dict[str, Any]:
     return {name: value for name, value in words.items() if not isinstance(value, float) or math.isfinite(value)}
 
 
-def _plugin(name: str) -> str:
+def _plugin(kind: registry.Kind, name: str) -> str:
     try:
-        return registry.origin("methods", name)
+        return registry.origin(kind, name)
     except UnknownName:
         return "passed to oodbench.run"

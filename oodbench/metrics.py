@@ -13,14 +13,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from math import ceil
+from math import ceil, isfinite
 from types import MappingProxyType
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from oodbench import registry
 from oodbench.errors import MetricError
+
+if TYPE_CHECKING:
+    from oodbench.api import Metric
 
 Prior = Literal["natural", "equal"]
 Legacy = Literal["ccag"]
@@ -317,48 +321,70 @@ def detection_accuracy(scores_id: ArrayLike, scores_ood: ArrayLike, *, legacy: L
 
 
 @dataclass(frozen=True)
-class Metric:
-    """One column of a result row: its key, its heading in tables, its value on a curve and its direction."""
+class CurveMetric:
+    """A metric that is read off the ROC curve, so that all of them share one sort.
 
-    name: str
+    Attributes:
+        label: its heading in tables.
+        of_curve: its value.
+        higher_is_better: its direction.
+    """
+
     label: str
     of_curve: Callable[[RocCurve], float]
     higher_is_better: bool = True
 
+    def __call__(self, scores_id: ArrayLike, scores_ood: ArrayLike) -> float:
+        """Return its value; arguments and errors are as for `roc_curve`."""
+        return self.of_curve(roc_curve(scores_id, scores_ood))
 
-METRICS: Mapping[str, Metric] = MappingProxyType(
+
+METRICS: Mapping[str, CurveMetric] = MappingProxyType(
     {
-        metric.name: metric
-        for metric in (
-            Metric("auroc", "AUROC", lambda c: c.auroc()),
-            Metric("aupr_in", "AUPR-in", lambda c: c.aupr("natural")),
-            Metric("aupr_out", "AUPR-out", lambda c: c.mirrored.aupr("natural")),
-            Metric("aupr_in_equal_prior", "AUPR-in (equal prior)", lambda c: c.aupr("equal")),
-            Metric("aupr_out_equal_prior", "AUPR-out (equal prior)", lambda c: c.mirrored.aupr("equal")),
-            Metric("fpr_at_95tpr", "FPR at 95% TPR", lambda c: c.fpr_at_tpr(0.95), higher_is_better=False),
-            Metric("tnr_at_95tpr", "TNR at 95% TPR", lambda c: 1 - c.fpr_at_tpr(0.95)),
-            Metric(
-                "detection_error",
-                "Detection error",
-                lambda c: c.detection_error(0.95),
-                higher_is_better=False,
-            ),
-            Metric("detection_accuracy", "Detection accuracy", lambda c: c.detection_accuracy()),
-            Metric(
-                "fpr_at_95tpr_ood_positive",
-                "FPR at 95% TPR (OOD positive)",
-                lambda c: c.mirrored.fpr_at_tpr(0.95),
-                higher_is_better=False,
-            ),
-        )
+        "auroc": CurveMetric("AUROC", lambda c: c.auroc()),
+        "aupr_in": CurveMetric("AUPR-in", lambda c: c.aupr("natural")),
+        "aupr_out": CurveMetric("AUPR-out", lambda c: c.mirrored.aupr("natural")),
+        "aupr_in_equal_prior": CurveMetric("AUPR-in (equal prior)", lambda c: c.aupr("equal")),
+        "aupr_out_equal_prior": CurveMetric("AUPR-out (equal prior)", lambda c: c.mirrored.aupr("equal")),
+        "fpr_at_95tpr": CurveMetric("FPR at 95% TPR", lambda c: c.fpr_at_tpr(0.95), higher_is_better=False),
+        "tnr_at_95tpr": CurveMetric("TNR at 95% TPR", lambda c: 1 - c.fpr_at_tpr(0.95)),
+        "detection_error": CurveMetric("Detection error", lambda c: c.detection_error(0.95), higher_is_better=False),
+        "detection_accuracy": CurveMetric("Detection accuracy", lambda c: c.detection_accuracy()),
+        "fpr_at_95tpr_ood_positive": CurveMetric(
+            "FPR at 95% TPR (OOD positive)", lambda c: c.mirrored.fpr_at_tpr(0.95), higher_is_better=False
+        ),
     }
 )
+"""The engine's own metrics, by the names of their columns, in the order of the columns. Those of plugins follow them."""
+
+
+def of_plugins() -> "dict[str, Metric]":
+    """Return the metrics that plugins bring, by name; those that cannot be used are left out."""
+    return registry.usable("metrics")
 
 
 def all_metrics(scores_id: ArrayLike, scores_ood: ArrayLike) -> dict[str, float]:
-    """Return all of `METRICS` by name from one sort; arguments and errors are as for `roc_curve`."""
+    """Return all of `METRICS` by name, from one sort, and then those of plugins.
+
+    Raises:
+        MetricError: unusable scores, see `roc_curve`.
+        PluginError: a plugin's metric fails, or is no finite number.
+    """
     curve = roc_curve(scores_id, scores_ood)
-    return {name: metric.of_curve(curve) for name, metric in METRICS.items()}
+    own = {name: metric.of_curve(curve) for name, metric in METRICS.items()}
+    return own | {name: _of_plugin(name, metric, scores_id, scores_ood) for name, metric in of_plugins().items()}
+
+
+def _of_plugin(name: str, metric: "Metric", scores_id: ArrayLike, scores_ood: ArrayLike) -> float:
+    # Copies: foreign code may sort in place.
+    arrays = (np.array(scores, dtype=np.float64) for scores in (scores_id, scores_ood))
+    try:
+        value = float(metric(*arrays))
+    except Exception as error:
+        raise registry.find("metrics", name).refuse(f"failed: {type(error).__name__}: {error}") from error
+    if not isfinite(value):
+        raise registry.find("metrics", name).refuse(f"returned {value}; a metric must be a finite number")
+    return value
 
 
 @dataclass(frozen=True, eq=False)

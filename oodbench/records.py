@@ -34,7 +34,7 @@ class Row:
         seen: whether images of this distribution were used in training.
         n_ood: number of its images.
         fingerprint: SHA-256 of its images.
-        metrics: fractions, by the names in `oodbench.metrics.METRICS`.
+        metrics: fractions, by the names in `oodbench.metrics.METRICS`, and those of metric plugins.
     """
 
     out_dist: str
@@ -51,7 +51,8 @@ class Record:
 
     Attributes:
         key: hash of everything that the result depends on.
-        benchmark: its name, title, source and preferred table layout.
+        benchmark: its name, title, source, preferred table layout, default recipe, and the distribution and version
+            that it comes from.
         method: its registry name.
         settings: all its hyper-parameters.
         changed: those that are not at their defaults.
@@ -327,11 +328,14 @@ def to_frame(records: Iterable[Record]) -> pd.DataFrame:
 
     Returns:
         Columns in_dist, method, seed, out_dist, role, accuracy, one a metric (named as in
-        `oodbench.metrics.METRICS`), recipe, and then everything else that tells rows apart. A set that was missing
-        has a row with NaN metrics and `n_ood` 0.
+        `oodbench.metrics.METRICS`, then those of plugins by name), recipe, and then everything else that tells rows
+        apart. A set that was missing has a row with NaN metrics and `n_ood` 0.
     """
     import pandas as pd
 
+    records = list(records)
+    foreign = {name for record in records for row in record.rows for name in row.metrics} - set(METRICS)
+    columns = (*METRICS, *sorted(foreign))
     flat = []
     for record in records:
         gaps = (
@@ -345,11 +349,11 @@ def to_frame(records: Iterable[Record]) -> pd.DataFrame:
             )
             for name, role in record.missing.items()
         )
-        flat += [_flat(record, row) for row in (*record.rows, *gaps)]
+        flat += [_flat(record, row, columns) for row in (*record.rows, *gaps)]
     return pd.DataFrame(flat)
 
 
-def _flat(record: Record, row: Row) -> dict[str, Any]:
+def _flat(record: Record, row: Row, columns: Iterable[str]) -> dict[str, Any]:
     return {
         "in_dist": record.benchmark["name"],
         "method": record.method,
@@ -357,8 +361,8 @@ def _flat(record: Record, row: Row) -> dict[str, Any]:
         "out_dist": row.out_dist,
         "role": row.role,
         "accuracy": float("nan") if record.accuracy is None else record.accuracy,
-        # In the order of METRICS, whatever order a file has them in; a metric that is newer than the record is NaN.
-        **{name: row.metrics.get(name, float("nan")) for name in METRICS},
+        # In one order, whatever order a file has them in; a metric that is newer than the record is NaN.
+        **{name: row.metrics.get(name, float("nan")) for name in columns},
         "recipe": record.recipe,
         "cut_short": record.cut_short,
         "variant": record.variant,

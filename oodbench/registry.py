@@ -1,56 +1,188 @@
-"""Names to plugins, through entry points only: built-ins are found as anybody's are."""
+"""Names to plugins, through entry points and plugin files only: built-ins are found as anybody's are.
+
+Nothing that is wrong with one plugin keeps another from being found: `faults` tells what cannot be used, and why.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Any, Literal, cast
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from .errors import PluginError, UnknownName
+from .plugins import KINDS, Kind, Plugin, of_entry_point, of_file
+from .shapes import FOLDER
 
 if TYPE_CHECKING:
-    from .api import Dataset, Method, NetworkBuilder
+    from .api import Dataset, Layout, Method, NetworkBuilder
     from .benchmark import Benchmark
 
-Kind = Literal["methods", "datasets", "benchmarks", "networks"]
+__all__ = ["FOLDER", "KINDS", "Kind", "Plugin"]
 
-FOLDER = "folder"
-"""The data set plugin that serves every name that no other has, and the benchmark plugin for such images."""
+FILES = "OODBENCH_PLUGINS"
+"""Environment variable with plugin files, separated as the paths in PATH are."""
+
+_added: list[Path] = []
+
+
+def add_file(path: Path) -> None:
+    """Offer what a single Python file brings, from now on and in this process only."""
+    if path not in _added:
+        _added.append(path)
+        forget()
+
+
+def forget() -> None:
+    """Look for plugins anew at the next call: something was installed, removed or added."""
+    for found in (_files, _found, _loaded):
+        found.cache_clear()
+
+
+def folded(name: str) -> str:
+    """Return a name as names are compared: "My-Score" and "my_score" are one.
+
+    >>> folded("My-Score")
+    'my_score'
+    """
+    return name.lower().replace("-", "_")
 
 
 @cache
-def _entries(kind: Kind) -> dict[str, EntryPoint]:
-    found: dict[str, EntryPoint] = {}
-    for entry in entry_points(group=f"oodbench.{kind}"):
-        other = found.setdefault(entry.name, entry)
-        if other.value != entry.value:
-            raise PluginError(
-                f"two packages bring {kind[:-1]} {entry.name!r}: {_origin(other)} and {_origin(entry)}; uninstall one"
-            )
-    return dict(sorted(found.items()))
+def _files() -> dict[Path, list[Plugin] | PluginError]:
+    """Return what each plugin file offers, or what is wrong with it."""
+    named = [Path(text) for text in os.environ.get(FILES, "").split(os.pathsep) if text]
+    return {path: _offered(path) for path in map(_whole, (*named, *_added))}
+
+
+def _whole(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+def _offered(path: Path) -> list[Plugin] | PluginError:
+    try:
+        return of_file(path)
+    except PluginError as error:
+        return error
+
+
+@cache
+def _found(kind: Kind) -> tuple[dict[str, Plugin], dict[Plugin, PluginError]]:
+    """Return the plugins that own their names, by name, and why the others are refused."""
+    installed = [of_entry_point(kind, entry) for entry in entry_points(group=f"oodbench.{kind}")]
+    in_files = [plugin for offer in _files().values() if isinstance(offer, list) for plugin in offer]
+    rivals: dict[str, dict[tuple[str, str, str], Plugin]] = {}
+    for plugin in (*installed, *(plugin for plugin in in_files if plugin.kind == kind)):
+        # A distribution that is on the path twice is no rival of itself.
+        claim = (plugin.name, plugin.origin, plugin.where)
+        rivals.setdefault(folded(plugin.name), {}).setdefault(claim, plugin)
+    alone: dict[str, Plugin] = {}
+    refused: dict[Plugin, PluginError] = {}
+    for claims in rivals.values():
+        # A name of oodbench is nobody else's; of two strangers, none is the right one.
+        owners = [plugin for plugin in claims.values() if plugin.built_in] or list(claims.values())
+        if len(owners) == 1:
+            alone[owners[0].name] = owners[0]
+        for plugin in claims.values():
+            if [plugin] != owners:
+                taken_by = " and ".join(f"{owner.origin} ({owner.where})" for owner in owners if owner is not plugin)
+                reason = f"cannot be used: the name is taken by {taken_by}; rename or uninstall one of them"
+                refused[plugin] = plugin.refuse(reason)
+    return dict(sorted(alone.items())), refused
+
+
+@cache
+def _loaded(plugin: Plugin) -> Any:
+    return plugin.load()
 
 
 def names(kind: Kind) -> list[str]:
-    """Return the names of all installed plugins of a kind, sorted, importing none of them."""
-    return [name for name in _entries(kind) if (kind, name) != ("benchmarks", FOLDER)]
+    """Return the names of all plugins of a kind, sorted, importing none of those that are installed."""
+    return [name for name in _found(kind)[0] if (kind, name) != ("benchmarks", FOLDER)]
+
+
+def spelled(kind: Kind, name: str) -> str:
+    """Return a name as its plugin is registered, or unchanged where there is none."""
+    return next((known for known in _found(kind)[0] if folded(known) == folded(name)), name)
+
+
+def find(kind: Kind, name: str) -> Plugin:
+    """Return a plugin by name, not imported yet; "-" and "_" are one, and so are small and capital letters.
+
+    Raises:
+        UnknownName: nobody offers this name.
+        PluginError: several do, and none of them is oodbench.
+    """
+    alone, refused = _found(kind)
+    if plugin := alone.get(spelled(kind, name)):
+        return plugin
+    for plugin, error in refused.items():
+        if folded(plugin.name) == folded(name):
+            raise error
+    raise UnknownName(f"no {kind[:-1]} {name!r}{did_you_mean(name, alone)} See: oodbench list {kind}")
 
 
 def origin(kind: Kind, name: str) -> str:
     """Return the distribution and version that a plugin comes from, such as "oodbench 0.1.0"."""
-    return _origin(_entry(kind, name))
+    return find(kind, name).origin
 
 
-def _origin(entry: EntryPoint) -> str:
-    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unknown distribution"
+def load(kind: Kind, name: str) -> Any:
+    """Import a plugin and return what is registered under its name.
+
+    Raises:
+        UnknownName: nobody offers this name.
+        PluginError: it cannot be used; the message says why.
+    """
+    return _loaded(find(kind, name))
 
 
-def _entry(kind: Kind, name: str) -> EntryPoint:
-    entries = _entries(kind)
-    if name not in entries:
-        raise UnknownName(f"no {kind[:-1]} {name!r}{did_you_mean(name, entries)} See: oodbench list {kind}")
-    return entries[name]
+def usable(kind: Kind) -> dict[str, Any]:
+    """Return all plugins of a kind that can be used, imported, by name; `faults` tells about the others."""
+    found = {}
+    for plugin in _found(kind)[0].values():
+        with suppress(PluginError):
+            found[plugin.name] = _loaded(plugin)
+    return found
+
+
+def faults() -> list[str]:
+    """Return a sentence about everything that is offered and cannot be used, importing what others bring.
+
+    What comes with oodbench is imported where that is quick: its networks would import PyTorch.
+    """
+    reasons = [str(offer) for offer in _files().values() if isinstance(offer, PluginError)]
+    for kind in KINDS:
+        alone, refused = _found(kind)
+        reasons += map(str, refused.values())
+        for plugin in alone.values():
+            if plugin.built_in and kind == "networks":
+                continue
+            try:
+                _loaded(plugin)
+            except PluginError as error:
+                reasons.append(str(error))
+    return reasons
+
+
+def in_file(path: Path) -> list[Plugin]:
+    """Return what a file brings that was added before.
+
+    Raises:
+        PluginError: the file, or something that it offers, cannot be used.
+    """
+    offer = _files()[_whole(path)]
+    if isinstance(offer, PluginError):
+        raise offer
+    for plugin in offer:
+        if error := _found(plugin.kind)[1].get(plugin):
+            raise error
+        _loaded(plugin)
+    return offer
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -62,24 +194,6 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; there is: {', '.join(known)}." if known else "; there is none."
 
 
-def load(kind: Kind, name: str) -> Any:
-    """Import a plugin and return what its entry point names.
-
-    Raises:
-        UnknownName: nothing installed has this name.
-        PluginError: it cannot be imported.
-    """
-    entry = _entry(kind, name)
-    try:
-        return entry.load()
-    # A plugin is foreign code: whatever goes wrong in it is reported as its own fault.
-    except Exception as error:
-        raise PluginError(
-            f"{kind[:-1]} {name!r} of {_origin(entry)} cannot be imported from {entry.value}: "
-            f"{type(error).__name__}: {error}"
-        ) from error
-
-
 def method(name: str) -> type[Method]:
     """Return a method class by name."""
     return cast("type[Method]", load("methods", name))
@@ -87,12 +201,7 @@ def method(name: str) -> type[Method]:
 
 def benchmark(name: str) -> Benchmark:
     """Return a benchmark by name."""
-    from .benchmark import Benchmark
-
-    found = load("benchmarks", name)
-    if not isinstance(found, Benchmark):
-        raise PluginError(f"benchmark {name!r} of {origin('benchmarks', name)} is {found!r}, not a Benchmark")
-    return found
+    return cast("Benchmark", load("benchmarks", name))
 
 
 def network(name: str) -> NetworkBuilder:
@@ -100,10 +209,20 @@ def network(name: str) -> NetworkBuilder:
     return cast("NetworkBuilder", load("networks", name))
 
 
-def dataset(name: str, settings: dict[str, object] | None = None) -> Dataset:
-    """Return a data set by name; a name that no plugin has is a folder or ZIP of images in the data folder."""
+def layout(name: str) -> Layout:
+    """Return a table layout by name."""
+    return cast("Layout", load("layouts", name))
+
+
+def dataset(name: str, settings: Mapping[str, object] | None = None) -> Dataset:
+    """Return a data set by name; a name that no plugin has is a folder or ZIP of images in the data folder.
+
+    Folders have names of their own, so that here "-" and "_" are two.
+    """
     from .config import configure
 
-    if name in _entries("datasets") and name != FOLDER:
+    alone, refused = _found("datasets")
+    contested = {plugin.name for plugin in refused}
+    if name != FOLDER and (name in alone or name in contested):
         return cast("Dataset", configure(load("datasets", name), settings or {}, of=name))
     return cast("Dataset", configure(load("datasets", FOLDER), {"name": name, **(settings or {})}, of=name))

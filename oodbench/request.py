@@ -105,7 +105,8 @@ def request(
     """
     if seeds < 1:
         raise ConfigError(f"--seeds must be at least 1, got {seeds}")
-    given = settings if isinstance(settings, Mapping) else parse_settings(settings)
+    texts = settings if isinstance(settings, Mapping) else parse_settings(settings)
+    given = {registry.spelled("methods", owner): entry for owner, entry in texts.items()}
     found = [(own or OwnImages()).benchmark(entry) if isinstance(entry, str) else entry for entry in benchmarks]
     every = ALL in methods
     named, broken = _importable() if every else ([], [])
@@ -145,11 +146,11 @@ def _unique(entries: Sequence[Any]) -> list[Any]:
 
 def _choice(entry: str | Method, settings: Settings) -> MethodChoice:
     if isinstance(entry, str):
-        name, own = parse_method(entry)
-        kind = registry.method(name)
+        typed, own = parse_method(entry)
+        name, kind = registry.find("methods", typed).name, registry.method(typed)
     else:
         kind = type(entry)
-        registered = (name for name in registry.names("methods") if registry.method(name) is kind)
+        registered = (name for name, known in registry.usable("methods").items() if known is kind)
         name, own = next(registered, kind.__name__.lower()), changed_fields(entry)
     return MethodChoice(name=name, kind=kind, settings={**settings.get(name, {}), **own})
 

@@ -15,8 +15,9 @@ from . import options
 @click.option("--recipe", metavar="NAME", help="Only results of this training recipe.")
 @click.option(
     "--layout",
-    metavar="[table1|table2|flat]",
-    help="table1 and table2 as in Masana et al.; flat is one row a cell and OOD set, as fractions.  "
+    metavar="[table1|table2|flat|NAME]",
+    help="table1 and table2 as in Masana et al.; flat is one row a cell and OOD set, as fractions; "
+    "others: oodbench list layouts.  "
     "[default: each benchmark's own]",
 )
 @click.option(
@@ -45,14 +46,15 @@ def command(
     oodbench table --in mnist-267 --format latex > table.tex
     oodbench table --layout flat --format csv > results.csv
     """
+    from oodbench import registry
     from oodbench.records import to_frame
-    from oodbench.tables import FORMATS, LAYOUTS, layout_table, render
+    from oodbench.tables import FORMATS, layout_table, render
     from oodbench.tables.legacy import add_legacy
 
     from .select import check_choice, select
     from .terminal import show_table
 
-    check_choice(layout, LAYOUTS, "table layout")
+    layout = layout and registry.find("layouts", layout).name
     check_choice(format_, FORMATS, "table format")
     store, records = select(results_dir, benchmarks=benchmarks, methods=methods, recipe=recipe)
     layouts = {record.benchmark["name"]: layout or record.benchmark["layout"] for record in records}

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from oodbench.errors import ConfigError, UnknownName
-from oodbench.registry import did_you_mean
+from oodbench import registry
+from oodbench.errors import ConfigError, OodbenchError
 
-from .layouts import LAYOUTS
-from .model import Table
+from .model import Entry, Span, Table
 from .render import FORMATS, render
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FORMATS", "LAYOUTS", "Table", "make_table", "render"]
+__all__ = ["FORMATS", "Entry", "Span", "Table", "layout_table", "make_table", "render"]
 
 
 def make_table(frame: pd.DataFrame, layout: str = "table2", format: str = "text") -> str:  # noqa: A002
@@ -24,7 +22,7 @@ def make_table(frame: pd.DataFrame, layout: str = "table2", format: str = "text"
     Args:
         frame: rows as `oodbench.run` and `oodbench.load_results` return them; several seeds become
             mean ± sample standard deviation, except in the layout "flat".
-        layout: "table1" or "table2" of Masana et al. (BMVC 2018), or "flat" for the rows themselves.
+        layout: "table1" or "table2" of Masana et al. (BMVC 2018), "flat" for the rows themselves, or a plugin's.
         format: "text", "markdown", "latex", "csv" or "html".
 
     Raises:
@@ -39,10 +37,17 @@ def layout_table(frame: pd.DataFrame, layout: str) -> Table:
 
     Raises:
         UnknownName: no such layout.
+        PluginError: the layout fails, or returns no table.
     """
     if frame.empty:
         raise ConfigError("there are no result rows to make a table of; run a benchmark first")
-    known: Mapping[str, object] = LAYOUTS
-    if layout not in known:
-        raise UnknownName(f"no table layout {layout!r}{did_you_mean(layout, known)}")
-    return LAYOUTS[layout](frame)
+    plugin = registry.find("layouts", layout)
+    try:
+        table = registry.layout(layout)(frame)
+    except OodbenchError:
+        raise
+    except Exception as error:
+        raise plugin.refuse(f"failed on {len(frame)} rows: {type(error).__name__}: {error}") from error
+    if not isinstance(table, Table):
+        raise plugin.refuse(f"returned {type(table).__name__}; it must return an oodbench.tables.Table")
+    return table

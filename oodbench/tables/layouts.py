@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -126,9 +126,6 @@ def flat(frame: pd.DataFrame) -> Table:
     columns = tuple(map(str, frame.columns))
     rows = tuple(tuple(_entry(_plain(value)) for value in row) for row in frame.itertuples(index=False))
     return Table(caption="All results, as fractions.", header=columns, rows=rows, groups=(0,) * len(rows))
-
-
-LAYOUTS: Mapping[str, Callable[[pd.DataFrame], Table]] = {"table1": table1, "table2": table2, "flat": flat}
 
 
 def _results(frame: pd.DataFrame) -> Results:

@@ -1,0 +1,138 @@
+"""What a plugin of each kind must have before anything is done with it; what it does is checked by `oodbench check`."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from .api import Dataset, Method, Metric
+from .benchmark import Benchmark
+
+if TYPE_CHECKING:
+    from .plugins import Kind
+
+FOLDER = "folder"
+"""The data set plugin that serves every name that no other plugin has."""
+
+
+def unfit(kind: Kind, name: str, thing: object) -> str:
+    """Return why a thing cannot be used as a plugin of a kind, and what to change, or "" where it can."""
+    return _UNFIT[kind](name, thing)
+
+
+def kind_of(thing: object) -> Kind | None:
+    """Return what a thing is meant to be, by its most telling attributes, or None where it is no plugin.
+
+    A class with `fit` is a method, one with `locate` and `read` a data set, a `torch.nn.Module` with `features` a
+    network; an object with `label` and `higher_is_better` is a metric, a function that is annotated to return a
+    `Table` a layout. Abstract classes are bases of others.
+    """
+    kind: Kind | None = None
+    if isinstance(thing, Benchmark):
+        kind = "benchmarks"
+    elif isinstance(thing, type):
+        if hasattr(thing, "fit"):
+            kind = "methods"
+        elif hasattr(thing, "locate") and hasattr(thing, "read"):
+            kind = "datasets"
+        elif hasattr(thing, "features") and _is_module(thing):
+            kind = "networks"
+    elif hasattr(thing, "label") and hasattr(thing, "higher_is_better"):
+        kind = "metrics"
+    elif inspect.isfunction(thing) and _returns_table(thing):
+        kind = "layouts"
+    return None if inspect.isabstract(thing) else kind
+
+
+def _is_module(kind: type) -> bool:
+    # Where nobody has imported PyTorch, nothing is one of its modules.
+    torch = sys.modules.get("torch")
+    return torch is not None and issubclass(kind, torch.nn.Module)
+
+
+def _returns_table(function: Callable[..., object]) -> bool:
+    from .tables.model import Table
+
+    return inspect.get_annotations(function).get("return") in (Table, Table.__name__)
+
+
+def _unfit_method(name: str, thing: object) -> str:
+    return _unfit_value(thing, Method) or _unfit_defaults(thing)
+
+
+def _unfit_dataset(name: str, thing: object) -> str:
+    return _unfit_value(thing, Dataset) or ("" if name == FOLDER else _unfit_defaults(thing))
+
+
+def _unfit_value(thing: object, protocol: type) -> str:
+    """Say what a class lacks to be a dataclass that fits a protocol."""
+    if not isinstance(thing, type):
+        return f"it is {thing!r}, and must be a class"
+    if not dataclasses.is_dataclass(thing):
+        return "it must be a dataclass: @dataclass(frozen=True, kw_only=True)"
+    fields = {field.name for field in dataclasses.fields(thing)}
+    lacking = [name for name in members(protocol) if name not in fields and not hasattr(thing, name)]
+    return _lacks(lacking, protocol)
+
+
+def members(protocol: type) -> list[str]:
+    """Return the names of everything public that a protocol asks for, in order."""
+    names = dict.fromkeys((*inspect.get_annotations(protocol), *vars(protocol)))
+    return [name for name in names if not name.startswith("_")]
+
+
+def _lacks(names: list[str], protocol: type) -> str:
+    return f"it lacks {', '.join(names)}; see oodbench.api.{protocol.__name__}" if names else ""
+
+
+def _unfit_defaults(thing: Any) -> str:
+    try:
+        thing()
+    except Exception as error:  # noqa: BLE001  # foreign code
+        return f"it cannot be made with its defaults ({type(error).__name__}: {error}); mend them"
+    return ""
+
+
+def _unfit_benchmark(name: str, thing: object) -> str:
+    from . import registry
+
+    if not isinstance(thing, Benchmark):
+        return f"it is {thing!r}, not a Benchmark"
+    if registry.folded(thing.name) != registry.folded(name):
+        return f"it calls itself {thing.name!r}; give the Benchmark and its entry point one name"
+    for kind, wanted in (("networks", thing.network), ("layouts", thing.layout)):
+        known = registry.names(kind)
+        if wanted not in known:
+            return f"it names the {kind[:-1]} {wanted!r}, which nothing installed brings; there is: {', '.join(known)}"
+    return ""
+
+
+def _unfit_network(name: str, thing: object) -> str:
+    return "" if callable(thing) else f"it is {thing!r}, and must be a class or function that makes a network"
+
+
+def _unfit_metric(name: str, thing: object) -> str:
+    from .metrics import METRICS
+
+    if name in METRICS:
+        return "the name is taken by a metric of oodbench; choose another one"
+    if not callable(thing) or isinstance(thing, type):
+        return f"it is {thing!r}, and must be a function of scores_id and scores_ood, or an object to be called so"
+    return _lacks([name for name in members(Metric) if not hasattr(thing, name)], Metric)
+
+
+def _unfit_layout(name: str, thing: object) -> str:
+    return "" if callable(thing) else f"it is {thing!r}, and must be a function from result rows to a Table"
+
+
+_UNFIT: Mapping[Kind, Callable[[str, object], str]] = {
+    "methods": _unfit_method,
+    "datasets": _unfit_dataset,
+    "benchmarks": _unfit_benchmark,
+    "networks": _unfit_network,
+    "metrics": _unfit_metric,
+    "layouts": _unfit_layout,
+}

@@ -1,0 +1,247 @@
+"""The contract of a method. A check takes the class, which is checked with its defaults, or an instance."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import pickle
+import random
+import typing
+from collections.abc import Iterator
+from unittest import SkipTest
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from oodbench.api import Detector, Method, Sees
+from oodbench.batch import Batch
+from oodbench.errors import PluginError
+from oodbench.hashing import array_digest
+
+from .contract import Check, require
+from .problem import Problem, problem
+from .values import VALUE_CHECKS, made
+
+Subject = type[Method] | Method
+
+
+def _fitted(subject: Subject) -> tuple[Problem, Detector]:
+    method = _method(subject)
+    tested = problem(method)
+    return tested, method.fit(tested.inputs)
+
+
+def _method(subject: Subject) -> Method:
+    """Return the method to check: a class may name settings with which its checks are quick."""
+    method: Method = made(subject)
+    quick = getattr(subject, "quick", {}) if isinstance(subject, type) else {}
+    return typing.cast("Method", dataclasses.replace(typing.cast("typing.Any", method), **quick)) if quick else method
+
+
+def _scores(detector: Detector, batch: Batch) -> Tensor:
+    with torch.no_grad():
+        return detector.score(batch)
+
+
+def check_data_needs_are_declared(subject: Subject) -> None:
+    """`sees` names what the method may see, and seen OOD images if its objective trains on them."""
+    method = _method(subject)
+    words = typing.get_args(Sees)
+    known = isinstance(method.sees, frozenset) and method.sees <= set(words)
+    require(known, f"sees must be a frozenset of {', '.join(map(repr, words))}, got {method.sees!r}")
+    declared = "seen_ood" in method.sees or not method.objective.uses_seen_ood
+    require(declared, "its objective trains on seen OOD images: add 'seen_ood' to sees")
+
+
+def check_one_finite_score_an_image(subject: Subject) -> None:
+    """`score` returns one finite number for each image."""
+    tested, detector = _fitted(subject)
+    for batch in (tested.easy, tested.far):
+        scores = _scores(detector, batch)
+        given = f"score() must return shape ({len(batch)},) for {len(batch)} images, got {tuple(scores.shape)}"
+        require(tuple(scores.shape) == (len(batch),), given)
+        require(torch.isfinite(scores).all(), "score() must return finite numbers")
+
+
+def check_classes_are_indices_or_none(subject: Subject) -> None:
+    """`classify` returns one class index for each image, or None; easy images are mostly classified right."""
+    tested, detector = _fitted(subject)
+    classes = detector.classify(tested.easy)
+    if classes is None:
+        return
+    given = f"classify() must return shape ({len(tested.easy)},) or None, got {tuple(classes.shape)}"
+    require(tuple(classes.shape) == (len(tested.easy),), given)
+    labels = tested.easy.labels
+    assert labels is not None
+    right = float((classes == labels).float().mean())
+    require(right > 0.9, f"classify() is right on {right:.0%} of easy images; are these class indices?")
+
+
+def check_scores_do_not_depend_on_the_batch(subject: Subject) -> None:
+    """An image has the same score alone, in any batch and in any order."""
+    tested, detector = _fitted(subject)
+    whole = _scores(detector, tested.easy)
+    pieces = torch.cat([_scores(detector, part) for part in tested.easy.split(7)])
+    backwards = _scores(detector, tested.easy.at(np.arange(len(tested.easy))[::-1])).flip(0)
+    for other in (pieces, backwards):
+        same = torch.allclose(whole.double(), other.double(), rtol=1e-5, atol=1e-7)
+        require(same, "the score of an image must not depend on the other images of its batch, or on their order")
+
+
+def check_same_seed_same_scores(subject: Subject) -> None:
+    """Fitting twice gives the same detector."""
+    first, second = (_scores(detector, tested.easy) for tested, detector in (_fitted(subject), _fitted(subject)))
+    require(torch.equal(first, second), "fitting twice must give equal scores; draw from inputs.seed only")
+
+
+def check_labels_of_scored_images_are_not_read(subject: Subject) -> None:
+    """Images without labels, or with wrong ones, get the same scores and classes."""
+    tested, detector = _fitted(subject)
+    labels = tested.easy.source.labels
+    assert labels is not None
+    for others in (None, labels[::-1].copy()):
+        blind = dataclasses.replace(tested.easy, source=dataclasses.replace(tested.easy.source, labels=others))
+        same = torch.equal(_scores(detector, tested.easy), _scores(detector, blind))
+        require(same, "score() must not read the labels of the images that it scores")
+        classes, blindly = detector.classify(tested.easy), detector.classify(blind)
+        same = classes is blindly is None or (
+            classes is not None and blindly is not None and torch.equal(classes, blindly)
+        )
+        require(same, "classify() must not read the labels of the images that it classifies")
+
+
+def check_undeclared_ood_images_change_nothing(subject: Subject) -> None:
+    """Other OOD images, where the method does not declare to see them, leave all scores of ID images as they are."""
+    method = _method(subject)
+    results = []
+    for other_ood in (False, True):
+        tested = problem(method, other_ood=other_ood)
+        detector = method.fit(tested.inputs)
+        _scores(detector, tested.far)
+        results.append(_scores(detector, tested.easy))
+    message = "scores of ID images change with OOD images that the method does not declare to see; declare them in "
+    require(torch.equal(*results), message + "sees, and let score() learn nothing from the images that it is given")
+
+
+def check_inputs_are_left_alone(subject: Subject) -> None:
+    """Fitting and scoring change neither images nor labels nor outputs."""
+    method = _method(subject)
+    tested = problem(method)
+    inputs = tested.inputs
+    batches = [tested.easy, inputs.train, inputs.validation, inputs.seen_ood, *inputs.ood_test.values()]
+
+    def content() -> list[str]:
+        return [
+            array_digest(batch.source.images, batch.source.labels, batch.outputs().logits, batch.outputs().features)
+            for batch in batches
+            if batch is not None
+        ]
+
+    before = content()
+    detector = method.fit(inputs)
+    _scores(detector, tested.easy)
+    detector.classify(tested.easy)
+    require(content() == before, "images, labels and outputs are shared: copy what is changed in place")
+
+
+def check_network_is_left_alone(subject: Subject) -> None:
+    """Fitting and scoring change nothing about the network."""
+    method = _method(subject)
+    tested = problem(method)
+    network = tested.inputs.network
+    assert isinstance(network, torch.nn.Module)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    try:
+        _scores(method.fit(tested.inputs), tested.easy)
+        same = all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+        require(same, "the network is shared: leave its weights as they are")
+        require(not network.training, "the network is shared: leave it in evaluation mode")
+        untouched = all(parameter.grad is None and not parameter.requires_grad for parameter in network.parameters())
+        require(untouched, "the network is shared: leave no gradients on its weights")
+    finally:
+        # The next check gets the network as this one got it.
+        network.load_state_dict(before)
+        network.eval().requires_grad_(requires_grad=False)
+        network.zero_grad(set_to_none=True)
+
+
+def check_global_random_state_is_left_alone(subject: Subject) -> None:
+    """Fitting and scoring draw from none of the global generators, and seed none."""
+    method = _method(subject)
+    tested = problem(method)
+    before = _random_states()
+    _scores(method.fit(tested.inputs), tested.easy)
+    for (name, state), (_, after) in zip(before, _random_states(), strict=True):
+        require(state == after, f"leave the global generator of {name} alone: use one of your own, from inputs.seed")
+
+
+def _random_states() -> list[tuple[str, object]]:
+    name, keys, *rest = np.random.get_state()  # noqa: NPY002  # the global one is what is looked at
+    return [
+        ("PyTorch", torch.get_rng_state().numpy().tobytes()),
+        ("NumPy", (name, typing.cast("np.ndarray", keys).tobytes(), *rest)),
+        ("Python", random.getstate()),
+    ]
+
+
+def check_detector_can_be_pickled(subject: Subject) -> None:
+    """A detector can be stored and taken home."""
+    tested, detector = _fitted(subject)
+    try:
+        again = pickle.loads(pickle.dumps(detector))  # noqa: S301  # it was made one line before
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise PluginError(f"a detector must be picklable ({error}): keep no lambdas or local classes in it") from error
+    same = torch.equal(_scores(detector, tested.easy), _scores(again, tested.easy))
+    require(same, "a detector must give the same scores after pickling")
+
+
+def check_higher_means_more_in_distribution(subject: Subject) -> None:
+    """Images of the training kind score above black ones."""
+    tested, detector = _fitted(subject)
+    easy, far = (float(_scores(detector, batch).median()) for batch in (tested.easy, tested.far))
+    require(easy > far, f"ID images score {easy:.4g}, black ones {far:.4g}: higher must mean more in-distribution")
+
+
+def check_scores_are_the_same_on_a_gpu(subject: Subject) -> None:
+    """A GPU gives the scores that the CPU gives, up to rounding."""
+    if not torch.cuda.is_available():
+        raise SkipTest("there is no GPU here")
+    method = _method(subject)
+    scores = []
+    for device in ("cpu", "cuda"):
+        tested = problem(method, device=device)
+        with _exact():
+            scores.append(_scores(method.fit(tested.inputs), tested.easy).double().cpu())
+    scale = float(scores[0].abs().max())
+    gap = float((scores[0] - scores[1]).abs().max())
+    require(gap <= 1e-3 * scale, f"scores on a GPU differ by up to {gap:.2g} from those on the CPU, of size {scale:.2g}")
+
+
+@contextlib.contextmanager
+def _exact() -> Iterator[None]:
+    """Multiply in full float32, as the CPU does."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
+METHOD_CHECKS: tuple[Check, ...] = (
+    *VALUE_CHECKS,
+    check_data_needs_are_declared,
+    check_one_finite_score_an_image,
+    check_classes_are_indices_or_none,
+    check_scores_do_not_depend_on_the_batch,
+    check_same_seed_same_scores,
+    check_labels_of_scored_images_are_not_read,
+    check_undeclared_ood_images_change_nothing,
+    check_inputs_are_left_alone,
+    check_network_is_left_alone,
+    check_global_random_state_is_left_alone,
+    check_detector_can_be_pickled,
+    check_higher_means_more_in_distribution,
+    check_scores_are_the_same_on_a_gpu,
+)

@@ -1,0 +1,65 @@
+"""The contract of a network: a class or function that makes one is checked on 32×32 images, grey and in colour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from oodbench.api import NetworkBuilder
+
+from .contract import Check, require
+
+_SHAPES = ((1, 32, 32), (3, 32, 32))
+_N_OUTPUTS = 5
+
+
+def _made(builder: NetworkBuilder) -> Iterator[tuple[torch.nn.Module, torch.Tensor]]:
+    """Yield networks in evaluation mode, each with four images that fit it."""
+    for shape in _SHAPES:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            network = builder(shape, _N_OUTPUTS)
+            images = torch.rand((4, *shape))
+        require(isinstance(network, torch.nn.Module), f"it must make a torch.nn.Module, got {type(network).__name__}")
+        yield network.eval(), images
+
+
+@torch.no_grad()
+def check_it_is_a_head_on_features(builder: NetworkBuilder) -> None:
+    """The network has `features` and `head`, and calling it is calling one after the other."""
+    for network, images in _made(builder):
+        for name in ("features", "head"):
+            require(callable(getattr(network, name, None)), f"give the network {name!r}, see oodbench.api.Network")
+        features = network.features(images)
+        require(features.ndim == 2 and len(features) == 4, f"features must have shape (n, n_features), got {features.shape}")
+        outputs = network.head(features)
+        require(tuple(outputs.shape) == (4, _N_OUTPUTS), f"head must give (n, n_outputs), got {tuple(outputs.shape)}")
+        require(torch.allclose(network(images), outputs), "calling the network must be head(features(images))")
+
+
+@torch.no_grad()
+def check_outputs_do_not_depend_on_the_batch(builder: NetworkBuilder) -> None:
+    """In evaluation mode, an image has the same output alone and in a batch, and each time."""
+    for network, images in _made(builder):
+        whole = network(images)
+        alone = torch.cat([network(image[None]) for image in images])
+        message = "in evaluation mode, outputs must not depend on chance or on the other images of the batch"
+        require(torch.allclose(whole, alone, rtol=1e-4, atol=1e-5), message)
+
+
+@torch.no_grad()
+def check_weights_can_be_stored(builder: NetworkBuilder) -> None:
+    """A second network with the weights of the first one gives the same outputs."""
+    for (network, images), (other, _) in zip(_made(builder), _made(builder), strict=True):
+        for parameter in other.parameters():
+            parameter.zero_()
+        other.load_state_dict(network.state_dict())
+        require(torch.equal(network(images), other(images)), "all state must be in parameters and buffers")
+
+
+NETWORK_CHECKS: tuple[Check, ...] = (
+    check_it_is_a_head_on_features,
+    check_outputs_do_not_depend_on_the_batch,
+    check_weights_can_be_stored,
+)

@@ -110,9 +110,7 @@ def of_file(path: Path) -> list[Plugin]:
     except OSError as error:
         raise PluginError(f"the plugin file {path} cannot be read: {error.strerror or error}") from error
     offered = [
-        Plugin(
-            kind=kind, name=name, origin=origin, where=str(path), built_in=False, fetch=lambda thing=thing: thing
-        )
+        Plugin(kind=kind, name=name, origin=origin, where=str(path), built_in=False, fetch=lambda thing=thing: thing)
         for kind, name, thing in _offered(_run(path))
     ]
     if not offered:

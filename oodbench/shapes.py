@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .plugins import Kind
 
 FOLDER = "folder"
-"""The data set plugin that serves every name that no other plugin has."""
+"""The data set plugin that serves every name that no other has, and the benchmark plugin for such images."""
 
 
 def unfit(kind: Kind, name: str, thing: object) -> str:
@@ -85,7 +85,7 @@ def members(protocol: type) -> list[str]:
 
 
 def _lacks(names: list[str], protocol: type) -> str:
-    return f"it lacks {', '.join(names)}; see oodbench.api.{protocol.__name__}" if names else ""
+    return f"it lacks {', '.join(names)}; see {protocol.__module__}.{protocol.__name__}" if names else ""
 
 
 def _unfit_defaults(thing: Any) -> str:
@@ -98,7 +98,10 @@ def _unfit_defaults(thing: Any) -> str:
 
 def _unfit_benchmark(name: str, thing: object) -> str:
     from . import registry
+    from .own_images import Maker
 
+    if name == FOLDER:
+        return _lacks([word for word in members(Maker) if not hasattr(thing, word)], Maker)
     if not isinstance(thing, Benchmark):
         return f"it is {thing!r}, not a Benchmark"
     if registry.folded(thing.name) != registry.folded(name):

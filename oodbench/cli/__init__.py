@@ -21,6 +21,8 @@ _COMMANDS = {
     "table": "Print a table of stored results.",
     "plot": "Draw embeddings, score histograms and ROC curves of stored results.",
     "data": "Show where images are looked for; download what may be downloaded.",
+    "check": "Check that a plugin keeps the contract.",
+    "new": "Write a small package with a method, data set or benchmark of your own.",
 }
 
 

@@ -55,7 +55,7 @@ def command(
             f"--set {strangers[0]}.… is for no data set of this command; name it: oodbench data {strangers[0]}"
         )
     chosen = data_dir or default_data_dir()
-    for name in names or [name for name in registry.names("datasets") if name != registry.FOLDER]:
+    for name in names or [name for name in registry.usable("datasets") if name != registry.FOLDER]:
         dataset = registry.dataset(name, dict(given.get(name, {})))
         if prepare:
             _prepare(name, dataset, chosen)

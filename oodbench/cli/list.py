@@ -12,18 +12,21 @@ from . import options
 if TYPE_CHECKING:
     from rich.table import Table
 
-_KINDS = ("methods", "benchmarks", "datasets", "networks", "recipes", "settings")
+_KINDS = ("methods", "benchmarks", "datasets", "networks", "metrics", "layouts", "recipes", "settings")
 _DEFAULT = _KINDS[:3]
 
 
 @click.command("list")
 @click.argument("kinds", nargs=-1, metavar="[KIND]...")
 @options.data_dir
+@options.plugin_to_list
 def command(kinds: tuple[str, ...], data_dir: Path | None) -> None:
     """List methods, benchmarks and data sets: what each needs, its source, and whether its images are there.
 
-    KIND is methods, benchmarks, datasets, networks, recipes, or settings (the hyper-parameters of each method).
+    KIND is methods, benchmarks, datasets, networks, metrics, layouts, recipes, or settings (the hyper-parameters of
+    each method). Plugins that cannot be used come last, with the reason.
     """
+    from oodbench import registry
     from oodbench.data import default_data_dir
     from oodbench.errors import UnknownName
     from oodbench.registry import did_you_mean
@@ -38,18 +41,24 @@ def command(kinds: tuple[str, ...], data_dir: Path | None) -> None:
         "benchmarks": _benchmarks,
         "datasets": _datasets,
         "networks": _networks,
+        "metrics": _metrics,
+        "layouts": _layouts,
         "recipes": _recipes,
         "settings": _settings,
     }
     for kind in kinds or _DEFAULT:
         show(tables[kind](chosen))
         show("")
+    if broken := registry.faults():
+        show("Not usable:")
+        for reason in broken:
+            show(f"  {reason}")
+        show("")
     stderr().print(f"Images are looked for in {chosen.absolute()} (--data-dir or OODBENCH_DATA).")
 
 
 def _methods(_: Path) -> Table:
     from oodbench import registry
-    from oodbench.errors import PluginError
 
     from .terminal import listing
 
@@ -59,12 +68,8 @@ def _methods(_: Path) -> Table:
         "ood_test": "the OOD test sets",
     }
     table = listing("Method", "What it is", "Network", "May see besides ID training images", "Source", "From")
-    for name in registry.names("methods"):
-        try:
-            method = registry.method(name)()
-        except PluginError as error:
-            table.add_row(name, f"BROKEN: {error}", "", "", "", registry.origin("methods", name))
-            continue
+    for name, kind in registry.usable("methods").items():
+        method = kind()
         sees = ", ".join(words[word] for word in sorted(method.sees)) or "nothing"
         table.add_row(name, method.title, method.objective.name, sees, method.source, registry.origin("methods", name))
     return table
@@ -75,16 +80,16 @@ def _benchmarks(data_dir: Path) -> Table:
 
     from .terminal import listing
 
-    table = listing("Benchmark", "What it is", "Source", "Network", "Recipes", "Images")
-    for name in registry.names("benchmarks"):
-        benchmark = registry.benchmark(name)
+    table = listing("Benchmark", "What it is", "Source", "Network", "Recipes", "Images", "From")
+    for name, benchmark in registry.usable("benchmarks").items():
         missing = dict.fromkeys(
             part.dataset
             for part in benchmark.parts
             if not registry.dataset(part.dataset, dict(part.settings)).locate(part.split, data_dir).present
         )
         images = f"missing: {', '.join(missing)}" if missing else "embedded" if benchmark.embedded else "all there"
-        table.add_row(name, benchmark.title, benchmark.source, benchmark.network, ", ".join(benchmark.recipes), images)
+        about = benchmark.title, benchmark.source, benchmark.network, ", ".join(benchmark.recipes)
+        table.add_row(name, *about, images, registry.origin("benchmarks", name))
     return table
 
 
@@ -94,12 +99,11 @@ def _datasets(data_dir: Path) -> Table:
     from .terminal import listing
 
     table = listing("Data set", "What it is", "Source", "Train", "Test", "From")
-    for name in registry.names("datasets"):
+    for name, kind in registry.usable("datasets").items():
         if name == registry.FOLDER:
             continue
-        dataset = registry.dataset(name)
-        there = ("there" if dataset.locate(split, data_dir).present else "missing" for split in ("train", "test"))
-        table.add_row(name, dataset.title, dataset.source, *there, registry.origin("datasets", name))
+        there = ("there" if kind().locate(split, data_dir).present else "missing" for split in ("train", "test"))
+        table.add_row(name, kind.title, kind.source, *there, registry.origin("datasets", name))
     own = registry.load("datasets", registry.FOLDER)
     table.add_row("any other name", own.title, own.source, "", "", registry.origin("datasets", registry.FOLDER))
     return table
@@ -116,14 +120,40 @@ def _networks(_: Path) -> Table:
     return table
 
 
+def _metrics(_: Path) -> Table:
+    from oodbench import __version__, metrics, registry
+
+    from .terminal import listing
+
+    table = listing("Metric", "What it is", "Better", "From")
+    own = [(name, metric, f"oodbench {__version__}") for name, metric in metrics.METRICS.items()]
+    others = [(name, metric, registry.origin("metrics", name)) for name, metric in metrics.of_plugins().items()]
+    for name, metric, origin in (*own, *others):
+        table.add_row(name, metric.label, "higher" if metric.higher_is_better else "lower", origin)
+    return table
+
+
+def _layouts(_: Path) -> Table:
+    import inspect
+
+    from oodbench import registry
+
+    from .terminal import listing
+
+    table = listing("Layout", "What it is", "From")
+    for name, layout in registry.usable("layouts").items():
+        about = (inspect.getdoc(layout) or "").partition("\n")[0]
+        table.add_row(name, about, registry.origin("layouts", name))
+    return table
+
+
 def _recipes(_: Path) -> Table:
     from oodbench import registry
 
     from .terminal import listing
 
     table = listing("Benchmark", "Recipe", "What it is")
-    for name in registry.names("benchmarks"):
-        benchmark = registry.benchmark(name)
+    for name, benchmark in registry.usable("benchmarks").items():
         for recipe, entry in benchmark.recipes.items():
             table.add_row(name, recipe, entry.about + (" (default)" if recipe == benchmark.recipe else ""))
     return table
@@ -137,7 +167,7 @@ def _settings(_: Path) -> Table:
     from .terminal import listing
 
     table = listing("Method", "Setting", "Default")
-    for name in registry.names("methods"):
-        for field in dataclasses.fields(registry.method(name)):  # type: ignore[arg-type]  # methods are dataclasses
+    for name, kind in registry.usable("methods").items():
+        for field in dataclasses.fields(kind):
             table.add_row(name, field.name, str(field.default))
     return table

@@ -10,6 +10,9 @@ import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+FILES = "oodbench.plugin_files"
+"""Where click's context keeps the files of `--plugin`."""
+
 
 def results_dir(command: F) -> F:
     """Add `--results-dir`."""
@@ -36,6 +39,44 @@ def data_dir(command: F) -> F:
 def benchmarks(text: str) -> Callable[[F], F]:
     """Add `--in`, which can be repeated."""
     return click.option("--in", "benchmarks", multiple=True, metavar="NAME", help=text)
+
+
+def plugin(command: F) -> F:
+    """Add `--plugin`, which can be repeated; a file that cannot be used ends the command."""
+    return _plugin(command, _add_and_load)
+
+
+def plugin_to_list(command: F) -> F:
+    """Add `--plugin`, which can be repeated; a file that cannot be used is listed among what cannot be used."""
+    return _plugin(command, _add)
+
+
+def _plugin(command: F, callback: Callable[..., None]) -> F:
+    return click.option(
+        "--plugin",
+        multiple=True,
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        callback=callback,
+        expose_value=False,
+        help="Take what this Python file brings as well, as OODBENCH_PLUGINS does; can be repeated.",
+    )(command)
+
+
+def _add(context: click.Context, parameter: click.Parameter, files: tuple[Path, ...]) -> None:
+    from oodbench import registry
+
+    context.meta[FILES] = files
+    for file in files:
+        registry.add_file(file)
+
+
+def _add_and_load(context: click.Context, parameter: click.Parameter, files: tuple[Path, ...]) -> None:
+    from oodbench import registry
+
+    _add(context, parameter, files)
+    for file in files:
+        registry.in_file(file)
 
 
 def methods(text: str) -> Callable[[F], F]:

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 @click.option("--download", is_flag=True, help="Download data sets that are missing and may be downloaded.")
 @click.option("--force", is_flag=True, help="Run cells that are stored already as well.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
+@options.plugin
 def command(
     benchmarks: tuple[str, ...],
     methods: tuple[str, ...],
@@ -84,6 +85,7 @@ def command(
     oodbench run --in mnist-267 --set odm.margin=5 --set recipe.epochs=2
     oodbench run --in ./photos --split 50/20/30 --split-seed 1 --image-size 64
     oodbench run --model my_module:build --weights w.pt --normalise imagenet --image-size 224 --in ./photos
+    oodbench run --plugin my_score.py --method my_score
     """
     from oodbench.own_images import OwnImages
     from oodbench.request import request
@@ -159,7 +161,8 @@ def counted(count: int, noun: str) -> str:
 def _embedded() -> list[str]:
     from oodbench import registry
 
-    return [name for name in registry.names("benchmarks") if registry.benchmark(name).embedded][:1]
+    known = registry.usable("benchmarks").items()
+    return [name for name, found in known if found.embedded and registry.find("benchmarks", name).built_in][:1]
 
 
 def _done_and_to_do(prepared: Prepared) -> str:

@@ -10,6 +10,7 @@ from rich import box
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from oodbench.tables import Table as ResultTable
@@ -36,6 +37,19 @@ def show(result: RenderableType) -> None:
     with console.capture() as captured:
         console.print(result)
     print("\n".join(line.rstrip() for line in captured.get().splitlines()))  # noqa: T201
+
+
+_STATUSES = {
+    "passed": ("✓", "green"),
+    "failed": ("✗", "red"),
+    "skipped": ("–", "yellow"),
+    "known exception": ("–", "yellow"),
+}
+
+
+def status_line(status: str, text: str) -> Text:
+    """Return a line of a list of checks, with a coloured mark: passed, failed, skipped or known exception."""
+    return Text.assemble("  ", _STATUSES[status], f" {text}")
 
 
 def listing(*columns: str) -> Table:

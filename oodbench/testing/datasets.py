@@ -54,9 +54,7 @@ def _read(dataset: Dataset, split: str, data_dir: Path) -> _Contents:
         types.add(f"{array.dtype.name} with {array.ndim} dimensions")
         digests.append(digest_of(array))
     labels = None if raw.labels is None else np.asarray(raw.labels)
-    return _Contents(
-        digests=tuple(digests), types=frozenset(types), labels=labels, class_names=tuple(raw.class_names)
-    )
+    return _Contents(digests=tuple(digests), types=frozenset(types), labels=labels, class_names=tuple(raw.class_names))
 
 
 def digest_of(image: NDArray[Any]) -> bytes:
@@ -79,8 +77,9 @@ def _there(subject: Subject, data_dir: Path | None) -> list[tuple[Dataset, str, 
 
 def check_how_to_get_it_is_said(subject: Subject, data_dir: Path | None = None) -> None:
     """`how_to_get` is a text and `downloadable` says whether `download` may be called."""
-    require(isinstance(subject.how_to_get, str), "set the class attribute 'how_to_get' to a text, or to ''")
-    require(isinstance(subject.downloadable, bool), "set the class attribute 'downloadable' to True or False")
+    dataset = made(subject)
+    require(isinstance(dataset.how_to_get, str), "set the class attribute 'how_to_get' to a text, or to ''")
+    require(isinstance(dataset.downloadable, bool), "set the class attribute 'downloadable' to True or False")
 
 
 def check_missing_files_are_reported(subject: Subject, data_dir: Path | None = None) -> None:
@@ -90,7 +89,9 @@ def check_missing_files_are_reported(subject: Subject, data_dir: Path | None = N
         for split in SPLITS:
             location = dataset.locate(split, Path(empty))
             if location.present:
-                require(all(file.exists() for file in location.files), "locate() calls files present that are not there")
+                require(
+                    all(file.exists() for file in location.files), "locate() calls files present that are not there"
+                )
                 continue
             inside = all(place.is_relative_to(empty) for place in location.looked_for)
             require(location.looked_for and inside, "locate() must say where it looked, below the data folder")
@@ -116,7 +117,9 @@ def check_images_are_8_bit(subject: Subject, data_dir: Path | None = None) -> No
             shape = raw.images.shape
             fits = raw.images.dtype == np.uint8 and (len(shape) == 3 or (len(shape) == 4 and shape[3] == 3))
             given = f"got {raw.images.dtype.name} {shape}"
-            require(fits, f"read({split!r}) must give uint8 of shape (n, height, width) or (n, height, width, 3), {given}")
+            require(
+                fits, f"read({split!r}) must give uint8 of shape (n, height, width) or (n, height, width, 3), {given}"
+            )
         images = convert(raw, _CONVERSION, f"{title(dataset)} ({split})")
         require(len(images), f"read({split!r}) gives no images")
 

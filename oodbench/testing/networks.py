@@ -32,7 +32,9 @@ def check_it_is_a_head_on_features(builder: NetworkBuilder) -> None:
         for name in ("features", "head"):
             require(callable(getattr(network, name, None)), f"give the network {name!r}, see oodbench.api.Network")
         features = network.features(images)
-        require(features.ndim == 2 and len(features) == 4, f"features must have shape (n, n_features), got {features.shape}")
+        require(
+            features.ndim == 2 and len(features) == 4, f"features must have shape (n, n_features), got {features.shape}"
+        )
         outputs = network.head(features)
         require(tuple(outputs.shape) == (4, _N_OUTPUTS), f"head must give (n, n_outputs), got {tuple(outputs.shape)}")
         require(torch.allclose(network(images), outputs), "calling the network must be head(features(images))")

@@ -201,9 +201,13 @@ class Preparable(Protocol):
 class Metric(Protocol):
     """One more column of result rows: a function of two sets of scores that says how tables show it."""
 
-    label: str
-    """Its heading."""
-    higher_is_better: bool
+    @property
+    def label(self) -> str:
+        """Its heading."""
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Its direction."""
 
     def __call__(self, scores_id: NDArray[np.float64], scores_ood: NDArray[np.float64]) -> float:
         """Return a finite number, a fraction in [0, 1] where tables are to print it as a percentage.

@@ -78,8 +78,8 @@ def array_digest(*arrays: np.ndarray[Any, Any] | None) -> str:
 def code_digest(*things: object) -> str:
     """Return a hash of the code of classes, functions or instances, so that edited code never meets old results.
 
-    Each thing counts with the whole file of its class and of its base classes, and a plugin's file with the siblings
-    that it imports; comments, docstrings and layout do not count.
+    Each thing counts with the whole file of its class and of its base classes, and a plugin's file with the modules of
+    its own package that it imports; comments, docstrings and layout do not count.
     What was typed into a notebook counts with its compiled functions.
     """
     owners = (thing if isinstance(thing, type) or inspect.isroutine(thing) else type(thing) for thing in things)
@@ -125,7 +125,7 @@ _ENGINE = (Path(__file__).parent, Path(__file__).parent / "training")
 
 
 def _with_siblings(file: Path, found: frozenset[Path] = frozenset()) -> frozenset[Path]:
-    """Return a file with the modules beside it that it imports, and those that these import.
+    """Return a file with the modules of its package that it imports, and those that these import.
 
     What the engine's own files import does not count: the plan names the parts that a result depends on.
     """
@@ -133,11 +133,34 @@ def _with_siblings(file: Path, found: frozenset[Path] = frozenset()) -> frozense
     if file.parent in _ENGINE:
         return found
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module:
-            sibling = file.parent / f"{node.module}.py"
-            if sibling.is_file() and sibling not in found:
-                found = _with_siblings(sibling, found)
+        for module in _imported(node, file):
+            for sibling in (module.with_suffix(".py"), module / "__init__.py"):
+                if sibling.is_file() and sibling not in found:
+                    found = _with_siblings(sibling, found)
     return found
+
+
+def _imported(node: ast.AST, file: Path) -> list[Path]:
+    """Return where the modules of a file's own package are that a statement may import, without their suffix."""
+    if isinstance(node, ast.Import):
+        return [place for alias in node.names if (place := _in_package(alias.name, file))]
+    if not isinstance(node, ast.ImportFrom):
+        return []
+    name = node.module or ""
+    module = file.parents[node.level - 1].joinpath(*name.split(".")) if node.level else _in_package(name, file)
+    # A name that is imported may be a module itself.
+    return [module, *(module / alias.name for alias in node.names)] if module else []
+
+
+def _in_package(module: str, file: Path) -> Path | None:
+    """Return where a module is that is named in full, or None where it is not of the package that a file is in."""
+    top, *inner = module.split(".")
+    for folder in file.parents:
+        if not (folder / "__init__.py").is_file():
+            return None
+        if folder.name == top != __name__.partition(".")[0]:
+            return folder.joinpath(*inner)
+    return None
 
 
 def _without_docstrings(file: Path) -> str:

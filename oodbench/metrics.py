@@ -355,7 +355,7 @@ METRICS: Mapping[str, CurveMetric] = MappingProxyType(
         ),
     }
 )
-"""The engine's own metrics, by the names of their columns, in the order of the columns. Those of plugins follow them."""
+"""The engine's own metrics, by the names of their columns and in their order; those of plugins follow them."""
 
 
 def of_plugins() -> "dict[str, Metric]":

@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -110,7 +111,7 @@ def of_file(path: Path) -> list[Plugin]:
     except OSError as error:
         raise PluginError(f"the plugin file {path} cannot be read: {error.strerror or error}") from error
     offered = [
-        Plugin(kind=kind, name=name, origin=origin, where=str(path), built_in=False, fetch=lambda thing=thing: thing)
+        Plugin(kind=kind, name=name, origin=origin, where=str(path), built_in=False, fetch=partial(_identity, thing))
         for kind, name, thing in _offered(_run(path))
     ]
     if not offered:
@@ -119,6 +120,10 @@ def of_file(path: Path) -> list[Plugin]:
             "data set, a Benchmark for a benchmark; names that begin with _ are passed over"
         )
     return offered
+
+
+def _identity(thing: Any) -> Any:
+    return thing
 
 
 def _run(path: Path) -> ModuleType:

@@ -57,7 +57,7 @@ def scaffold(what: What, name: str, parent: Path) -> list[Path]:
 
 def _templates(place: Traversable, below: str = "") -> dict[str, str]:
     """Return the texts of all templates in a folder by their paths, which are templates as well."""
-    found = {}
+    found: dict[str, str] = {}
     for entry in place.iterdir():
         if entry.is_dir():
             found |= _templates(entry, f"{below}{entry.name}/")

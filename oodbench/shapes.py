@@ -20,7 +20,7 @@ FOLDER = "folder"
 
 def unfit(kind: Kind, name: str, thing: object) -> str:
     """Return why a thing cannot be used as a plugin of a kind, and what to change, or "" where it can."""
-    return _UNFIT[kind](name, thing)
+    return _UNFIT[kind](thing, name)
 
 
 def kind_of(thing: object) -> Kind | None:
@@ -59,11 +59,11 @@ def _returns_table(function: Callable[..., object]) -> bool:
     return inspect.get_annotations(function).get("return") in (Table, Table.__name__)
 
 
-def _unfit_method(name: str, thing: object) -> str:
+def _unfit_method(thing: object, _: str) -> str:
     return _unfit_value(thing, Method) or _unfit_defaults(thing)
 
 
-def _unfit_dataset(name: str, thing: object) -> str:
+def _unfit_dataset(thing: object, name: str) -> str:
     return _unfit_value(thing, Dataset) or ("" if name == FOLDER else _unfit_defaults(thing))
 
 
@@ -96,7 +96,7 @@ def _unfit_defaults(thing: Any) -> str:
     return ""
 
 
-def _unfit_benchmark(name: str, thing: object) -> str:
+def _unfit_benchmark(thing: object, name: str) -> str:
     from . import registry
     from .own_images import Maker
 
@@ -106,18 +106,19 @@ def _unfit_benchmark(name: str, thing: object) -> str:
         return f"it is {thing!r}, not a Benchmark"
     if registry.folded(thing.name) != registry.folded(name):
         return f"it calls itself {thing.name!r}; give the Benchmark and its entry point one name"
-    for kind, wanted in (("networks", thing.network), ("layouts", thing.layout)):
+    needs: tuple[tuple[Kind, str], ...] = (("networks", thing.network), ("layouts", thing.layout))
+    for kind, wanted in needs:
         known = registry.names(kind)
         if wanted not in known:
             return f"it names the {kind[:-1]} {wanted!r}, which nothing installed brings; there is: {', '.join(known)}"
     return ""
 
 
-def _unfit_network(name: str, thing: object) -> str:
+def _unfit_network(thing: object, _: str) -> str:
     return "" if callable(thing) else f"it is {thing!r}, and must be a class or function that makes a network"
 
 
-def _unfit_metric(name: str, thing: object) -> str:
+def _unfit_metric(thing: object, name: str) -> str:
     from .metrics import METRICS
 
     if name in METRICS:
@@ -127,11 +128,11 @@ def _unfit_metric(name: str, thing: object) -> str:
     return _lacks([name for name in members(Metric) if not hasattr(thing, name)], Metric)
 
 
-def _unfit_layout(name: str, thing: object) -> str:
+def _unfit_layout(thing: object, _: str) -> str:
     return "" if callable(thing) else f"it is {thing!r}, and must be a function from result rows to a Table"
 
 
-_UNFIT: Mapping[Kind, Callable[[str, object], str]] = {
+_UNFIT: Mapping[Kind, Callable[[object, str], str]] = {
     "methods": _unfit_method,
     "datasets": _unfit_dataset,
     "benchmarks": _unfit_benchmark,

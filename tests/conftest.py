@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+
+from oodbench import registry
 
 torch.set_num_threads(1)
 
@@ -28,3 +32,37 @@ def own_folders(tmp_path, monkeypatch, request):
     if "real_data" not in request.fixturenames:
         monkeypatch.delenv("OODBENCH_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def plugins(tmp_path, monkeypatch):
+    """Return a function that installs a distribution, as pip would, for this test only."""
+    site = tmp_path / "site-packages"
+    site.mkdir()
+    monkeypatch.syspath_prepend(site)
+    modules = set(sys.modules)
+    registry.forget()
+
+    def install(distribution, entries, modules, version="1.0"):
+        """Write modules (by path) and the entry points that name them (by kind and name)."""
+        for path, text in modules.items():
+            (site / path).parent.mkdir(parents=True, exist_ok=True)
+            (site / path).write_text(text)
+        info = site / f"{distribution.replace('-', '_')}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
+        groups = (
+            "\n".join((f"[oodbench.{kind}]", *(f"{name} = {value}" for name, value in named.items())))
+            for kind, named in entries.items()
+        )
+        (info / "entry_points.txt").write_text("\n\n".join(groups) + "\n")
+        importlib.invalidate_caches()
+        registry.forget()
+
+    yield install
+    registry._added.clear()
+    monkeypatch.undo()
+    registry.forget()
+    for name in set(sys.modules) - modules:
+        if str(site) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]

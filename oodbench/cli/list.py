@@ -12,6 +12,8 @@ from . import options
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from oodbench.api import Metric
+
 _KINDS = ("methods", "benchmarks", "datasets", "networks", "metrics", "layouts", "recipes", "settings")
 _DEFAULT = _KINDS[:3]
 
@@ -126,7 +128,9 @@ def _metrics(_: Path) -> Table:
     from .terminal import listing
 
     table = listing("Metric", "What it is", "Better", "From")
-    own = [(name, metric, f"oodbench {__version__}") for name, metric in metrics.METRICS.items()]
+    own: list[tuple[str, Metric, str]] = [
+        (name, metric, f"oodbench {__version__}") for name, metric in metrics.METRICS.items()
+    ]
     others = [(name, metric, registry.origin("metrics", name)) for name, metric in metrics.of_plugins().items()]
     for name, metric, origin in (*own, *others):
         table.add_row(name, metric.label, "higher" if metric.higher_is_better else "lower", origin)

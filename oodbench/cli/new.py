@@ -29,7 +29,7 @@ def command(what: str, name: str, parent: Path) -> None:
     from .select import check_choice
     from .terminal import show, stderr
 
-    check_choice(what, WHATS, "kind of plugin to begin:")
+    check_choice(what, WHATS, "kind of plugin to begin")
     for path in scaffold(what, name, parent):  # type: ignore[arg-type]  # checked one line before
         show(str(path))
     run = {

@@ -63,7 +63,7 @@ def _plugin(command: F, callback: Callable[..., None]) -> F:
     )(command)
 
 
-def _add(context: click.Context, parameter: click.Parameter, files: tuple[Path, ...]) -> None:
+def _add(context: click.Context, _: click.Parameter, files: tuple[Path, ...]) -> None:
     from oodbench import registry
 
     context.meta[FILES] = files
@@ -71,10 +71,10 @@ def _add(context: click.Context, parameter: click.Parameter, files: tuple[Path, 
         registry.add_file(file)
 
 
-def _add_and_load(context: click.Context, parameter: click.Parameter, files: tuple[Path, ...]) -> None:
+def _add_and_load(context: click.Context, _: click.Parameter, files: tuple[Path, ...]) -> None:
     from oodbench import registry
 
-    _add(context, parameter, files)
+    _add(context, _, files)
     for file in files:
         registry.in_file(file)
 

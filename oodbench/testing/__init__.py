@@ -14,7 +14,7 @@ In a plugin's own tests:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +94,7 @@ def check_benchmark(benchmark: Benchmark, data_dir: Path | None = None) -> tuple
     return require_all(benchmark, BENCHMARK_CHECKS, data_dir=data_dir)
 
 
-def parametrize_with_checks(plugins: Sequence[object]) -> Callable[[Callable[..., None]], Any]:
+def parametrize_with_checks(plugins: Sequence[object]) -> Any:
     """Return a pytest decorator that runs a test `(plugin, check)` once for each plugin and check of its kind.
 
     Known exceptions are strict xfails: once the check passes, the test fails until the exception is removed.

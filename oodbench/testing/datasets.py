@@ -42,7 +42,7 @@ class _Contents:
 
 
 @lru_cache(maxsize=4)
-def _contents(dataset: Dataset, split: str, data_dir: Path) -> _Contents:
+def _contents(dataset: Any, split: str, data_dir: Path) -> _Contents:
     return _read(dataset, split, data_dir)
 
 
@@ -64,7 +64,7 @@ def digest_of(image: NDArray[Any]) -> bytes:
     return hasher.digest()
 
 
-def _there(subject: Subject, data_dir: Path | None) -> list[tuple[Dataset, str, Path]]:
+def _there(subject: Subject, data_dir: Path | None) -> list[tuple[Any, str, Path]]:
     """Return the splits whose images are there, or skip the check."""
     dataset, folder = made(subject), data_dir or default_data_dir()
     locations = {split: dataset.locate(split, folder) for split in SPLITS}
@@ -116,10 +116,8 @@ def check_images_are_8_bit(subject: Subject, data_dir: Path | None = None) -> No
         if isinstance(raw.images, np.ndarray):
             shape = raw.images.shape
             fits = raw.images.dtype == np.uint8 and (len(shape) == 3 or (len(shape) == 4 and shape[3] == 3))
-            given = f"got {raw.images.dtype.name} {shape}"
-            require(
-                fits, f"read({split!r}) must give uint8 of shape (n, height, width) or (n, height, width, 3), {given}"
-            )
+            wanted = "uint8 of shape (n, height, width) or (n, height, width, 3)"
+            require(fits, f"read({split!r}) must give {wanted}, got {raw.images.dtype.name} {shape}")
         images = convert(raw, _CONVERSION, f"{title(dataset)} ({split})")
         require(len(images), f"read({split!r}) gives no images")
 

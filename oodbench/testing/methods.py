@@ -215,9 +215,8 @@ def check_scores_are_the_same_on_a_gpu(subject: Subject) -> None:
             scores.append(_scores(method.fit(tested.inputs), tested.easy).double().cpu())
     scale = float(scores[0].abs().max())
     gap = float((scores[0] - scores[1]).abs().max())
-    require(
-        gap <= 1e-3 * scale, f"scores on a GPU differ by up to {gap:.2g} from those on the CPU, of size {scale:.2g}"
-    )
+    message = f"scores on a GPU differ by up to {gap:.2g} from those on the CPU, of size {scale:.2g}"
+    require(gap <= 1e-3 * scale, message)
 
 
 @contextlib.contextmanager

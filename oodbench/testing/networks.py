@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
@@ -14,7 +15,7 @@ _SHAPES = ((1, 32, 32), (3, 32, 32))
 _N_OUTPUTS = 5
 
 
-def _made(builder: NetworkBuilder) -> Iterator[tuple[torch.nn.Module, torch.Tensor]]:
+def _made(builder: NetworkBuilder) -> Iterator[tuple[Any, torch.Tensor]]:
     """Yield networks in evaluation mode, each with four images that fit it."""
     for shape in _SHAPES:
         with torch.random.fork_rng(devices=[]):
@@ -32,9 +33,8 @@ def check_it_is_a_head_on_features(builder: NetworkBuilder) -> None:
         for name in ("features", "head"):
             require(callable(getattr(network, name, None)), f"give the network {name!r}, see oodbench.api.Network")
         features = network.features(images)
-        require(
-            features.ndim == 2 and len(features) == 4, f"features must have shape (n, n_features), got {features.shape}"
-        )
+        given = f"features must have shape (n, n_features), got {tuple(features.shape)}"
+        require(features.ndim == 2 and len(features) == 4, given)
         outputs = network.head(features)
         require(tuple(outputs.shape) == (4, _N_OUTPUTS), f"head must give (n, n_outputs), got {tuple(outputs.shape)}")
         require(torch.allclose(network(images), outputs), "calling the network must be head(features(images))")

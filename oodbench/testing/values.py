@@ -28,14 +28,18 @@ def check_settings_are_a_frozen_value(subject: Any) -> None:
     """Equal settings are equal things, nothing can change them, and they can be sent to another process."""
     config = made(subject)
     require(dataclasses.is_dataclass(config), "make it a dataclass: @dataclass(frozen=True, kw_only=True)")
-    frozen = type(config).__dataclass_params__.frozen  # type: ignore[attr-defined]  # every dataclass has it
+    frozen = type(config).__dataclass_params__.frozen
     require(frozen, "make the dataclass frozen: @dataclass(frozen=True, kw_only=True)")
     same = dataclasses.replace(config)
     try:
         require(config == same and hash(config) == hash(same), "equal settings must be equal: leave out eq=False")
     except TypeError as error:
         require(holds=False, message=f"{error}: write tuples instead of lists, so that settings can be hashed")
-    require(pickle.loads(pickle.dumps(config)) == config, "it must be equal to itself after pickling")  # noqa: S301
+    try:
+        again = pickle.loads(pickle.dumps(config))  # noqa: S301  # it was made one line before
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        require(holds=False, message=f"it must be picklable ({error}): define it at the top of a module")
+    require(again == config, "it must be equal to itself after pickling")
 
 
 def check_settings_can_be_set_as_text(subject: Any) -> None:

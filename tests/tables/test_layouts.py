@@ -348,7 +348,7 @@ def test_flat_csv_is_read_by_pandas_as_the_frame_that_it_was(thirds):
 def test_an_unknown_layout_is_refused_with_the_nearest_one():
     with pytest.raises(UnknownName) as caught:
         make_table(to_frame([a_record()]), layout="tabel2")
-    assert str(caught.value).startswith("no table layout 'tabel2'. Did you mean 'table2'")
+    assert str(caught.value).startswith("no layout 'tabel2'. Did you mean 'table2'")
 
 
 def test_an_unknown_format_is_refused_with_the_nearest_one():
@@ -360,4 +360,4 @@ def test_an_unknown_format_is_refused_with_the_nearest_one():
 def test_a_word_like_no_layout_is_refused_with_the_whole_choice():
     with pytest.raises(UnknownName) as caught:
         make_table(to_frame([a_record()]), layout="xyz")
-    assert str(caught.value) == "no table layout 'xyz'; there is: table1, table2, flat."
+    assert str(caught.value) == "no layout 'xyz'; there is: flat, table1, table2. See: oodbench list layouts"

@@ -51,7 +51,9 @@ def test_unknown_name_without_neighbours_names_all(entries):
 def test_plugin_that_cannot_be_imported_is_named_with_its_reason(entries):
     entries(("broken", "no_such_module:Thing"))
 
-    with pytest.raises(PluginError, match=r"method 'broken' .*no_such_module:Thing\) cannot be imported: ModuleNotFoundError"):
+    with pytest.raises(
+        PluginError, match=r"method 'broken' .*no_such_module:Thing\) cannot be imported: ModuleNotFoundError"
+    ):
         registry.method("broken")
 
 

@@ -48,9 +48,15 @@ from PIL import Image
         ("check", "Error: name what to check, such as: oodbench check my-score, or a file: --plugin my_score.py"),
         ("check odn", "Error: nothing has the name 'odn'. Did you mean 'odin' or 'odm'? See: oodbench list"),
         ("new metod my-score", "Error: no kind of plugin to begin 'metod'. Did you mean 'method'?"),
-        ("new method My_Score", "Error: 'My_Score' cannot be a name; use small letters, digits and hyphens, such as my-m"),
+        (
+            "new method My_Score",
+            "Error: 'My_Score' cannot be a name; use small letters, digits and hyphens, such as my-m",
+        ),
         ("new method odm", "Error: there is a method 'odm' already, of oodbench 0.1.0; choose another name"),
-        ("new method json", "Error: a Python package 'json' is installed already; choose another name, such as my-json"),
+        (
+            "new method json",
+            "Error: a Python package 'json' is installed already; choose another name, such as my-json",
+        ),
         ("run --plugin no_such.py", "Error: the plugin file "),
     ],
 )

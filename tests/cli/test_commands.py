@@ -206,7 +206,14 @@ def test_stored_method_is_found_as_it_was_asked_for(oodbench, small):
 
 @pytest.mark.parametrize(
     ("kind", "words"),
-    [("networks", "lenet"), ("recipes", "minutes on 2 CPU cores"), ("settings", "temperature"), ("methods", "odin"), ("metrics", "FPR at 95% TPR"), ("layouts", "as they are")],
+    [
+        ("networks", "lenet"),
+        ("recipes", "minutes on 2 CPU cores"),
+        ("settings", "temperature"),
+        ("methods", "odin"),
+        ("metrics", "FPR at 95% TPR"),
+        ("layouts", "as they are"),
+    ],
 )
 def test_list_of_each_kind(oodbench, kind, words):
     assert words in oodbench("list", kind).out

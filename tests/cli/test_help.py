@@ -30,7 +30,9 @@ def test_no_command_is_help(oodbench):
     assert oodbench().out.startswith("Usage: oodbench [OPTIONS] COMMAND")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["table", "--help"], ["check", "--help"], ["list"], ["data"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["run", "--help"], ["table", "--help"], ["check", "--help"], ["list"], ["data"]]
+)
 def test_no_heavy_package_is_imported(arguments):
     code = (
         "import sys\n"

@@ -13,7 +13,7 @@ from oodbench.records import ResultStore
 from oodbench.runner import run
 from tests.helpers import small_benchmark
 
-METHOD = '''
+METHOD = """
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -27,9 +27,9 @@ class Thing(LogitMethod):
 
     def score_logits(self, logits):
         return logits.amax(dim=1)
-'''
+"""
 
-BENCHMARK = '''
+BENCHMARK = """
 from oodbench import Benchmark, Conversion, OodSet, Part, Recipe, TrainConfig
 
 THING = Benchmark(
@@ -43,7 +43,7 @@ THING = Benchmark(
     network="tinynet",
     recipes={"default": Recipe(default=TrainConfig())},
 )
-'''
+"""
 
 ANY_CLASS = "from dataclasses import dataclass\n\n@dataclass\nclass Thing:\n    a: int = 0\n"
 
@@ -109,7 +109,9 @@ def test_name_of_a_built_in_stays_its_own(plugins):
 
     assert registry.method("msp") is ours
     assert "MSP" not in registry.names("methods")
-    assert told.startswith("method 'MSP' of stranger 1.0 (stranger:Thing) cannot be used: the name is taken by oodbench")
+    assert told.startswith(
+        "method 'MSP' of stranger 1.0 (stranger:Thing) cannot be used: the name is taken by oodbench"
+    )
 
 
 def test_of_two_strangers_with_one_name_neither_is_used(plugins):

@@ -258,7 +258,9 @@ def test_what_a_method_did_to_the_network_is_undone_before_the_next_check():
 
 
 def test_all_checks_say_together_what_is_wrong():
-    with pytest.raises(PluginError, match=r"Flipped fails 1 of 16 checks\nhigher_means_more_in_distribution: ID images"):
+    with pytest.raises(
+        PluginError, match=r"Flipped fails 1 of 16 checks\nhigher_means_more_in_distribution: ID images"
+    ):
         check_method(Flipped)
 
 
@@ -338,5 +340,7 @@ def test_checks_name_where_foreign_code_failed():
         def score_logits(self, logits):
             raise ZeroDivisionError("by hand")
 
-    with pytest.raises(PluginError, match=r"ZeroDivisionError: by hand \(test_method_checks.py, line \d+, in score_log"):
+    with pytest.raises(
+        PluginError, match=r"ZeroDivisionError: by hand \(test_method_checks.py, line \d+, in score_log"
+    ):
         check_method(Failing)

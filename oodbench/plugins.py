@@ -55,7 +55,7 @@ class Plugin:
         try:
             found = self.fetch()
         except PluginError as error:
-            raise self.refuse(str(error)) from error
+            raise self.refuse(f"cannot be used: {error}") from error
         # A plugin is foreign code: whatever goes wrong in it is reported as its own fault.
         except (Exception, SystemExit) as error:
             raise self.refuse(f"cannot be imported: {_said(error)}") from error
@@ -139,9 +139,9 @@ def _run(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        _check_contract(module, f"the file {path} ")
+        _check_contract(module, f"the file {path}")
         raise PluginError(f"the file {path} cannot be imported: {_said(error)}") from error
-    _check_contract(module, f"the file {path} ")
+    _check_contract(module, f"the file {path}")
     return module
 
 
@@ -168,13 +168,13 @@ def snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
-def _check_contract(module: ModuleType, whose: str = "") -> None:
+def _check_contract(module: ModuleType, whose: str = "it") -> None:
     stated = getattr(module, "OODBENCH_CONTRACT", CONTRACT)
     if stated == CONTRACT:
         return
     newer = isinstance(stated, int) and stated > CONTRACT
     remedy = "upgrade oodbench" if newer else "install a newer version of the plugin, or bring it up to date"
     raise PluginError(
-        f"{whose}was written for contract {stated} of plugins ({module.__name__}.OODBENCH_CONTRACT), and this oodbench "
-        f"has contract {CONTRACT}; {remedy}"
+        f"{whose} was written for contract {stated} of plugins ({module.__name__}.OODBENCH_CONTRACT), and this "
+        f"oodbench has contract {CONTRACT}; {remedy}"
     )

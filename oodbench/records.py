@@ -353,6 +353,13 @@ def to_frame(records: Iterable[Record]) -> pd.DataFrame:
     return pd.DataFrame(flat)
 
 
+COLUMNS = frozenset(
+    "in_dist method seed out_dist role accuracy recipe cut_short variant seen sees settings fitted training n_train n_id "
+    "n_ood device trained_on plugin key".split()
+)
+"""Columns of result rows besides metrics, versions and seconds: no metric may have such a name."""
+
+
 def _flat(record: Record, row: Row, columns: Iterable[str]) -> dict[str, Any]:
     return {
         "in_dist": record.benchmark["name"],

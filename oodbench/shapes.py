@@ -120,9 +120,12 @@ def _unfit_network(thing: object, _: str) -> str:
 
 def _unfit_metric(thing: object, name: str) -> str:
     from .metrics import METRICS
+    from .records import COLUMNS
 
     if name in METRICS:
         return "the name is taken by a metric of oodbench; choose another one"
+    if name in COLUMNS or name.endswith(("_version", "_seconds")):
+        return "result rows have another column of this name; choose another one"
     if not callable(thing) or isinstance(thing, type):
         return f"it is {thing!r}, and must be a function of scores_id and scores_ood, or an object to be called so"
     return _lacks([name for name in members(Metric) if not hasattr(thing, name)], Metric)

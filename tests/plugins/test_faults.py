@@ -9,7 +9,8 @@ import pytest
 from oodbench import registry
 from oodbench.errors import PluginError
 from oodbench.hashing import code_digest
-from oodbench.records import ResultStore
+from oodbench.metrics import METRICS
+from oodbench.records import COLUMNS, ResultStore
 from oodbench.runner import run
 from tests.helpers import small_benchmark
 
@@ -141,6 +142,20 @@ def test_metric_of_oodbench_is_not_replaced(plugins):
     plugins("stranger", {"metrics": {"auroc": "stranger:Thing"}}, {"stranger.py": "def Thing(a, b): return 1.0"})
 
     assert "the name is taken by a metric of oodbench" in registry.faults()[0]
+
+
+@pytest.mark.parametrize("name", ["seed", "key", "torch_version"])
+def test_metric_is_not_called_like_another_column(plugins, name):
+    plugins("stranger", {"metrics": {name: "stranger:Thing"}}, {"stranger.py": "def Thing(a, b): return 1.0"})
+
+    assert "result rows have another column of this name" in registry.faults()[0]
+
+
+def test_columns_that_no_metric_may_be_called_are_those_of_result_rows():
+    frame = run(small_benchmark(), "msp", settings={"recipe": {"epochs": 1}})
+    others = {name for name in frame.columns if not name.endswith(("_version", "_seconds"))}
+
+    assert others - set(METRICS) == COLUMNS
 
 
 def test_broken_plugins_of_every_kind_break_no_run(plugins):

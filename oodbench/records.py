@@ -354,8 +354,29 @@ def to_frame(records: Iterable[Record]) -> pd.DataFrame:
 
 
 COLUMNS = frozenset(
-    "in_dist method seed out_dist role accuracy recipe cut_short variant seen sees settings fitted training n_train n_id "
-    "n_ood device trained_on plugin key".split()
+    [
+        "in_dist",
+        "method",
+        "seed",
+        "out_dist",
+        "role",
+        "accuracy",
+        "recipe",
+        "cut_short",
+        "variant",
+        "seen",
+        "sees",
+        "settings",
+        "fitted",
+        "training",
+        "n_train",
+        "n_id",
+        "n_ood",
+        "device",
+        "trained_on",
+        "plugin",
+        "key",
+    ]
 )
 """Columns of result rows besides metrics, versions and seconds: no metric may have such a name."""
 

@@ -293,7 +293,7 @@ def test_constant_scores_get_the_share_of_the_positive_class_as_natural_aupr() -
 
 @pytest.mark.parametrize(("name", "metric"), METRICS.items(), ids=METRICS)
 def test_separated_sets_get_the_best_value_and_reversed_sets_are_never_better(
-    name: str, metric: metrics.Metric
+    name: str, metric: metrics.CurveMetric
 ) -> None:
     good, bad = normal(20, 0, 300, 200), normal(0, 20, 300, 200)
     best = 0.025 if name == "detection_error" else float(metric.higher_is_better)

@@ -103,11 +103,7 @@ def load_benchmark(
     def load(part: Part) -> ImageSet:
         return load_part(part, benchmark.conversion, data_dir, artifacts, report, download=download)
 
-    split = None
-    if benchmark.split is not None:
-        whole = load(replace(benchmark.id_train, share=None, classes=None))
-        split = benchmark.split.draw(class_counts(whole.labels, whole.class_names, benchmark.split.dataset))
-        benchmark = benchmark.divided(split)
+    benchmark, split = divide(benchmark, load)
     id_test = load(benchmark.id_test)
     id_train = load(benchmark.id_train) if train_needed else _if_there(load, benchmark.id_train)
     _check_classes(benchmark, id_train or id_test, id_test)
@@ -133,6 +129,24 @@ def load_benchmark(
     return BenchmarkData(
         benchmark=benchmark, id_train=id_train, id_test=id_test, seen=seen, ood=ood, missing=missing, split=split
     )
+
+
+def divide(benchmark: Benchmark, load: Callable[[Part], ImageSet]) -> tuple[Benchmark, ClassSplit | None]:
+    """Return a benchmark with its split drawn, and the split; or unchanged where it has none.
+
+    Args:
+        benchmark: whose ID training set says how many images each class has.
+        load: gives the images of a part.
+
+    Raises:
+        DataError: the set has no labels.
+        ConfigError: the split leaves a part without classes.
+    """
+    if benchmark.split is None:
+        return benchmark, None
+    whole = load(replace(benchmark.id_train, share=None, classes=None))
+    split = benchmark.split.draw(class_counts(whole.labels, whole.class_names, benchmark.split.dataset))
+    return benchmark.divided(split), split
 
 
 def _if_there(load: Callable[[Part], ImageSet], part: Part) -> ImageSet | None:

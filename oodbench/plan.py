@@ -244,6 +244,7 @@ def _cell(wanted: Request, data: BenchmarkData, choice: MethodChoice, seed: int)
         cut, made_by = _cut_short(benchmark, method.objective, config), config
         name = variant(name, differences(config, prescribed))
     tests = {name: images.fingerprint for name, images in data.ood.items()}
+    code = code_digest(method, metrics.all_metrics, *metrics.of_plugins().values())
     return Cell(
         method_name=choice.name,
         method=method,
@@ -257,7 +258,11 @@ def _cell(wanted: Request, data: BenchmarkData, choice: MethodChoice, seed: int)
             {
                 "kind": "cell",
                 "networks": [network.key for network in networks],
-                "method": [choice.name, method, code_digest(method, metrics.all_metrics, *metrics.of_plugins().values())],
+                "method": [
+                    choice.name,
+                    method,
+                    code_digest(method, metrics.all_metrics, *metrics.of_plugins().values()),
+                ],
                 "id_test": data.id_test.fingerprint,
                 "seen": None if seen is None else data.seen[seen].fingerprint,
                 # Only a method that looks at the OOD test sets gives other scores where there are others.

@@ -144,9 +144,9 @@ def load(kind: Kind, name: str) -> Any:
 def usable(kind: Kind) -> dict[str, Any]:
     """Return all plugins of a kind that can be used, imported, by name; `faults` tells about the others."""
     found = {}
-    for plugin in _found(kind)[0].values():
+    for name in names(kind):
         with suppress(PluginError):
-            found[plugin.name] = _loaded(plugin)
+            found[name] = _loaded(find(kind, name))
     return found
 
 

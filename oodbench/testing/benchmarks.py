@@ -17,7 +17,7 @@ from oodbench.artifacts import ArtifactStore, default_cache_dir
 from oodbench.batch import to_unit_interval
 from oodbench.benchmark import Benchmark, Part
 from oodbench.config import configure
-from oodbench.data import default_data_dir, load_part
+from oodbench.data import default_data_dir, divide, load_part
 from oodbench.errors import MissingData
 from oodbench.images import ImageSet
 from oodbench.report import SILENT
@@ -28,7 +28,7 @@ from .datasets import image_digests, none_shared
 
 def _parts(benchmark: Benchmark) -> dict[str, Part]:
     """Return all parts by what they are."""
-    seen = {} if benchmark.seen is None else {"seen OOD training images": benchmark.seen}
+    seen = {f"seen OOD training images of {name!r}": part for name, part in benchmark.seen.items()}
     own = {"ID training images": benchmark.id_train, "ID test images": benchmark.id_test}
     return {**own, **seen, **{f"OOD images of {ood.name!r}": ood.part for ood in benchmark.ood}}
 
@@ -40,10 +40,18 @@ def _images(benchmark: Benchmark, data_dir: Path | None) -> tuple[dict[str, Imag
         SkipTest: the ID training images are missing.
     """
     artifacts = ArtifactStore(default_cache_dir())
+
+    def load(part: Part) -> ImageSet:
+        return load_part(part, benchmark.conversion, data_dir or default_data_dir(), artifacts, SILENT)
+
+    try:
+        divided, _ = divide(benchmark, load)
+    except MissingData as error:
+        raise SkipTest(str(error)) from error
     found, missing = {}, {}
-    for what, part in _parts(benchmark).items():
+    for what, part in _parts(divided).items():
         try:
-            found[what] = load_part(part, benchmark.conversion, data_dir or default_data_dir(), artifacts, SILENT)
+            found[what] = load(part)
         except MissingData as error:
             missing[what] = str(error)
     if "ID training images" in missing:

@@ -258,11 +258,7 @@ def _cell(wanted: Request, data: BenchmarkData, choice: MethodChoice, seed: int)
             {
                 "kind": "cell",
                 "networks": [network.key for network in networks],
-                "method": [
-                    choice.name,
-                    method,
-                    code_digest(method, metrics.all_metrics, *metrics.of_plugins().values()),
-                ],
+                "method": [choice.name, method, code],
                 "id_test": data.id_test.fingerprint,
                 "seen": None if seen is None else data.seen[seen].fingerprint,
                 # Only a method that looks at the OOD test sets gives other scores where there are others.

@@ -89,7 +89,7 @@ class OwnImages:
             raise ConfigError(f"--split-seed needs a split of {name}, such as --split 50/20/30")
         if is_path(name):
             label, dataset = place(name)
-            return _maker().of_all_classes(label, self._images(dataset), self.conversion())
+            return _maker().of_all_classes(label, self.images(dataset), self.conversion())
         return self._as_prescribed(registry.benchmark(name))
 
     def _divided_anew(self, benchmark: Benchmark, rule: SplitRule) -> Benchmark:
@@ -101,7 +101,7 @@ class OwnImages:
     def _divided(self, name: str, split: str) -> Benchmark:
         label, dataset = place(name)
         rule = parse_split(split, SplitRule(dataset=label), seed=self.split_seed)
-        return _maker().of_some_classes(self._named(label, rule), self._images(dataset), self.conversion(), rule)
+        return _maker().of_some_classes(self._named(label, rule), self.images(dataset), self.conversion(), rule)
 
     def _named(self, name: str, rule: SplitRule) -> str:
         """Name a split, so that its results are not taken for those of another one."""
@@ -116,7 +116,7 @@ class OwnImages:
             )
         return benchmark
 
-    def _images(self, dataset: str) -> Mapping[str, object]:
+    def images(self, dataset: str) -> Mapping[str, object]:
         """Return what every part of a benchmark of one set has: a folder that is not divided gets test images."""
         divided = dataset in registry.names("datasets") or self.trained
         return {"dataset": dataset, "settings": {} if divided else {"test_share": TEST_SHARE}}

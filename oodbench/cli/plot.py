@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from . import options
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from oodbench.records import Record
+
+SPLIT = "split"
+
 
 @click.command("plot")
-@click.argument("kinds", nargs=-1, metavar="[embeddings|histograms|roc]...")
+@click.argument("kinds", nargs=-1, metavar="[embeddings|histograms|roc|split]...")
 @options.benchmarks("Only this benchmark; can be repeated.")
 @options.methods("Only this method, in this order; can be repeated.")
 @click.option("--recipe", metavar="NAME", help="Only results of this training recipe.")
@@ -21,6 +29,7 @@ from . import options
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder for the pictures.  [default: the results folder]",
 )
+@options.data_dir
 @options.results_dir
 def command(
     kinds: tuple[str, ...],
@@ -30,16 +39,19 @@ def command(
     seed: int,
     format_: str,
     out: Path | None,
+    data_dir: Path | None,
     results_dir: Path,
 ) -> None:
-    """Draw stored results; without a kind, all kinds.
+    """Draw stored results; without a kind, all that can be drawn without the images.
 
     embeddings: Figure 1 of Masana et al., a panel for each OOD set and a row for each method, over the clusters of
-    the ID test images. histograms: scores of ID and OOD images. roc: ROC curves.
+    the ID test images. histograms: scores of ID and OOD images. roc: ROC curves. split: Figure 2, the classes of a
+    split with an image of each, which are looked for in the data folder.
 
     \b
     oodbench plot --in mnist-267
     oodbench plot embeddings --in mnist-267 --method msp --method odm --format pdf
+    oodbench plot split --in tsinghua
     """
     from oodbench.errors import StoreError
     from oodbench.figures import KINDS
@@ -47,7 +59,7 @@ def command(
     from .select import check_choice, select
 
     for kind in kinds:
-        check_choice(kind, KINDS, "kind of picture")
+        check_choice(kind, (*KINDS, SPLIT), "kind of picture")
     check_choice(format_, ("png", "pdf", "svg"), "file format")
     store, records = select(results_dir, benchmarks=benchmarks, methods=methods, recipe=recipe)
     drawn = [record for record in records if record.seed == seed]
@@ -59,11 +71,31 @@ def command(
         results = [(record, store.scores(record)) for record in drawn if record.benchmark["name"] == name]
         for kind in kinds or KINDS:
             file = (out or results_dir / name) / f"{'-'.join((kind, *choice))}.{format_}"
+            figure = _split(results[0][0], data_dir) if kind == SPLIT else KINDS[kind](results)
             try:
                 file.parent.mkdir(parents=True, exist_ok=True)
-                KINDS[kind](results).savefig(file, dpi=120)
+                figure.savefig(file, dpi=120)
             except OSError as error:
                 raise StoreError(
                     f"cannot write {file} ({error.strerror or error}); name another folder: --out"
                 ) from error
             click.echo(file)
+
+
+def _split(record: Record, data_dir: Path | None) -> Figure:
+    from oodbench.artifacts import ArtifactStore, default_cache_dir
+    from oodbench.benchmark import Part
+    from oodbench.data import default_data_dir, load_part
+    from oodbench.errors import StoreError
+    from oodbench.figures import draw_split
+    from oodbench.images import Conversion
+    from oodbench.own_images import OwnImages
+    from oodbench.report import SILENT
+
+    if record.split is None:
+        raise StoreError(f"{record.benchmark['name']} has no split of classes to draw; run one: --split 50/20/30")
+    part = Part(split="train", **OwnImages().images(record.split["dataset"]))  # type: ignore[arg-type]
+    # Large enough to be told apart by eye, whatever the network saw.
+    conversion = Conversion(size=(48, 48), channels=3)
+    artifacts = ArtifactStore(default_cache_dir())
+    return draw_split(record.split, load_part(part, conversion, data_dir or default_data_dir(), artifacts, SILENT))

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from .embeddings import draw_embeddings
 from .histograms import draw_histograms
 from .roc import draw_roc
+from .split import draw_split
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from oodbench.records import Record, Scores
 
-__all__ = ["KINDS", "draw_embeddings", "draw_histograms", "draw_roc"]
+__all__ = ["KINDS", "draw_embeddings", "draw_histograms", "draw_roc", "draw_split"]
 
 KINDS: Mapping[str, Callable[[Sequence[tuple[Record, Scores]]], Figure]] = {
     "embeddings": draw_embeddings,

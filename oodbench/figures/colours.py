@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 ID_COLOURS = (
     "#c0392b",
     "#2e6bb5",
@@ -47,3 +49,8 @@ def ood_colours(roles: dict[str, str]) -> dict[str, str]:
         colours[name] = palette[taken.get(role, 0) % len(palette)]
         taken[role] = taken.get(role, 0) + 1
     return colours
+
+
+def group_colours(groups: Sequence[str]) -> dict[str, str]:
+    """Return a colour for each group of classes; they begin again where there are more groups than colours."""
+    return {group: ID_COLOURS[i % len(ID_COLOURS)] for i, group in enumerate(groups)}

@@ -168,6 +168,15 @@ def test_broken_plugins_of_every_kind_break_no_run(plugins):
     assert {"msp", "odin", "ml", "odm", "ccag"} <= set(frame["method"])
 
 
+def test_method_that_is_passed_as_an_object_runs_beside_a_broken_one(plugins):
+    msp = registry.method("msp")
+    plugins("stranger", {"methods": {"a_broken": "stranger:Thing"}}, {"stranger.py": "import no_such_module"})
+
+    frame = run(small_benchmark(), msp(), settings={"recipe": {"epochs": 1}})
+
+    assert set(frame["method"]) == {"msp"}
+
+
 def test_record_names_the_distribution_of_method_and_benchmark(plugins):
     files = {"stranger/__init__.py": "", "stranger/method.py": METHOD, "stranger/benchmark.py": BENCHMARK}
     entries = {"methods": {"thing": "stranger.method:Thing"}, "benchmarks": {"thing": "stranger.benchmark:THING"}}

@@ -1,4 +1,4 @@
-"""Which device a run computes on."""
+"""Which devices a run computes on."""
 
 from __future__ import annotations
 
@@ -10,20 +10,38 @@ if TYPE_CHECKING:
     import torch
 
 
-def resolve(name: str) -> torch.device:
-    """Return the device for "auto" (a GPU where there is one), "cpu" or "cuda".
+def resolve(name: str) -> tuple[torch.device, ...]:
+    """Return the devices for a name.
+
+    Args:
+        name: "auto" for all GPUs, or the CPU where there is none; "cuda" for all GPUs; "cpu"; or several devices,
+            such as "cuda:0,cuda:1". A device that is named twice has two workers.
 
     Raises:
         DeviceError: a GPU is asked for and not there, or the name is unknown.
     """
     import torch
 
-    if name not in ("auto", "cpu", "cuda"):
-        raise DeviceError(f"no device {name!r}; choose auto, cpu or cuda")
-    available = torch.cuda.is_available()
-    if name == "cuda" and not available:
-        raise DeviceError("device 'cuda' was asked for, but PyTorch finds no CUDA GPU here; use 'cpu' or 'auto'")
-    return torch.device("cuda" if name != "cpu" and available else "cpu")
+    gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    found: list[str] = []
+    for part in name.split(","):
+        if part == "auto":
+            found += gpus or ["cpu"]
+        elif part == "cuda":
+            if not gpus:
+                raise DeviceError(
+                    f"device {part!r} was asked for, but PyTorch finds no CUDA GPU here; use 'cpu' or 'auto'"
+                )
+            found += gpus
+        elif part == "cpu" or part in gpus:
+            found.append(part)
+        else:
+            there = ", ".join(gpus) or "no GPU"
+            raise DeviceError(
+                f"no device {part!r}; choose auto, cpu, cuda or single GPUs, such as cuda:0 (here: {there})"
+            )
+    # One GPU is simply "cuda": records of machines with one and with several then read alike.
+    return tuple(torch.device("cuda" if device == "cuda:0" and len(gpus) == 1 else device) for device in found)
 
 
 def describe(device: torch.device) -> str:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from . import device as devices
 from .artifacts import ArtifactStore, default_cache_dir
 from .benchmark import Benchmark, OodSet, Part, Recipe
 from .data import BenchmarkData, default_data_dir, load_part
+from .device import resolve
 from .errors import ConfigError, DataError
 from .images import Conversion, ImageSet, RawImages, convert
 from .own_images import OwnImages, place
@@ -113,7 +113,7 @@ def evaluate(
             {benchmark.name: data},
             results=ResultStore(Path(results_dir or aside)),
             artifacts=loader.artifacts,
-            device=devices.resolve(device),
+            devices=resolve(device)[:1],
         )
         for reason in prepared.plan.left_out:
             report.message(f"left out: {reason}")

@@ -37,6 +37,11 @@ def add_file(path: Path) -> None:
         forget()
 
 
+def added_files() -> tuple[Path, ...]:
+    """Return the files that were added in this process."""
+    return tuple(_added)
+
+
 def forget() -> None:
     """Look for plugins anew at the next call: something was installed, removed or added."""
     for found in (_files, _found, _loaded):

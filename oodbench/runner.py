@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import device as devices
 from .artifacts import ArtifactStore, default_cache_dir
 from .data import BenchmarkData, default_data_dir, load_benchmark
-from .errors import ConfigError, OodbenchError, ScoreError
+from .device import resolve
+from .errors import ConfigError, OodbenchError
 from .own_images import OwnImages
-from .plan import Cell, Plan, TrainingJob, make_plan
+from .plan import Cell, Plan, make_plan
 from .records import Record, ResultStore, to_frame
 from .report import SILENT, Reporter
 from .request import Request, Settings, request
+from .work import Place, do_all
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +39,7 @@ class Prepared:
         stored: records of the cells that are there already, by the cell's key.
         artifacts: where images, networks and outputs are kept.
         results: where records go.
-        device: to compute on.
+        devices: to compute on, at the same time where there are several.
         every_method: whether all methods were asked for; one that cannot be scored is then left out.
     """
 
@@ -47,7 +48,7 @@ class Prepared:
     stored: Mapping[str, Record]
     artifacts: ArtifactStore
     results: ResultStore
-    device: torch.device
+    devices: tuple[torch.device, ...]
     every_method: bool = False
 
     def to_do(self) -> list[Cell]:
@@ -73,7 +74,7 @@ def prepare(
         data_dir: where images are looked for; default `OODBENCH_DATA`, or `data` in the working folder.
         results_dir: where records are looked for and written.
         cache_dir: where artifacts are kept; default `OODBENCH_CACHE`, or the user's cache folder.
-        device: "auto", "cpu" or "cuda".
+        device: "auto" (all GPUs, or the CPU where there is none), "cpu", "cuda", or devices such as "cuda:0,cuda:1".
         force: compute cells that are stored already as well.
         download: fetch data sets that are missing and may be fetched.
         report: told what is going on.
@@ -83,7 +84,7 @@ def prepare(
     """
     results = ResultStore(results_dir)
     results.check_writable()
-    chosen = devices.resolve(device)
+    chosen = resolve(device)
     artifacts = ArtifactStore(cache_dir or default_cache_dir())
     data = {
         benchmark.name: load_benchmark(
@@ -96,7 +97,7 @@ def prepare(
         )
         for benchmark in wanted.benchmarks
     }
-    return prepare_with(wanted, data, results=results, artifacts=artifacts, device=chosen, force=force)
+    return prepare_with(wanted, data, results=results, artifacts=artifacts, devices=chosen, force=force)
 
 
 def prepare_with(
@@ -105,7 +106,7 @@ def prepare_with(
     *,
     results: ResultStore,
     artifacts: ArtifactStore,
-    device: torch.device,
+    devices: tuple[torch.device, ...],
     force: bool = False,
 ) -> Prepared:
     """Plan a request whose images are loaded.
@@ -115,7 +116,7 @@ def prepare_with(
         data: the images of each benchmark, by its name.
         results: where records are looked for and written.
         artifacts: where images, networks and outputs are kept.
-        device: to compute on.
+        devices: to compute on, at the same time where there are several.
         force: compute cells that are stored already as well.
 
     Raises:
@@ -133,7 +134,7 @@ def prepare_with(
         stored=stored,
         artifacts=artifacts,
         results=results,
-        device=device,
+        devices=devices,
         every_method=wanted.every_method,
     )
 
@@ -147,39 +148,16 @@ def execute(prepared: Prepared, report: Reporter = SILENT) -> list[Record]:
     Raises:
         OodbenchError: a training fails, or a method that was asked for; all other cells are stored.
     """
-    from .evaluation import Bench, evaluate
-    from .training.trained import network_of
-
     done, failed = dict(prepared.stored), list[OodbenchError]()
     total = len(prepared.plan.cells)
     report.cells(len(done), total)
-    to_do = prepared.to_do()
-    # By the networks that they need: each network is trained and loaded once for all its cells.
-    for keys in dict.fromkeys(cell.network_keys for cell in to_do):
-        cells = [cell for cell in to_do if cell.network_keys == keys]
-        jobs = cells[0].networks
-        data = prepared.data[jobs[0].benchmark.name]
-        pictures = prepared.results.root / data.benchmark.name / "generated"
-        networks = [
-            network_of(job, data, prepared.artifacts, prepared.device, report, pictures=pictures)
-            if isinstance(job, TrainingJob)
-            else job.model.on(prepared.device)
-            for job in jobs
-        ]
-        bench = Bench.of(jobs[0], networks, data, prepared.artifacts, prepared.device, report)
-        for cell in cells:
-            report.progress(f"scoring {cell.label}", 0, 1)
-            try:
-                record, scores = evaluate(cell, bench)
-            except (ConfigError, ScoreError) as error:
-                report.message(f"left out: {cell.label}: {error}")
-                failed.append(error)
-                continue
-            record, scores = prepared.results.with_other_sets(cell.file, record, scores)
-            done[cell.key] = prepared.results.save(cell.file, record, scores)
-            report.progress(f"scoring {cell.label}", 1, 1)
-            report.message(_summary(cell, record))
-            report.cells(len(done), total)
+    place = Place(data=prepared.data, artifacts=prepared.artifacts, results=prepared.results)
+    for cell, outcome in do_all(prepared.to_do(), place, prepared.devices, report):
+        if isinstance(outcome, OodbenchError):
+            failed.append(outcome)
+            continue
+        done[cell.key] = outcome
+        report.cells(len(done), total)
     if failed and not prepared.every_method:
         raise failed[0]
     return [only(done[cell.key], cell.benchmark) for cell in prepared.plan.cells if cell.key in done]
@@ -206,12 +184,6 @@ def only(record: Record, benchmark: Benchmark) -> Record:
     rows = sorted((row for row in record.rows if row.out_dist in names), key=lambda row: names.index(row.out_dist))
     missing = {name: role for name, role in record.missing.items() if name in names}
     return dataclasses.replace(record, rows=tuple(rows), missing=missing)
-
-
-def _summary(cell: Cell, record: Record) -> str:
-    mean = sum(row.metrics["auroc"] for row in record.rows) / len(record.rows)
-    accuracy = "" if record.accuracy is None else f"ID accuracy {100 * record.accuracy:.2f}%, "
-    return f"scored {cell.label}: {accuracy}mean AUROC {100 * mean:.2f} over {len(record.rows)} OOD sets"
 
 
 def run(
@@ -251,7 +223,7 @@ def run(
         data_dir: where images are looked for; default `OODBENCH_DATA`, or `data` in the working folder.
         results_dir: where records are kept; cells that are there are not run again.
         cache_dir: where networks and outputs are kept; default `OODBENCH_CACHE`, or the user's cache folder.
-        device: "auto" (a GPU where there is one), "cpu" or "cuda".
+        device: "auto" (all GPUs, or the CPU where there is none), "cpu", "cuda", or devices such as "cuda:0,cuda:1".
         force: run cells that are stored already as well.
         download: fetch data sets that are missing and may be fetched.
         report: told what is going on; by default nobody is.

@@ -37,7 +37,11 @@ if TYPE_CHECKING:
     help="Change a hyper-parameter (odm.margin=5) or the training (recipe.epochs=2); can be repeated.",
 )
 @click.option(
-    "--device", default="auto", show_default=True, metavar="[auto|cpu|cuda]", help="Where to compute; auto takes a GPU."
+    "--device",
+    default="auto",
+    show_default=True,
+    metavar="[auto|cpu|cuda|…]",
+    help="Where to compute; auto takes all GPUs, one worker each. Single ones: cuda:0,cuda:2.",
 )
 @options.data_dir
 @options.results_dir
@@ -169,7 +173,8 @@ def _done_and_to_do(prepared: Prepared) -> str:
     to_do = prepared.to_do()
     networks = {key for cell in to_do for key in cell.network_keys}
     trained = sum(prepared.artifacts.find("networks", key) is not None for key in networks)
-    text = f"{counted(len(prepared.stored), 'cell')} stored, {len(to_do)} to do on {prepared.device.type}"
+    where = " and ".join(str(device) for device in prepared.devices)
+    text = f"{counted(len(prepared.stored), 'cell')} stored, {len(to_do)} to do on {where}"
     if not to_do:
         return text
     return f"{text}; {counted(len(networks) - trained, 'network')} to train, {trained} trained before"
@@ -197,3 +202,19 @@ def _show_plan(prepared: Prepared) -> None:
     show(cells)
     show("")
     show(_done_and_to_do(prepared))
+    if prepared.to_do():
+        show(_cost(prepared))
+
+
+def _cost(prepared: Prepared) -> str:
+    """Say how many images go through networks; methods that need gradients add passes of their own."""
+    jobs = {network.key: network for cell in prepared.to_do() for network in cell.networks}.values()
+    trained = scored = 0
+    for job in jobs:
+        data = prepared.data[job.benchmark.name]
+        scored += len(data.id_test) + sum(map(len, data.ood.values()))
+        if job.config is not None and prepared.artifacts.find("networks", job.key) is None:
+            n_images = len(job.hold_out(data).fit)
+            batch_size = min(job.config.batch_size, n_images)
+            trained += batch_size * job.config.total_steps(n_images // batch_size)
+    return f"images through networks: {trained:,} in training, {scored:,} test images once for all methods"

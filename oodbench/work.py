@@ -1,0 +1,201 @@
+"""What remains to be done of a run: groups of cells that share networks, on one device or on several."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+from . import registry
+from .errors import ConfigError, DeviceError, OodbenchError, ScoreError
+from .plan import Cell, TrainingJob
+
+if TYPE_CHECKING:
+    import torch
+
+    from .artifacts import ArtifactStore
+    from .data import BenchmarkData
+    from .records import Record, ResultStore
+    from .report import Reporter
+
+Outcome = tuple[Cell, "Record | OodbenchError"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Place:
+    """Where work finds what it needs, and puts what it makes.
+
+    Attributes:
+        data: the images of each benchmark, by its name.
+        artifacts: where networks and outputs are kept.
+        results: where records go.
+    """
+
+    data: Mapping[str, BenchmarkData]
+    artifacts: ArtifactStore
+    results: ResultStore
+
+
+def groups(cells: Sequence[Cell]) -> list[list[Cell]]:
+    """Return cells by the networks that they need, so that each network is trained and loaded once for all its cells.
+
+    Groups with several networks come last: then most of these are trained already.
+    """
+    by_networks: dict[tuple[str, ...], list[Cell]] = {}
+    for cell in cells:
+        by_networks.setdefault(cell.network_keys, []).append(cell)
+    return sorted(by_networks.values(), key=lambda group: len(group[0].networks))
+
+
+def do(group: Sequence[Cell], place: Place, device: torch.device, report: Reporter) -> Iterator[Outcome]:
+    """Train or load the networks of a group, score its cells, and store the records, one after another.
+
+    A method that cannot be scored gives an error in the place of its record, and the others go on.
+
+    Args:
+        group: cells with the same networks.
+        place: with the images.
+        device: to compute on.
+        report: told what is going on.
+
+    Raises:
+        OodbenchError: a training fails, or a record cannot be stored.
+    """
+    from .evaluation import Bench, evaluate
+    from .training.trained import network_of
+
+    jobs = group[0].networks
+    data = place.data[jobs[0].benchmark.name]
+    pictures = place.results.root / data.benchmark.name / "generated"
+    networks = [
+        network_of(job, data, place.artifacts, device, report, pictures=pictures)
+        if isinstance(job, TrainingJob)
+        else job.model.on(device)
+        for job in jobs
+    ]
+    bench = Bench.of(jobs[0], networks, data, place.artifacts, device, report)
+    for cell in group:
+        report.progress(f"scoring {cell.label}", 0, 1)
+        try:
+            record, scores = evaluate(cell, bench)
+        except (ConfigError, ScoreError) as error:
+            report.message(f"left out: {cell.label}: {error}")
+            yield cell, error
+            continue
+        record, scores = place.results.with_other_sets(cell.file, record, scores)
+        record = place.results.save(cell.file, record, scores)
+        report.progress(f"scoring {cell.label}", 1, 1)
+        report.message(_summary(cell, record))
+        yield cell, record
+
+
+def _summary(cell: Cell, record: Record) -> str:
+    mean = sum(row.metrics["auroc"] for row in record.rows) / len(record.rows)
+    accuracy = "" if record.accuracy is None else f"ID accuracy {100 * record.accuracy:.2f}%, "
+    return f"scored {cell.label}: {accuracy}mean AUROC {100 * mean:.2f} over {len(record.rows)} OOD sets"
+
+
+def do_all(cells: Sequence[Cell], place: Place, devices: Sequence[torch.device], report: Reporter) -> Iterator[Outcome]:
+    """Do the work of all cells, one group after another, or one on each of several devices at a time.
+
+    Args:
+        cells: to compute.
+        place: with the images.
+        devices: one process works on each, where there are several.
+        report: told what is going on.
+
+    Raises:
+        OodbenchError: as `do`; or a process was killed.
+    """
+    if len(devices) == 1:
+        for group in groups(cells):
+            yield from do(group, place, devices[0], report)
+        return
+    context = multiprocessing.get_context("spawn")
+    messages, free = context.Queue(), context.Queue()
+    for device in devices:
+        free.put(str(device))
+    listener = Thread(target=_pass_on, args=(messages, report), daemon=True)
+    listener.start()
+    pool = ProcessPoolExecutor(
+        len(devices),
+        context,
+        initializer=_start,
+        initargs=(place, registry.added_files(), len(devices), free, messages),
+    )
+    try:
+        work = groups(cells)
+        # A network that several groups need must not be trained by two workers at once.
+        for several in (False, True):
+            tasks = [pool.submit(_work, group) for group in work if (len(group[0].networks) > 1) == several]
+            yield from _outcomes(tasks)
+    finally:
+        pool.shutdown(cancel_futures=True)
+        messages.put(None)
+        listener.join()
+
+
+def _outcomes(tasks: Sequence[Future[list[Outcome]]]) -> Iterator[Outcome]:
+    for task in as_completed(tasks):
+        try:
+            yield from task.result()
+        except BrokenProcessPool as error:
+            raise DeviceError(
+                "a worker was killed, perhaps for want of memory; the same command goes on from what is stored, with "
+                "--device naming fewer devices"
+            ) from error
+
+
+def _pass_on(messages: Any, report: Reporter) -> None:
+    """Hand what workers tell to the reporter, until there are none."""
+    while (text := messages.get()) is not None:
+        report.message(text)
+
+
+class _Teller:
+    """The reporter of a worker: lines go to the parent, and nobody watches its bars.
+
+    Args:
+        messages: a queue.
+        device: named before each line.
+    """
+
+    def __init__(self, messages: Any, device: str) -> None:
+        self._messages, self._device = messages, device
+
+    def message(self, text: str) -> None:
+        self._messages.put(f"[{self._device}] {text}")
+
+    def progress(self, task: str, done: int, total: int) -> None:
+        pass
+
+    def cells(self, done: int, total: int) -> None:
+        pass
+
+
+_worker: dict[str, Any] = {}
+"""What a worker process was started with."""
+
+
+def _start(place: Place, files: Sequence[Path], n_workers: int, free: Any, messages: Any) -> None:
+    import torch
+
+    for file in files:
+        registry.add_file(file)
+    device = free.get()
+    if device == "cpu":
+        # Workers share the cores.
+        torch.set_num_threads(max(1, torch.get_num_threads() // n_workers))
+    _worker.update(place=place, device=torch.device(device), report=_Teller(messages, device))
+
+
+def _work(group: Sequence[Cell]) -> list[Outcome]:
+    with suppress(KeyboardInterrupt):
+        return list(do(group, _worker["place"], _worker["device"], _worker["report"]))
+    return []

@@ -1,0 +1,98 @@
+"""Work on several devices: the same results as on one, and clear words when something goes wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+import oodbench
+from oodbench import device as devices
+from oodbench.errors import ConfigError, DeviceError, TrainingError
+from oodbench.request import request
+from oodbench.runner import prepare
+from oodbench.work import groups
+from tests.helpers import Listener, small_benchmark
+
+TIMES = ["train_seconds", "fit_seconds", "score_seconds"]
+
+
+def run(results, device, methods=("msp", "ml", "ensemble(members=2)"), **settings):
+    listener = Listener()
+    frame = oodbench.run(
+        small_benchmark(),
+        list(methods),
+        results_dir=results,
+        cache_dir=f"cache-{results}",
+        device=device,
+        report=listener,
+        **settings,
+    )
+    return frame, listener
+
+
+def test_two_workers_give_the_table_of_one():
+    alone, _ = run("one", "cpu")
+    together, listener = run("two", "cpu,cpu")
+
+    pd.testing.assert_frame_equal(alone.drop(columns=TIMES), together.drop(columns=TIMES))
+    # Three networks: two classifiers, one of them shared, and an embedding.
+    assert listener.count("[cpu] trained") == 3
+    assert listener.count("[cpu] scored") == 3
+
+
+def test_an_error_in_a_worker_is_an_error_of_the_run_and_the_others_are_stored():
+    with pytest.raises(ConfigError, match="knn cannot find neighbour k=5000 among 323 training images"):
+        run("broken", "cpu,cpu", ("knn(k=5000)", "msp", "ml"))
+
+    assert {path.name.split("-")[0] for path in Path("broken/small").glob("*.json")} == {"msp", "ml"}
+
+
+def test_a_training_that_diverges_in_a_worker_says_so():
+    with pytest.raises(TrainingError, match="lower the learning rate"):
+        run("diverged", "cpu,cpu", ("ml",), settings={"recipe": {"learning_rate": 1e30}})
+
+
+def test_cells_are_grouped_by_their_networks_and_ensembles_come_last():
+    plan = prepare(request([small_benchmark()], ["ensemble", "msp", "ml", "energy"])).plan
+
+    assert [[cell.method_name for cell in group] for group in groups(plan.cells)] == [
+        ["msp", "energy"],
+        ["ml"],
+        ["ensemble"],
+    ]
+
+
+def names(text):
+    return [str(device) for device in devices.resolve(text)]
+
+
+def test_auto_takes_all_gpus(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+
+    assert names("auto") == names("cuda") == ["cuda:0", "cuda:1"]
+    assert names("cuda:1") == ["cuda:1"]
+    assert names("cpu") == ["cpu"]
+    with pytest.raises(
+        DeviceError, match=r"no device 'cuda:7'; choose auto, .*here: cuda:0, cuda:1"
+    ):
+        names("cuda:7")
+
+
+def test_one_gpu_is_simply_cuda(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+
+    assert names("auto") == names("cuda") == names("cuda:0") == ["cuda"]
+
+
+def test_without_a_gpu_auto_is_the_cpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+    assert names("auto") == ["cpu"]
+    for name in ("cuda", "cuda:0"):
+        with pytest.raises(DeviceError):
+            names(name)

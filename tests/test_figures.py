@@ -9,8 +9,9 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from oodbench.figures import KINDS, draw_embeddings, draw_histograms, draw_roc
+from oodbench.figures import KINDS, draw_embeddings, draw_histograms, draw_roc, draw_split
 from oodbench.figures.colours import ID_COLOURS, ood_colours
+from oodbench.images import ImageSet
 from oodbench.metrics import roc_curve
 from oodbench.records import Scores
 
@@ -284,3 +285,33 @@ def test_sets_have_colours_of_their_own_that_no_class_has():
 
 def test_a_set_has_one_colour_in_every_figure():
     assert ood_colours({"a": "novelty"})["a"] == ood_colours({"x": "seen", "a": "novelty"})["a"]
+
+
+def a_split():
+    return {
+        "id": ["cat", "cow", "dog"],
+        "seen": [],
+        "unseen": ["elk", "fox"],
+        "groups": {"cloven": ["cow", "elk"]},
+        "dropped": {"owl": "left out"},
+    }
+
+
+def test_split_shows_one_typical_image_of_each_class_part_by_part():
+    names = ("cat", "cow", "dog", "elk", "fox", "owl")
+    # Contrasts 0, 1, 2 a class: the typical image is the one in the middle.
+    pixels = np.zeros((18, 3, 4, 4), np.uint8)
+    pixels[:, :, ::2] = (np.arange(18) % 3 * 50 + np.arange(18) // 3)[:, None, None, None]
+    images = ImageSet(name="pets", images=pixels, labels=np.arange(18) // 3, class_names=names)
+
+    figure = draw_split(a_split(), images)
+
+    assert [panel.get_suptitle() for panel in figure.subfigs] == [
+        "in-distribution (3)",
+        "unseen out-of-distribution (2)",
+    ]
+    drawn = {axes.get_title(): axes.images[0].get_array() for axes in figure.get_axes() if axes.images}
+    assert list(drawn) == ["cat", "cow", "dog", "elk", "fox"]
+    assert [int(array.max()) for array in drawn.values()] == [50, 51, 52, 53, 54]
+    colours = {axes.get_title(): axes.title.get_color() for axes in figure.get_axes() if axes.images}
+    assert colours["cow"] == colours["elk"] != colours["cat"]

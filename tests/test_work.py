@@ -76,9 +76,7 @@ def test_auto_takes_all_gpus(monkeypatch):
     assert names("auto") == names("cuda") == ["cuda:0", "cuda:1"]
     assert names("cuda:1") == ["cuda:1"]
     assert names("cpu") == ["cpu"]
-    with pytest.raises(
-        DeviceError, match=r"no device 'cuda:7'; choose auto, .*here: cuda:0, cuda:1"
-    ):
+    with pytest.raises(DeviceError, match=r"no device 'cuda:7'; choose auto, .*here: cuda:0, cuda:1"):
         names("cuda:7")
 
 

@@ -65,4 +65,7 @@ BENCHMARK = Benchmark(
     recipe="fast",
     full_recipe="paper",
     layout="table2",
+    known_exceptions={
+        "no_test_image_is_trained_on": "a dozen of the published crops are in train and in test; runs leave them out"
+    },
 )

@@ -52,4 +52,7 @@ class OCSVM(EstimatorMethod):
         from sklearn.preprocessing import StandardScaler
         from sklearn.svm import OneClassSVM
 
-        return make_pipeline(StandardScaler(), OneClassSVM(nu=self.nu, gamma=self.gamma)).fit(values)
+        machine = OneClassSVM(nu=self.nu, gamma=self.gamma)
+        # Its constructor has no such argument, and it would draw a seed that it does not need from NumPy's generator.
+        machine.random_state = seed
+        return make_pipeline(StandardScaler(), machine).fit(values)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from . import registry
 from .errors import DataError, MissingData, NeedsTrainingImages
 from .hashing import code_digest, digest, file_digest
-from .images import Conversion, ImageSet, convert
+from .images import Conversion, ImageSet, convert, digest_of
 from .splits import ClassSplit, class_counts
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def load_benchmark(
     download: bool = False,
     train_needed: bool = True,
 ) -> BenchmarkData:
-    """Return all images of a benchmark.
+    """Return all images of a benchmark; test images that are training images as well are left out.
 
     Args:
         benchmark: names them.
@@ -97,15 +97,16 @@ def load_benchmark(
 
     Raises:
         MissingData: in-distribution or seen images, an OOD test set that is not optional, or all of these are missing.
-        DataError: files are damaged, a set is empty, or the classes of training and test images differ.
+        DataError: files are damaged, a set is empty, the classes of training and test images differ, or all images of
+            a test set are training images.
     """
 
     def load(part: Part) -> ImageSet:
         return load_part(part, benchmark.conversion, data_dir, artifacts, report, download=download)
 
     benchmark, split = divide(benchmark, load)
-    id_test = load(benchmark.id_test)
     id_train = load(benchmark.id_train) if train_needed else _if_there(load, benchmark.id_train)
+    id_test = load(benchmark.id_test)
     _check_classes(benchmark, id_train or id_test, id_test)
     seen = {name: load(part) for name, part in benchmark.seen.items()}
     ood, missing = {}, {}
@@ -124,6 +125,10 @@ def load_benchmark(
                 f"{benchmark.name}: images of {other.name} have the shape {other.shape}, those of {first.name} "
                 f"{first.shape}; the benchmark's conversion must name a size and a number of channels"
             )
+    training_sets = (*seen.values(), *([id_train] if id_train else []))
+    trained = frozenset(digest_of(image) for images in training_sets for image in images.images)
+    id_test = _untrained(id_test, trained, report)
+    ood = {name: _untrained(images, trained, report) for name, images in ood.items()}
     if not ood:
         raise MissingData(f"{benchmark.name} has no OOD test set to score. {next(iter(missing.values()), '')}")
     return BenchmarkData(
@@ -147,6 +152,22 @@ def divide(benchmark: Benchmark, load: Callable[[Part], ImageSet]) -> tuple[Benc
     whole = load(replace(benchmark.id_train, share=None, classes=None))
     split = benchmark.split.draw(class_counts(whole.labels, whole.class_names, benchmark.split.dataset))
     return benchmark.divided(split), split
+
+
+def _untrained(tests: ImageSet, trained: frozenset[bytes], report: Reporter) -> ImageSet:
+    """Return a test set without the images that are in training sets too, which published data now and then has.
+
+    Raises:
+        DataError: nothing is left.
+    """
+    kept = [i for i, image in enumerate(tests.images) if digest_of(image) not in trained]
+    if len(kept) == len(tests):
+        return tests
+    if not kept:
+        raise DataError(f"every image of {tests.name} is among the training images; test on others")
+    report.message(f"leaving out {len(tests) - len(kept)} images of {tests.name}: they are training images as well")
+    labels = None if tests.labels is None else tests.labels[kept]
+    return replace(tests, images=tests.images[kept], labels=labels)
 
 
 def _if_there(load: Callable[[Part], ImageSet], part: Part) -> ImageSet | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Literal
 
 from .errors import DataError
@@ -43,6 +44,13 @@ class RawImages:
     images: NDArray[np.uint8] | Iterable[Image]
     labels: Sequence[int] | NDArray[np.int64] | None = None
     class_names: tuple[str, ...] = ()
+
+
+def digest_of(image: NDArray[np.uint8]) -> bytes:
+    """Return what tells an image from all others: a hash of its shape and pixels, 16 bytes."""
+    hasher = blake2b(f"{image.dtype.str}{image.shape}".encode(), digest_size=16)
+    hasher.update(image.tobytes())
+    return hasher.digest()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

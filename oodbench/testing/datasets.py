@@ -5,7 +5,6 @@ Checks that need images are skipped, with where they were looked for, while the 
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections import Counter
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from oodbench.api import Dataset, Location
 from oodbench.data import default_data_dir
-from oodbench.images import Conversion, ImageSet, convert
+from oodbench.images import Conversion, ImageSet, convert, digest_of
 
 from .contract import Check, require, title
 from .values import VALUE_CHECKS, made
@@ -55,13 +54,6 @@ def _read(dataset: Dataset, split: str, data_dir: Path) -> _Contents:
         digests.append(digest_of(array))
     labels = None if raw.labels is None else np.asarray(raw.labels)
     return _Contents(digests=tuple(digests), types=frozenset(types), labels=labels, class_names=tuple(raw.class_names))
-
-
-def digest_of(image: NDArray[Any]) -> bytes:
-    """Return what tells an image from all others: a hash of its shape, type and pixels."""
-    hasher = hashlib.blake2b(f"{image.dtype.str}{image.shape}".encode(), digest_size=16)
-    hasher.update(np.ascontiguousarray(image).data)
-    return hasher.digest()
 
 
 def _there(subject: Subject, data_dir: Path | None) -> list[tuple[Any, str, Path]]:

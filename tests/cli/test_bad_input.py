@@ -37,7 +37,7 @@ from PIL import Image
         ("run --recipe fst", "Error: benchmark digits has no recipe 'fst'; there is: default."),
         ("run --seeds 0", "Error: --seeds must be at least 1, got 0"),
         ("run --seeds many", "Error: Invalid value for '--seeds': 'many' is not a valid integer."),
-        ("run --device tpu", "Error: no device 'tpu'; choose auto, cpu or cuda"),
+        ("run --device tpu", "Error: no device 'tpu'; choose auto, cpu, cuda or single GPUs"),
         ("table", "Error: no results in "),
         ("table --layout table3", "Error: no layout 'table3'. Did you mean 'table2' or 'table1'?"),
         ("table --format word", "Error: no table format 'word'; there is: text, markdown, latex, csv, html."),

@@ -159,3 +159,26 @@ def test_images_of_another_shape_are_an_error_that_names_both_sets(
 def test_name_near_that_of_a_data_set_is_asked_about(benchmark: Benchmark, load_all: Callable) -> None:
     with pytest.raises(MissingData, match="Did you mean 'mnist'"):
         load_all(replace(benchmark, id_test=Part(dataset="mnst")))
+
+
+def test_test_images_that_are_training_images_as_well_are_left_out(
+    benchmark: Benchmark, load_all: Callable, heard, data_dir: Path
+) -> None:
+    from PIL import Image
+
+    for split, seeds in (("train", range(8)), ("test", range(6, 12))):
+        for k in seeds:
+            folder = data_dir / "pets" / split / ("cat" if k % 2 else "dog")
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.random.default_rng(k).integers(0, 255, (8, 8), np.uint8)).save(folder / f"{k}.png")
+    pets = replace(benchmark, id_train=Part(dataset="pets", split="train"), id_test=Part(dataset="pets"))
+    data = load_all(pets)
+
+    assert (len(data.id_train), len(data.id_test)) == (8, 4)
+    assert data.id_test.labels.tolist() == [0, 0, 1, 1]
+    assert "leaving out 2 images of pets (test): they are training images as well" in heard.messages
+
+
+def test_a_test_set_of_training_images_only_is_an_error(benchmark: Benchmark, load_all: Callable) -> None:
+    with pytest.raises(DataError, match=r"every image of digits \(train\) is among the training images"):
+        load_all(replace(benchmark, id_test=replace(benchmark.id_train)))

@@ -48,7 +48,7 @@ def test_of_one_member_it_is_the_maximum_softmax_probability():
 def test_ensembles_of_two_seeds_have_no_network_in_common():
     plan = prepare(request([small_benchmark()], [Ensemble(members=3), "msp"], seeds=2)).plan
 
-    seeds = {cell.seed: [job.seed for job in cell.trainings] for cell in plan.cells if cell.method_name == "ensemble"}
+    seeds = {cell.seed: [job.seed for job in cell.networks] for cell in plan.cells if cell.method_name == "ensemble"}
     assert seeds == {0: [0, 1, 2], 1: [3, 4, 5]}
     # The classifiers of the other methods are among them.
     assert len(plan.trainings()) == 6

@@ -190,7 +190,7 @@ def test_same_seed_gives_the_same_network_and_a_killed_training_goes_on_to_it(tm
     class KilledError(Exception):
         pass
 
-    def kill(epoch, loss, learner):
+    def kill(epoch, n_epochs, loss, learner):
         if epoch == 3:
             raise KilledError
 

@@ -232,7 +232,7 @@ SEEN = Part(dataset="digits", split="train", classes=("0", "3"))
         (benchmarks.check_there_is_something_to_score, {"ood": ()}, "add an OodSet"),
         (
             benchmarks.check_settings_of_parts_fit,
-            {"seen": Part(dataset="gaussian", split="train", settings={"cuont": 5})},
+            {"seen": {"noise": Part(dataset="gaussian", split="train", settings={"cuont": 5})}},
             "gaussian has no setting 'cuont'",
         ),
         (
@@ -248,7 +248,7 @@ SEEN = Part(dataset="digits", split="train", classes=("0", "3"))
         (benchmarks.check_network_takes_the_images, {"network": "one_output"}, r"gives outputs of shape \(2, 1\)"),
         (
             benchmarks.check_embedded_is_true,
-            {"embedded": True, "seen": Part(dataset="mnist", split="train")},
+            {"embedded": True, "seen": {"digits": Part(dataset="mnist", split="train")}},
             "set 'embedded' to False",
         ),
         (
@@ -268,7 +268,7 @@ SEEN = Part(dataset="digits", split="train", classes=("0", "3"))
         (
             benchmarks.check_no_test_image_is_trained_on,
             {"ood": (OodSet(name="seen digits", part=SEEN, role="seen"),)},
-            r"\d+ of \d+ OOD images of 'seen digits' are seen OOD training images as well",
+            r"\d+ of \d+ OOD images of 'seen digits' are seen OOD training images of 'seen digits' as well",
         ),
         (
             benchmarks.check_no_test_image_is_trained_on,
@@ -302,7 +302,7 @@ def test_leak_is_found_although_other_images_are_missing(tmp_path):
     lost = OodSet(name="lost", part=Part(dataset="nowhere"), role="anomaly")
     leak = OodSet(name="leak", part=SEEN, role="seen")
 
-    with pytest.raises(PluginError, match="'leak' are seen OOD training images"):
+    with pytest.raises(PluginError, match="'leak' are seen OOD training images of"):
         benchmarks.check_no_test_image_is_trained_on(small_benchmark(ood=(lost, leak)), tmp_path)
 
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from oodbench.own_model import OwnModel
     from oodbench.runner import Prepared
 
+MANY = 6
+"""From so many methods on, a line each must do."""
+
 
 @click.command("run")
 @options.benchmarks("Benchmark to run, or folder or ZIP of images; can be repeated.  [default: the embedded one]")
@@ -138,7 +141,9 @@ def command(
 
     for benchmark in wanted.benchmarks:
         frame = to_frame(record for record in records if record.benchmark["name"] == benchmark.name)
-        show_table(layout_table(frame, benchmark.layout))
+        # A benchmark's own layout has several lines a method: too long where there are many.
+        several = frame["variant"].nunique() >= MANY
+        show_table(layout_table(frame, "matrix" if several else benchmark.layout))
     again = " ".join(f"--in {benchmark.name}" for benchmark in wanted.benchmarks)
     where = "" if results_dir == Path("results") else f" --results-dir {results_dir}"
     stderr().print(f"\nNext: oodbench plot {again}{where}   or: oodbench table {again}{where} --format latex")

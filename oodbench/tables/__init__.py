@@ -22,7 +22,8 @@ def make_table(frame: pd.DataFrame, layout: str = "table2", format: str = "text"
     Args:
         frame: rows as `oodbench.run` and `oodbench.load_results` return them; several seeds become
             mean ± sample standard deviation, except in the layout "flat".
-        layout: "table1" or "table2" of Masana et al. (BMVC 2018), "flat" for the rows themselves, or a plugin's.
+        layout: "table1" or "table2" of Masana et al. (BMVC 2018), "matrix" for AUROC by method and OOD set, "flat" for
+            the rows themselves, or a plugin's.
         format: "text", "markdown", "latex", "csv" or "html".
 
     Raises:

@@ -121,6 +121,49 @@ def table1(frame: pd.DataFrame) -> Table:
     )
 
 
+def matrix(frame: pd.DataFrame) -> Table:
+    """Return a line for each method, the best first, with the AUROC of each OOD set, and the means over all sets."""
+    results = _results(frame)
+    in_dists = list(dict.fromkeys(in_dist for in_dist, _, _ in results))
+    out_dists = list(dict.fromkeys(out_dist for _, _, out_dist in results))
+    rows: list[tuple[Entry, ...]] = []
+    groups: list[int] = []
+    for in_dist in in_dists:
+        methods = dict.fromkeys(method for there, method, _ in results if there == in_dist)
+        means = {m: _means_over_sets(results, in_dist, m) for m in methods}
+        for method in sorted(methods, key=lambda m: -means[m]["auroc"]):
+            there = [results.get((in_dist, method, out_dist)) for out_dist in out_dists]
+            cells = (
+                (Span(_cell(result, "auroc", 1) + "*" * result.seen, _mark(results, in_dist, method, out, "auroc", 1)),)
+                if result
+                else _entry(NO_RESULT)
+                for out, result in zip(out_dists, there, strict=True)
+            )
+            accuracy = next(result.accuracy for result in there if result)
+            head = (_entry(in_dist), _entry(method), _entry(_number(*accuracy, 1)))
+            summary = (_entry(_percent(means[method][column], 1)) for column in ("auroc", "fpr_at_95tpr"))
+            rows.append((*head, *cells, *summary))
+            groups.append(in_dists.index(in_dist))
+    drop = 0 if len(in_dists) > 1 else 1
+    header = ("In-dist", "Method", "ID acc.", *out_dists, "mean AUROC ↑", "mean FPR at 95% TPR ↓")
+    return Table(
+        caption=f"{_caption(frame)} AUROC on each OOD set, and means over the sets.",
+        header=header[drop:],
+        rows=tuple(row[drop:] for row in rows),
+        groups=tuple(groups),
+        merged=1 - drop,
+        notes=_notes(frame, results, None),
+        numeric=3 - drop,
+    )
+
+
+def _means_over_sets(results: Results, in_dist: str, method: str) -> dict[str, float]:
+    """Return the mean of each metric over the OOD sets that were there, each with the same weight."""
+    there = [result.means for (d, m, _), result in results.items() if (d, m) == (in_dist, method)]
+    known = [means for means in there if not math.isnan(means["auroc"])]
+    return {name: sum(means[name] for means in known) / len(known) if known else math.nan for name in METRICS}
+
+
 def flat(frame: pd.DataFrame) -> Table:
     """Return the rows as they are, one a cell and OOD set, metrics as fractions in full precision."""
     columns = tuple(map(str, frame.columns))
@@ -235,7 +278,7 @@ def _caption(frame: pd.DataFrame) -> str:
     return f"OOD detection with {in_dists} as in-distribution, in percent; {runs}.{reduced}"
 
 
-def _notes(frame: pd.DataFrame, results: Results, published: Published) -> tuple[str, ...]:
+def _notes(frame: pd.DataFrame, results: Results, published: Published | None) -> tuple[str, ...]:
     notes = []
     if frame["seen"].any():
         notes.append("* seen: images of this distribution (not the test images) were used in training.")
@@ -246,20 +289,24 @@ def _notes(frame: pd.DataFrame, results: Results, published: Published) -> tuple
     notes += _counts(frame)
     facts = {str(variant): _facts(rows) for variant, rows in frame.groupby("variant", sort=False)}
     notes += [f"{variant}: {text}." for variant, text in facts.items() if text]
+    return (*notes, *(_compared(results, published) if published else ()))
+
+
+def _compared(results: Results, published: Published) -> Iterable[str]:
+    """Say where published numbers come from, and with which ID accuracies."""
     compared = dict.fromkeys(
         (in_dist, result.variant)
         for (in_dist, _, out_dist), result in results.items()
         if published.numbers(in_dist, result.variant, out_dist)
     )
     if compared:
-        notes.append(published.note)
+        yield published.note
     for there in dict.fromkeys(in_dist for in_dist, _ in compared):
         theirs = published.accuracies(there)
         texts = [
             f"{variant} {theirs[variant]:g}" for in_dist, variant in compared if in_dist == there and variant in theirs
         ]
-        notes.append(f"published ID accuracy with {there}: {', '.join(texts)}.")
-    return tuple(notes)
+        yield f"published ID accuracy with {there}: {', '.join(texts)}."
 
 
 def _unseen_here(results: Results) -> list[str]:

@@ -360,4 +360,28 @@ def test_an_unknown_format_is_refused_with_the_nearest_one():
 def test_a_word_like_no_layout_is_refused_with_the_whole_choice():
     with pytest.raises(UnknownName) as caught:
         make_table(to_frame([a_record()]), layout="xyz")
-    assert str(caught.value) == "no layout 'xyz'; there is: flat, table1, table2. See: oodbench list layouts"
+    assert str(caught.value) == "no layout 'xyz'; there is: flat, matrix, table1, table2. See: oodbench list layouts"
+
+
+def test_matrix_has_a_line_a_method_the_best_first_and_means_over_sets():
+    def record(method, near, far, **changes):
+        rows = [
+            a_row("near", "seen", metrics={"auroc": near, "fpr_at_95tpr": 0.5}, seen=method == "odm"),
+            a_row("far", "anomaly", metrics={"auroc": far, "fpr_at_95tpr": 0.1}),
+        ]
+        return a_record(method, rows=rows, **changes)
+
+    table = layout_table(to_frame([record("msp", 0.8, 0.9), record("odm", 0.9, 1.0)]), "matrix")
+
+    assert table.header[2:] == ("near", "far", "mean AUROC ↑", "mean FPR at 95% TPR ↓")
+    lines = [[plain_text(entry) for entry in row] for row in table.rows]
+    assert [line[0] for line in lines] == ["odm", "msp"]
+    assert [line[2:] for line in lines] == [["90.0*", "100.0", "95.0", "30.0"], ["80.0", "90.0", "85.0", "30.0"]]
+    assert [[span.mark for span in row[3]] for row in table.rows] == [["best"], ["worst"]]
+
+
+def test_matrix_has_a_dash_where_a_set_was_missing_and_a_mean_over_the_others():
+    there, missing = a_row("near", "novelty", metrics={"auroc": 0.8, "fpr_at_95tpr": 0.4}), {"far": "anomaly"}
+    table = layout_table(to_frame([a_record("msp", rows=[there], missing=missing)]), "matrix")
+
+    assert [plain_text(entry) for entry in table.rows[0]][2:] == ["80.0", "–", "80.0", "40.0"]

@@ -55,6 +55,7 @@ def test_dry_run_prints_the_plan_and_does_nothing(oodbench, small):
         "small odin seed 1   default   3 of 3     408               to do\n"
         "\n"
         "0 cells stored, 4 to do on cpu; 2 networks to train, 0 trained before\n"
+        "images through networks: 2,560 in training, 816 test images once for all methods\n"
     )
     assert not Path("results").exists()
 

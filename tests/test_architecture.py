@@ -134,11 +134,12 @@ def test_every_public_thing_has_a_docstring():
     assert [name for name, text in public_things() if not text] == []
 
 
-@pytest.mark.parametrize("file", ENGINE, ids=lambda file: file.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("file", [*ENGINE, *PLUGINS], ids=lambda file: file.relative_to(ROOT).as_posix())
 def test_doctests_hold(file):
     name = ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     if name.endswith("__main__"):
         return
-    failed, _ = doctest.testmod(importlib.import_module(name))
+    home = "" if file in ENGINE else "oodbench."
+    failed, _ = doctest.testmod(importlib.import_module(home + name))
 
     assert failed == 0

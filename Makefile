@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := build/demo
 
-.PHONY: demo test lint types clean
+.PHONY: demo test lint types docs clean
 
 demo: .venv/installed
 	$(BIN)/oodbench run --results-dir $(DEMO) --cache-dir $(DEMO)/cache
@@ -18,6 +18,10 @@ lint: .venv/installed-dev
 
 types: .venv/installed-dev
 	$(BIN)/mypy oodbench methods datasets
+
+docs: .venv/installed-dev
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+	@echo "The pages are in build/docs; begin with build/docs/index.html"
 
 # Installed again when the list of plugins or dependencies changes: entry points are read at installation.
 .venv/installed: pyproject.toml

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 from oodbench.api import Location
 from oodbench.data import files_below
 from oodbench.errors import ConfigError, DataError
-from oodbench.images import Conversion, RawImages
+from oodbench.images import SUFFIXES, Conversion, RawImages, decode
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LIST = "images.txt"
-SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,22 +218,3 @@ def _decode_members(archive: Path, infos: list[zipfile.ZipInfo]) -> Iterator[Ima
             except RuntimeError as error:
                 raise DataError(f"{archive} cannot be unpacked ({error}); unpack it to a folder by hand") from error
             yield decode(content, f"{info.filename} in {archive}")
-
-
-def decode(content: bytes, where: str) -> Image:
-    """Return the pixels of an image file.
-
-    Raises:
-        DataError: it is damaged or no image; the message says where it is.
-    """
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        picture = Image.open(io.BytesIO(content))
-        picture.load()
-    except UnidentifiedImageError as error:
-        raise DataError(f"the image {where} cannot be decoded (no known format); replace or remove it") from error
-    # Pillow raises SyntaxError for some broken PNGs, and its own bomb error for absurd sizes.
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"the image {where} cannot be decoded ({error}); replace or remove it") from error
-    return picture

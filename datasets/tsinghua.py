@@ -14,13 +14,13 @@ from oodbench.api import Location
 from oodbench.atomic import write_atomic
 from oodbench.errors import DataError, MissingData
 from oodbench.hashing import file_digest
-from oodbench.images import Conversion, RawImages
+from oodbench.images import Conversion, RawImages, decode
 from oodbench.report import Reporter
 
 from ._cutting import BACKGROUND, Cut, CutSettings, cut_frame
 from ._journal import Journal
 from ._tt100k import ANNOTATIONS, Finding, Frame, Release, find_annotations, read_release
-from .folder import ImageFolder, decode
+from .folder import ImageFolder
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     # For type checkers and editors: the names below are found by __getattr__.
-    from .api import Dataset, Detector, FitInputs, Method, Network, Objective
+    from .api import Dataset, FitInputs, Method, Network, Objective
     from .batch import Batch
     from .benchmark import Benchmark, OodSet, Part, Recipe
+    from .detector import Detection, Detector
     from .errors import OodbenchError
     from .images import Conversion, ImageSet
     from .objectives import CrossEntropy, LossObjective
@@ -32,7 +33,8 @@ _HOME = {
     "Conversion": "images",
     "CrossEntropy": "objectives",
     "Dataset": "api",
-    "Detector": "api",
+    "Detection": "detector",
+    "Detector": "detector",
     "FitInputs": "api",
     "ImageSet": "images",
     "LogitMethod": "posthoc",
@@ -57,6 +59,7 @@ __all__ = [
     "Conversion",
     "CrossEntropy",
     "Dataset",
+    "Detection",
     "Detector",
     "FitInputs",
     "ImageSet",

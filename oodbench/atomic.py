@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -18,11 +19,28 @@ def write_atomic(path: Path, content: bytes) -> None:
     Raises:
         OSError: the folder cannot be written to; nothing is left behind.
     """
+    with file_atomic(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def file_atomic(path: Path) -> Iterator[IO[bytes]]:
+    """Give an open file to write to; it becomes `path` when the block ends without an error.
+
+    Args:
+        path: the file; its folder is made where it is missing.
+
+    Yields:
+        A file beside `path`, open for writing bytes.
+
+    Raises:
+        OSError: the folder cannot be written to; nothing is left behind.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         # mkstemp makes files that only their owner may read; results are there to be shared.

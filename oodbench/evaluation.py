@@ -18,7 +18,7 @@ from .api import FitInputs
 from .batch import Batch
 from .errors import NeedsTrainingImages, ScoreError, UnknownName
 from .hashing import plain
-from .outputs import outputs_of
+from .outputs import batch_size, outputs_of
 from .records import Record, Row, Scores
 from .training.trained import TrainedNetwork
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .report import Reporter
 
 BATCH_SIZE = 2000
+"""How many images a detector scores together, where they are small."""
 DRAWN = 1000
 """How many embeddings of each set are kept to be drawn."""
 
@@ -43,7 +44,7 @@ class Bench:
     """A trained network with all images of its benchmark, shared by every method that is scored on it.
 
     Attributes:
-        network: what is evaluated; the first one for methods with `members`.
+        networks: what is evaluated: one, or several for methods with `members`.
         data: the images.
         device: to compute on.
         train: the ID images that the network was trained on.
@@ -53,7 +54,7 @@ class Bench:
         ood: the OOD test sets.
     """
 
-    network: TrainedNetwork
+    networks: tuple[TrainedNetwork, ...]
     data: BenchmarkData
     device: torch.device
     train: Batch
@@ -80,7 +81,7 @@ class Bench:
 
         train, validation = cls._halves(job, data, batch)
         return cls(
-            network=networks[0],
+            networks=tuple(networks),
             data=data,
             device=device,
             train=train,
@@ -89,6 +90,11 @@ class Bench:
             seen={name: batch(images) for name, images in data.seen.items()},
             ood={name: batch(images) for name, images in data.ood.items()},
         )
+
+    @property
+    def network(self) -> TrainedNetwork:
+        """The first one, or the only one."""
+        return self.networks[0]
 
     @staticmethod
     def _halves(
@@ -111,8 +117,8 @@ class _NoTrainingImages:
         raise NeedsTrainingImages("there are no ID training images")
 
 
-def evaluate(cell: Cell, bench: Bench) -> tuple[Record, Scores]:
-    """Return the result of one cell.
+def evaluate(cell: Cell, bench: Bench) -> tuple[Record, Scores, Detector]:
+    """Return the result of one cell, and the detector that gave it.
 
     Args:
         cell: says which method, with which hyper-parameters and seed.
@@ -158,7 +164,8 @@ def evaluate(cell: Cell, bench: Bench) -> tuple[Record, Scores]:
         "fit": fitted - started,
         "score": scored - fitted,
     }
-    return _record(cell, bench, detector, scores, accuracy(detector, bench.id_test, cell.method_name), seconds), scores
+    accuracy_id = accuracy(detector, bench.id_test, cell.method_name)
+    return _record(cell, bench, detector, scores, accuracy_id, seconds), scores, detector
 
 
 def scores_of(detector: Detector, batch: Batch, name: str) -> NDArray[np.float64]:
@@ -176,7 +183,7 @@ def scores_of(detector: Detector, batch: Batch, name: str) -> NDArray[np.float64
         ScoreError: not one finite number an image.
     """
     pieces = []
-    for part in batch.split(BATCH_SIZE):
+    for part in batch.split(batch_size(batch.source.shape, BATCH_SIZE)):
         with torch.no_grad():
             scores = detector.score(part)
         if tuple(scores.shape) != (len(part),):
@@ -201,18 +208,31 @@ def accuracy(detector: Detector, batch: Batch, name: str) -> float | None:
         ScoreError: not one class an image.
     """
     right = 0
-    for part in batch.split(BATCH_SIZE):
-        with torch.no_grad():
-            classes = detector.classify(part)
+    for part in batch.split(batch_size(batch.source.shape, BATCH_SIZE)):
+        classes = classes_of(detector, part, name)
         if classes is None:
             return None
-        if tuple(classes.shape) != (len(part),):
-            raise ScoreError(
-                f"{name} returned classes of shape {tuple(classes.shape)} for {len(part)} images; "
-                f"classify() must return shape ({len(part)},), or None"
-            )
-        right += int(torch.eq(classes.cpu(), torch.tensor(_labels(part))).sum())
+        right += int(np.equal(classes, _labels(part)).sum())
     return right / len(batch)
+
+
+def classes_of(detector: Detector, batch: Batch, name: str) -> NDArray[np.int64] | None:
+    """Return the class of each image of a batch that fits the memory, or None where the method does not classify.
+
+    Raises:
+        ScoreError: not one class an image.
+    """
+    with torch.no_grad():
+        classes = detector.classify(batch)
+    if classes is None:
+        return None
+    if tuple(classes.shape) != (len(batch),):
+        raise ScoreError(
+            f"{name} returned classes of shape {tuple(classes.shape)} for {len(batch)} images; "
+            f"classify() must return shape ({len(batch)},), or None"
+        )
+    indices: NDArray[np.int64] = classes.cpu().numpy()
+    return indices
 
 
 def _drawn(batch: Batch, embed: Any) -> NDArray[np.float32]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from PIL.Image import Image
+
+SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+"""By which files in folders are known as images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +127,25 @@ class ImageSet:
         return ImageSet(
             name=self.name, images=self.images[kept], labels=new_label[self.labels[kept]], class_names=classes
         )
+
+
+def decode(content: bytes, where: str) -> Image:
+    """Return the pixels of an image file.
+
+    Raises:
+        DataError: it is damaged or no image; the message says where it is.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        picture = Image.open(io.BytesIO(content))
+        picture.load()
+    except UnidentifiedImageError as error:
+        raise DataError(f"the image {where} cannot be decoded (no known format); replace or remove it") from error
+    # Pillow raises SyntaxError for some broken PNGs, and its own bomb error for absurd sizes.
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"the image {where} cannot be decoded ({error}); replace or remove it") from error
+    return picture
 
 
 def convert(raw: RawImages, conversion: Conversion, name: str) -> NDArray[np.uint8]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,9 @@ from .batch import Outputs, to_unit_interval
 from .hashing import code_digest, digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
 
     from .artifacts import ArtifactStore
     from .images import ImageSet
@@ -22,6 +25,42 @@ if TYPE_CHECKING:
     from .training.trained import TrainedNetwork
 
 BATCH_SIZE = 1000
+VALUES_AT_ONCE = 1000 * 3 * 64 * 64
+"""How many values the images that go through a network together may have: larger images go in smaller batches."""
+
+
+def batch_size(shape: tuple[int, ...], most: int = BATCH_SIZE) -> int:
+    """Return how many images of a shape (channels, height, width) are looked at together, at most `most`.
+
+    >>> batch_size((3, 32, 32)), batch_size((3, 224, 224))
+    (1000, 81)
+    """
+    return max(1, min(most, VALUES_AT_ONCE // math.prod(shape)))
+
+
+@torch.inference_mode()
+def compute_outputs(module: Any, images: NDArray[np.uint8], device: torch.device) -> Outputs:
+    """Return the outputs of a network on images that fit the memory.
+
+    Args:
+        module: fits `oodbench.api.Network`, in evaluation mode, on the device.
+        images: uint8, shape (n, channels, height, width).
+        device: to compute on.
+    """
+    logits, features = (np.concatenate(parts) for parts in zip(*_passes(module, images, device), strict=True))
+    return Outputs(logits=logits, features=features)
+
+
+def _passes(
+    module: Any, images: NDArray[np.uint8], device: torch.device
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Yield logits and features, a batch at a time."""
+    size = batch_size(images.shape[1:])
+    for start in range(0, len(images), size):
+        pixels = torch.tensor(images[start : start + size], device=device)
+        features = module.features(to_unit_interval(pixels))
+        logits = module.head(features)
+        yield logits.float().cpu().numpy(), features.float().cpu().numpy()
 
 
 def outputs_of(
@@ -52,15 +91,15 @@ def outputs_of(
     @torch.inference_mode()
     def compute(aside: Path) -> dict[str, Any]:
         arrays: dict[str, np.memmap[Any, Any]] = {}
-        for start in range(0, len(images), BATCH_SIZE):
-            pixels = torch.tensor(images.images[start : start + BATCH_SIZE], device=device)
-            features = network.module.features(to_unit_interval(pixels))
-            for name, values in (("features", features), ("logits", network.module.head(features))):
+        done = 0
+        for logits, features in _passes(network.module, images.images, device):
+            start, done = done, done + len(logits)
+            for name, values in (("features", features), ("logits", logits)):
                 if name not in arrays:
                     shape = (len(images), *values.shape[1:])
                     arrays[name] = open_memmap(aside / f"{name}.npy", mode="w+", dtype=np.float32, shape=shape)
-                arrays[name][start : start + len(values)] = values.float().cpu().numpy()
-            report.progress(f"forward pass on {images.name}", min(start + BATCH_SIZE, len(images)), len(images))
+                arrays[name][start:done] = values
+            report.progress(f"forward pass on {images.name}", done, len(images))
         for array in arrays.values():
             array.flush()
         return {"network": network.digest, "images": images.fingerprint}

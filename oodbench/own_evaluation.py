@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from .images import Conversion, ImageSet, RawImages, convert
 from .own_images import OwnImages, place
 from .own_model import OwnModel
 from .records import ResultStore, to_frame
-from .report import SILENT, Reporter
+from .report import SILENT, Reporter, Silent
 from .request import request
 from .runner import execute, prepare_with
 from .training.config import TrainConfig
@@ -51,6 +52,7 @@ def evaluate(
     seed: int = 0,
     data_dir: str | Path | None = None,
     results_dir: str | Path | None = None,
+    save_detectors: bool = False,
     cache_dir: str | Path | None = None,
     device: str = "auto",
     report: Reporter = SILENT,
@@ -62,7 +64,7 @@ def evaluate(
         id_test: labelled in-distribution test images.
         ood: out-of-distribution test sets by name, or one of them.
         id_train: labelled images that the model was trained on, for the methods that need them.
-        methods: as in `oodbench.run`; "all" leaves out, with a message, what cannot be scored on this model.
+        methods: as in `oodbench.run`; "all" leaves out what cannot be scored on this model, and says why.
         normalise: what the model was trained with, for images in [0, 1]: "none", "imagenet" or MEAN/STD, such as
             "0.5,0.5,0.5/0.25,0.25,0.25".
         image_size: what images are brought to, such as 224 or "48x64" (height, width); None leaves arrays as they are.
@@ -73,9 +75,10 @@ def evaluate(
         seed: of held-out images and of everything random in methods.
         data_dir: where names of data sets are looked for; default `OODBENCH_DATA`, or `data` in the working folder.
         results_dir: where records are kept, as `oodbench run` does; None keeps none.
+        save_detectors: store each fitted detector beside its record, for `oodbench.Detector.load`.
         cache_dir: where images and outputs are kept; default `OODBENCH_CACHE`, or the user's cache folder.
         device: "auto" (a GPU where there is one), "cpu" or "cuda".
-        report: told what is going on; by default nobody is.
+        report: told what is going on; by default nobody is, and what "all" leaves out is warned about.
 
     Returns:
         A row for each method and OOD set, metrics as fractions; see `oodbench.load_results`.
@@ -86,6 +89,8 @@ def evaluate(
     >>> frame = oodbench.evaluate(model, "photos/test", {"cats": "cats/"}, normalise="imagenet",
     ...                           image_size=224)  # doctest: +SKIP
     """
+    if save_detectors and results_dir is None:
+        raise ConfigError("save_detectors needs a folder to store them in: results_dir=")
     own = OwnModel.of(model, normalise=normalise, features=features, name=name)
     loader = _Loader(
         conversion=_conversion(image_size, channels),
@@ -95,6 +100,11 @@ def evaluate(
     )
     test = _ordered(loader.load(id_test, "ID test"), class_names)
     train = None if id_train is None else _ordered(loader.load(id_train, "ID train", split="train"), class_names)
+    if train is not None and train.class_names != test.class_names:
+        raise ConfigError(
+            f"{train.name} has the classes {', '.join(train.class_names)}, and {test.name} has "
+            f"{', '.join(test.class_names)}; give those of the model, in order: class_names="
+        )
     sets = ood if isinstance(ood, Mapping) else {"ood": ood}
     loaded = {entry: loader.load(images, entry) for entry, images in sets.items()}
     for other in (*loaded.values(), *filter(None, (train,))):
@@ -107,6 +117,8 @@ def evaluate(
     data = BenchmarkData(benchmark=benchmark, id_train=train, id_test=test, seen={}, ood=loaded, missing={})
     several = [methods] if isinstance(methods, str) or not isinstance(methods, Sequence) else methods
     wanted = replace(request([benchmark], several, model=own), seeds=(seed,))
+    if report is SILENT and wanted.every_method:
+        report = _Warning()
     with tempfile.TemporaryDirectory() as aside:
         prepared = prepare_with(
             wanted,
@@ -114,10 +126,19 @@ def evaluate(
             results=ResultStore(Path(results_dir or aside)),
             artifacts=loader.artifacts,
             devices=resolve(device)[:1],
+            save_detectors=save_detectors,
         )
         for reason in prepared.plan.left_out:
             report.message(f"left out: {reason}")
         return to_frame(execute(prepared, report))
+
+
+class _Warning(Silent):
+    """Warns of what is left out: nobody listens, and whoever reads the rows must know why some are not there."""
+
+    def message(self, text: str) -> None:
+        if text.startswith("left out: "):
+            warnings.warn(text, stacklevel=2)
 
 
 def _conversion(image_size: str | int | None, channels: int | None) -> Conversion:
@@ -181,6 +202,11 @@ class _Loader:
     def _of_pairs(self, pairs: Any, name: str) -> ImageSet:
         from PIL.Image import Image
 
+        if not hasattr(pairs, "__len__") or not hasattr(pairs, "__getitem__"):
+            raise DataError(
+                f"{name} must be a path, the name of a data set, uint8 arrays or a sequence of PIL images, got a "
+                f"{type(pairs).__name__}"
+            )
         pairs = [
             entry if isinstance(entry, tuple) else (entry, None) for entry in (pairs[i] for i in range(len(pairs)))
         ]

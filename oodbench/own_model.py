@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,13 +51,19 @@ class OwnClassifier(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
 
     def features(self, images: Tensor) -> Tensor:
-        """Return what goes into the layer, shape (n, n_features), for images in [0, 1]."""
+        """Return what goes into the layer, shape (n, n_features), for images in [0, 1].
+
+        Raises:
+            ConfigError: the layer is not used, as that of an auxiliary classifier.
+        """
         inputs: list[Tensor] = []
         hook = self.model.get_submodule(self.layer).register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
         try:
             self(images)
         finally:
             hook.remove()
+        if not inputs:
+            raise ConfigError(f"the layer {self.layer!r} takes no part in the logits; name the one that gives them")
         return inputs[-1]
 
     def head(self, features: Tensor) -> Tensor:
@@ -76,7 +83,7 @@ class OwnModel:
 
     Attributes:
         classifier: in evaluation mode; its weights take no gradients.
-        digest: hash of its weights, its structure and its normalisation.
+        digest: hash of its weights, its structure, its code and its normalisation.
         name: for messages and records.
     """
 
@@ -101,10 +108,12 @@ class OwnModel:
         layer = features or _last_linear(model)
         if not isinstance(dict(model.named_modules()).get(layer), nn.Module):
             raise ConfigError(f"the model has no layer {layer!r}; its linear layers are: {', '.join(_linear(model))}")
-        classifier = OwnClassifier(copy.deepcopy(model), mean, std, layer).eval()
+        # Wherever and however precise the model is: methods compute in float32, on the device of the run.
+        classifier = OwnClassifier(copy.deepcopy(model), mean, std, layer).to("cpu", torch.float32).eval()
         classifier.requires_grad_(requires_grad=False)
-        weights = (tensor.cpu().float().numpy() for tensor in model.state_dict().values())
-        key = digest([array_digest(*weights), repr(model), code_digest(model, classifier), mean, std, layer])
+        weights = (tensor.numpy() for tensor in classifier.state_dict().values())
+        code = code_digest(*classifier.modules())
+        key = digest([array_digest(*weights), repr(model), _attributes(classifier), code, mean, std, layer])
         return cls(classifier=classifier, digest=key, name=name or type(model).__name__)
 
     def check(self, shape: tuple[int, int, int]) -> int:
@@ -135,14 +144,21 @@ class OwnModel:
                 raise ConfigError(
                     f"the model {self.name} must return logits of shape (n, n_classes), got {_kind(logits)}"
                 )
-            features = self.classifier.features(images)
-            again = self.classifier.head(features)
-            if features.ndim != 2 or again.shape != logits.shape or not torch.allclose(again, logits, atol=1e-4):
+            if not self._gives(logits, images):
                 raise ConfigError(
                     f"the logits of {self.name} are not the output of its layer {self.classifier.layer!r}; name the "
                     f"layer that gives them, one of: {', '.join(_linear(self.classifier.model))}"
                 )
         return int(logits.shape[1])
+
+    def _gives(self, logits: Tensor, images: Tensor) -> bool:
+        """Return whether logits are what the layer makes of the features, one vector an image."""
+        try:
+            features = self.classifier.features(images)
+            again = self.classifier.head(features)
+        except (ConfigError, RuntimeError):
+            return False
+        return features.ndim == 2 and again.shape == logits.shape and torch.allclose(again, logits, atol=1e-4)
 
     def on(self, device: torch.device) -> TrainedNetwork:
         """Return it as a network on a device."""
@@ -238,8 +254,10 @@ def _module(place: str) -> Any:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    # Under its name, so that its classes can be pickled.
-    sys.modules.setdefault(path.stem, module)
+    # Under its name, so that its classes can be pickled, unless an installed module has that name.
+    installed = PathFinder.find_spec(path.stem)
+    if path.stem not in sys.builtin_module_names and (installed is None or installed.origin == spec.origin):
+        sys.modules[path.stem] = module
     spec.loader.exec_module(module)
     return module
 
@@ -273,6 +291,14 @@ def _load_weights(model: nn.Module, file: Path) -> None:
 
 def _linear(model: nn.Module) -> list[str]:
     return [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+
+
+def _attributes(model: nn.Module) -> list[dict[str, str]]:
+    """Return the numbers and words that modules keep besides their weights: results depend on them as well."""
+    return [
+        {name: repr(value) for name, value in vars(module).items() if isinstance(value, bool | int | float | str)}
+        for module in model.modules()
+    ]
 
 
 def _last_linear(model: nn.Module) -> str:

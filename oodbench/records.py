@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SCHEMA = 1
+SUFFIX = ".detector"
+"""Of the files of detectors that are stored beside records."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,6 +213,10 @@ class ResultStore:
             if self.load(file) == record:
                 return file
         raise StoreError(f"no record of {record.variant} seed {record.seed} in {self.root}")
+
+    def detector_of(self, file: Path) -> Path:
+        """Return where the detector of a record is stored, if it is."""
+        return (self.root / file).with_suffix(SUFFIX)
 
     def save(self, file: Path, record: Record, scores: Scores) -> Record:
         """Write a record and its scores; the record, which is written last, says that both are whole.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .artifacts import ArtifactStore, default_cache_dir
 from .data import BenchmarkData, default_data_dir, load_benchmark
+from .detector_file import is_stored
 from .device import resolve
 from .errors import ConfigError, OodbenchError
 from .own_images import OwnImages
@@ -41,6 +42,7 @@ class Prepared:
         results: where records go.
         devices: to compute on, at the same time where there are several.
         every_method: whether all methods were asked for; one that cannot be scored is then left out.
+        save_detectors: whether each fitted detector is stored beside its record.
     """
 
     plan: Plan
@@ -50,6 +52,7 @@ class Prepared:
     results: ResultStore
     devices: tuple[torch.device, ...]
     every_method: bool = False
+    save_detectors: bool = False
 
     def to_do(self) -> list[Cell]:
         """Return the cells that are not stored yet."""
@@ -65,6 +68,7 @@ def prepare(
     device: str = "auto",
     force: bool = False,
     download: bool = False,
+    save_detectors: bool = False,
     report: Reporter = SILENT,
 ) -> Prepared:
     """Load the images of a request and plan it; nothing is trained.
@@ -77,6 +81,7 @@ def prepare(
         device: "auto" (all GPUs, or the CPU where there is none), "cpu", "cuda", or devices such as "cuda:0,cuda:1".
         force: compute cells that are stored already as well.
         download: fetch data sets that are missing and may be fetched.
+        save_detectors: store each fitted detector beside its record; compute stored cells that have none as well.
         report: told what is going on.
 
     Raises:
@@ -97,7 +102,15 @@ def prepare(
         )
         for benchmark in wanted.benchmarks
     }
-    return prepare_with(wanted, data, results=results, artifacts=artifacts, devices=chosen, force=force)
+    return prepare_with(
+        wanted,
+        data,
+        results=results,
+        artifacts=artifacts,
+        devices=chosen,
+        force=force,
+        save_detectors=save_detectors,
+    )
 
 
 def prepare_with(
@@ -108,6 +121,7 @@ def prepare_with(
     artifacts: ArtifactStore,
     devices: tuple[torch.device, ...],
     force: bool = False,
+    save_detectors: bool = False,
 ) -> Prepared:
     """Plan a request whose images are loaded.
 
@@ -118,6 +132,7 @@ def prepare_with(
         artifacts: where images, networks and outputs are kept.
         devices: to compute on, at the same time where there are several.
         force: compute cells that are stored already as well.
+        save_detectors: store each fitted detector beside its record; compute stored cells that have none as well.
 
     Raises:
         OodbenchError: a method or a model does not fit the images, or a stored record is not whole.
@@ -127,7 +142,13 @@ def prepare_with(
             _check_classes(wanted.model, entry)
     plan = make_plan(wanted, data)
     found = {} if force else {cell.key: results.load(cell.file) for cell in plan.cells}
-    stored = {cell.key: record for cell in plan.cells if (record := found.get(cell.key)) and has_all(record, cell)}
+    stored = {
+        cell.key: record
+        for cell in plan.cells
+        if (record := found.get(cell.key))
+        and has_all(record, cell)
+        and (not save_detectors or is_stored(results.detector_of(cell.file), cell))
+    }
     return Prepared(
         plan=plan,
         data=data,
@@ -136,6 +157,7 @@ def prepare_with(
         results=results,
         devices=devices,
         every_method=wanted.every_method,
+        save_detectors=save_detectors,
     )
 
 
@@ -151,7 +173,12 @@ def execute(prepared: Prepared, report: Reporter = SILENT) -> list[Record]:
     done, failed = dict(prepared.stored), list[OodbenchError]()
     total = len(prepared.plan.cells)
     report.cells(len(done), total)
-    place = Place(data=prepared.data, artifacts=prepared.artifacts, results=prepared.results)
+    place = Place(
+        data=prepared.data,
+        artifacts=prepared.artifacts,
+        results=prepared.results,
+        save_detectors=prepared.save_detectors,
+    )
     for cell, outcome in do_all(prepared.to_do(), place, prepared.devices, report):
         if isinstance(outcome, OodbenchError):
             failed.append(outcome)
@@ -204,6 +231,7 @@ def run(
     device: str = "auto",
     force: bool = False,
     download: bool = False,
+    save_detectors: bool = False,
     report: Reporter = SILENT,
 ) -> pd.DataFrame:
     """Run methods on benchmarks, as `oodbench run` does, and return the results.
@@ -226,6 +254,7 @@ def run(
         device: "auto" (all GPUs, or the CPU where there is none), "cpu", "cuda", or devices such as "cuda:0,cuda:1".
         force: run cells that are stored already as well.
         download: fetch data sets that are missing and may be fetched.
+        save_detectors: store each fitted detector beside its record, for `oodbench.Detector.load`.
         report: told what is going on; by default nobody is.
 
     Returns:
@@ -251,6 +280,7 @@ def run(
         device=device,
         force=force,
         download=download,
+        save_detectors=save_detectors,
         report=report,
     )
     if report is SILENT:

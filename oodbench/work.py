@@ -13,7 +13,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from . import registry
-from .errors import ConfigError, DeviceError, OodbenchError, ScoreError
+from .errors import ConfigError, DeviceError, OodbenchError, PluginError, ScoreError
 from .plan import Cell, TrainingJob
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from .artifacts import ArtifactStore
     from .data import BenchmarkData
+    from .detector import Detector
     from .records import Record, ResultStore
     from .report import Reporter
 
@@ -35,11 +36,13 @@ class Place:
         data: the images of each benchmark, by its name.
         artifacts: where networks and outputs are kept.
         results: where records go.
+        save_detectors: whether each fitted detector is stored beside its record.
     """
 
     data: Mapping[str, BenchmarkData]
     artifacts: ArtifactStore
     results: ResultStore
+    save_detectors: bool = False
 
 
 def groups(cells: Sequence[Cell]) -> list[list[Cell]]:
@@ -67,6 +70,7 @@ def do(group: Sequence[Cell], place: Place, device: torch.device, report: Report
     Raises:
         OodbenchError: a training fails, or a record cannot be stored.
     """
+    from .detector import Detector
     from .evaluation import Bench, evaluate
     from .training.trained import network_of
 
@@ -83,7 +87,7 @@ def do(group: Sequence[Cell], place: Place, device: torch.device, report: Report
     for cell in group:
         report.progress(f"scoring {cell.label}", 0, 1)
         try:
-            record, scores = evaluate(cell, bench)
+            record, scores, fitted = evaluate(cell, bench)
         except (ConfigError, ScoreError) as error:
             report.message(f"left out: {cell.label}: {error}")
             yield cell, error
@@ -93,6 +97,18 @@ def do(group: Sequence[Cell], place: Place, device: torch.device, report: Report
         report.progress(f"scoring {cell.label}", 1, 1)
         report.message(_summary(cell, record))
         yield cell, record
+        if place.save_detectors:
+            try:
+                report.message(_save(Detector.of(record, scores, fitted, bench), place.results.detector_of(cell.file)))
+            except PluginError as error:
+                report.message(str(error))
+                yield cell, error
+
+
+def _save(detector: Detector, file: Path) -> str:
+    """Store a detector, and say where it is and how large."""
+    detector.save(file)
+    return f"stored the detector {file} ({file.stat().st_size / 1e6:,.1f} MB)"
 
 
 def _summary(cell: Cell, record: Record) -> str:

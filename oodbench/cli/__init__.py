@@ -20,6 +20,7 @@ _COMMANDS = {
     "list": "List methods, benchmarks and data sets.",
     "table": "Print a table of stored results.",
     "plot": "Draw embeddings, score histograms and ROC curves of stored results.",
+    "detect": "Score new images with a stored detector: class, score, in- or out-of-distribution.",
     "data": "Show where images are looked for; download what may be downloaded.",
     "check": "Check that a plugin keeps the contract.",
     "new": "Write a small package with a method, data set or benchmark of your own.",

@@ -36,6 +36,17 @@ def data_dir(command: F) -> F:
     )(command)
 
 
+def device(command: F) -> F:
+    """Add `--device`."""
+    return click.option(
+        "--device",
+        default="auto",
+        show_default=True,
+        metavar="[auto|cpu|cuda|…]",
+        help="Where to compute; auto takes a GPU. A run uses several at once, such as cuda:0,cuda:1.",
+    )(command)
+
+
 def benchmarks(text: str) -> Callable[[F], F]:
     """Add `--in`, which can be repeated."""
     return click.option("--in", "benchmarks", multiple=True, metavar="NAME", help=text)

@@ -39,13 +39,7 @@ MANY = 6
     metavar="NAME.SETTING=VALUE",
     help="Change a hyper-parameter (odm.margin=5) or the training (recipe.epochs=2); can be repeated.",
 )
-@click.option(
-    "--device",
-    default="auto",
-    show_default=True,
-    metavar="[auto|cpu|cuda|…]",
-    help="Where to compute; auto takes all GPUs, one worker each. Single ones: cuda:0,cuda:2.",
-)
+@options.device
 @options.data_dir
 @options.results_dir
 @click.option(
@@ -56,6 +50,11 @@ MANY = 6
     help="Folder for decoded images, networks and outputs.  [default: oodbench in your cache folder]",
 )
 @click.option("--download", is_flag=True, help="Download data sets that are missing and may be downloaded.")
+@click.option(
+    "--save-detectors",
+    is_flag=True,
+    help="Store each fitted detector beside its record, for: oodbench detect.",
+)
 @click.option("--force", is_flag=True, help="Run cells that are stored already as well.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @options.plugin
@@ -79,6 +78,7 @@ def command(
     results_dir: Path,
     cache_dir: Path | None,
     download: bool,
+    save_detectors: bool,
     force: bool,
     dry_run: bool,
 ) -> None:
@@ -121,6 +121,7 @@ def command(
             device=device,
             force=force,
             download=download,
+            save_detectors=save_detectors,
             report=report,
         )
         for data in prepared.data.values():
@@ -176,11 +177,12 @@ def _embedded() -> list[str]:
 
 def _done_and_to_do(prepared: Prepared) -> str:
     to_do = prepared.to_do()
-    networks = {key for cell in to_do for key in cell.network_keys}
+    jobs = {job.key for job in prepared.plan.trainings()}
+    networks = {key for cell in to_do for key in cell.network_keys if key in jobs}
     trained = sum(prepared.artifacts.find("networks", key) is not None for key in networks)
     where = " and ".join(str(device) for device in prepared.devices)
     text = f"{counted(len(prepared.stored), 'cell')} stored, {len(to_do)} to do on {where}"
-    if not to_do:
+    if not networks:
         return text
     return f"{text}; {counted(len(networks) - trained, 'network')} to train, {trained} trained before"
 
@@ -202,8 +204,9 @@ def _show_plan(prepared: Prepared) -> None:
         state = "stored" if cell.key in prepared.stored else "to do"
         sets = f"{len(data.ood)} of {len(data.ood) + len(data.missing)}"
         cells.add_row(cell.label, cell.recipe, sets, f"{images:,}", state)
-    show(trainings)
-    show("")
+    if trainings.row_count:
+        show(trainings)
+        show("")
     show(cells)
     show("")
     show(_done_and_to_do(prepared))

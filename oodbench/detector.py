@@ -1,0 +1,286 @@
+"""A fitted detector to take home: scores new images without the benchmark that it comes from."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from . import device as devices
+from . import registry
+from .batch import Batch
+from .data import files_below
+from .detector_file import FORMAT, Contents, read_contents, write_contents
+from .errors import DataError, MissingData
+from .evaluation import BATCH_SIZE, classes_of, scores_of
+from .hashing import plain
+from .images import SUFFIXES, Conversion, ImageSet, RawImages, convert, decode
+from .metrics import roc_curve
+from .outputs import batch_size, compute_outputs
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from . import api
+    from .evaluation import Bench
+    from .records import Record, Scores
+
+Images: TypeAlias = "str | Path | Image | NDArray[np.uint8] | Iterable[str | Path | Image | NDArray[np.uint8]]"
+"""An image file, a folder, a PIL image, a uint8 array of shape (n, channels, height, width), or several of these."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detection:
+    """What a detector says of one image.
+
+    Attributes:
+        source: path of its file, or "image 0" and so on, counted from 0, for one that comes from no file.
+        class_name: the in-distribution class that it looks most like; None where the method does not classify.
+        score: higher = more in-distribution.
+        is_in_distribution: whether the score reaches the threshold.
+    """
+
+    source: str
+    class_name: str | None
+    score: float
+    is_in_distribution: bool
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Detector:
+    """A fitted method with its networks and all that it takes to score images as its benchmark's were.
+
+    Attributes:
+        method: with the hyper-parameters that are not at their defaults, such as "odm (margin=5)".
+        in_dist: name of the benchmark.
+        class_names: of the in-distribution classes, in the order of their indices.
+        conversion: size and channels that every image is brought to.
+        scores_id: scores of the benchmark's in-distribution test images, sorted, float64, shape (n_id,).
+        record: what the record of its result says of how it was made: key, settings, seed, versions.
+        fitted: gives the scores.
+        networks: one, or several for methods with `members`.
+        device: to compute on.
+    """
+
+    method: str
+    in_dist: str
+    class_names: tuple[str, ...]
+    conversion: Conversion
+    scores_id: NDArray[np.float64]
+    record: Mapping[str, Any]
+    fitted: api.Detector
+    networks: tuple[torch.nn.Module, ...]
+    device: torch.device
+
+    @classmethod
+    def of(cls, record: Record, scores: Scores, fitted: api.Detector, bench: Bench) -> Detector:
+        """Return the detector of an evaluated cell.
+
+        Args:
+            record: of the cell.
+            scores: of the cell.
+            fitted: what gave them.
+            bench: what it was fitted on.
+        """
+        # The size that images turned out to have, where the benchmark takes them as they are.
+        channels, height, width = bench.data.id_test.shape
+        kept = ("key", "settings", "recipe", "training", "cut_short", "seed", "fingerprints", "versions", "plugin")
+        return cls(
+            method=record.variant,
+            in_dist=record.benchmark["name"],
+            class_names=record.class_names,
+            conversion=Conversion(size=(height, width), channels=1 if channels == 1 else 3),
+            scores_id=np.sort(scores.id),
+            record={name: plain(getattr(record, name)) for name in kept},
+            fitted=fitted,
+            networks=tuple(network.module for network in bench.networks),
+            device=bench.device,
+        )
+
+    def save(self, file: str | Path) -> None:
+        """Write everything to one file, whole or not at all.
+
+        Raises:
+            PluginError: the network or the method is of a class that cannot be stored.
+            StoreError: the file cannot be written.
+        """
+        about = {name: plain(getattr(self, name)) for name in ("method", "in_dist", "class_names", "conversion")}
+        write_contents(
+            Path(file),
+            Contents(
+                about={"format": FORMAT, **about, "record": self.record},
+                scores_id=self.scores_id,
+                things={"fitted": self.fitted, "networks": self.networks},
+            ),
+        )
+
+    @classmethod
+    def load(cls, file: str | Path, device: str = "auto") -> Detector:
+        """Return a detector that was saved, or that `oodbench run --save-detectors` stored.
+
+        Loading runs code that the file names: load only files of people whom you trust.
+
+        Args:
+            file: the file.
+            device: "auto" (a GPU where there is one), "cpu" or "cuda".
+
+        Raises:
+            DeviceError: the device is not there.
+            PluginError: code that it needs cannot be imported here.
+            StoreError: there is no such file, or it is damaged or of another format.
+        """
+        chosen = devices.resolve(device)[0]
+        # Plugin files define classes as well: they are run before one is asked for.
+        registry.names("methods")
+        contents = read_contents(Path(file), chosen)
+        about = contents.about
+        size, channels = about["conversion"]["size"], about["conversion"]["channels"]
+        return cls(
+            method=about["method"],
+            in_dist=about["in_dist"],
+            class_names=tuple(about["class_names"]),
+            conversion=Conversion(size=tuple(size), channels=channels),
+            scores_id=contents.scores_id,
+            record=about["record"],
+            fitted=contents.things["fitted"],
+            networks=contents.things["networks"],
+            device=chosen,
+        )
+
+    def threshold(self, tpr: float = 0.95) -> float:
+        """Return the highest threshold that accepts at least `tpr` of the benchmark's ID test images.
+
+        An image is in-distribution where its score is at least as high. All metrics "at 95% TPR" take this threshold.
+
+        Raises:
+            MetricError: tpr is not in (0, 1].
+        """
+        curve = roc_curve(self.scores_id, self.scores_id)
+        return float(curve.thresholds[curve.index_at_tpr(tpr)])
+
+    def detect(self, images: Images, tpr: float = 0.95) -> list[Detection]:
+        """Return class, score and verdict of each image, in order; those of a folder by their paths.
+
+        Args:
+            images: of any size and colours; they are converted as the benchmark's are.
+            tpr: share of in-distribution images that the threshold accepts, in (0, 1].
+
+        Raises:
+            DataError: an image cannot be decoded, or there is none.
+            MetricError: tpr is not in (0, 1].
+        """
+        return list(self.stream(images, tpr))
+
+    def stream(
+        self, images: Images, tpr: float = 0.95, *, unreadable: Callable[[DataError], None] | None = None
+    ) -> Iterator[Detection]:
+        """Yield what `detect` returns, with no more images in memory than are scored together.
+
+        Args:
+            images: as for `detect`.
+            tpr: as for `detect`.
+            unreadable: told of an image that cannot be decoded, which is then passed over; None raises the error.
+
+        Raises:
+            DataError: as for `detect`.
+            MetricError: as for `detect`.
+        """
+        threshold = self.threshold(tpr)
+        entries = self._decoded(images, unreadable)
+        assert self.conversion.size is not None
+        size = batch_size((self.conversion.channels or 3, *self.conversion.size), BATCH_SIZE)
+        # The batches of a run, so that the same images in the same order get the same scores to the last bit.
+        while some := list(itertools.islice(entries, size)):
+            sources, pixels = zip(*some, strict=True)
+            yield from self._detections(sources, np.stack(pixels), threshold)
+
+    def _detections(self, sources: Sequence[str], pixels: NDArray[np.uint8], threshold: float) -> Iterator[Detection]:
+        images = ImageSet(name="your own", images=pixels)
+        first, *others = (cache(partial(compute_outputs, net, pixels, self.device)) for net in self.networks)
+        batch = Batch.of(images, first, self.device, tuple(others))
+        scores = scores_of(self.fitted, batch, self.method)
+        classes = classes_of(self.fitted, batch, self.method)
+        for i, source in enumerate(sources):
+            yield Detection(
+                source=source,
+                class_name=None if classes is None else self.class_names[classes[i]],
+                score=float(scores[i]),
+                is_in_distribution=bool(scores[i] >= threshold),
+            )
+
+    def _decoded(
+        self, images: Images, unreadable: Callable[[DataError], None] | None
+    ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+        """Yield the name and the converted pixels, shape (channels, height, width), of each image."""
+        for i, entry in enumerate(_one_by_one(images)):
+            name = str(entry) if isinstance(entry, Path) else f"image {i}"
+            try:
+                raw = RawImages(images=[_picture(entry)] if isinstance(entry, Path) else entry)
+                yield name, convert(raw, self.conversion, name)[0]
+            except DataError as error:
+                if unreadable is None:
+                    raise
+                unreadable(error)
+
+
+def _picture(file: Path) -> Image:
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise DataError(f"the image {file} cannot be read ({error.strerror or error}); replace or remove it") from error
+    return decode(content, str(file))
+
+
+def _one_by_one(images: Images) -> Iterator[Path | Any]:
+    """Yield the paths of files; other images as `RawImages` takes them, one each.
+
+    Raises:
+        MissingData: there is no such file or folder, or no image in it.
+        DataError: something else was given.
+    """
+    from PIL.Image import Image
+
+    if isinstance(images, str | Path):
+        yield from _files(Path(images).expanduser())
+    elif isinstance(images, Image):
+        yield [images]
+    elif hasattr(images, "shape"):
+        yield from _pixels(np.asarray(images))
+    elif isinstance(images, Iterable):
+        yield from itertools.chain.from_iterable(map(_one_by_one, images))
+    else:
+        raise DataError(
+            f"images must be paths, PIL images or uint8 arrays of shape (n, channels, height, width), got a "
+            f"{type(images).__name__}"
+        )
+
+
+def _files(path: Path) -> list[Path]:
+    """Return a file, or all images below a folder, by their paths."""
+    if not path.is_dir():
+        if not os.path.lexists(path):
+            raise MissingData(f"there is no file or folder {path}")
+        return [path]
+    found = [file for file in files_below(path) if file.suffix.lower() in SUFFIXES]
+    if not found:
+        raise MissingData(f"no images in {path}; put some there, as one of {', '.join(sorted(SUFFIXES))}")
+    return sorted(found, key=lambda file: file.parts)
+
+
+def _pixels(array: NDArray[Any]) -> Iterator[NDArray[np.uint8]]:
+    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[1] not in (1, 3):
+        raise DataError(
+            f"images must be uint8 of shape (n, channels, height, width) with 1 or 3 channels, got {array.dtype} "
+            f"{array.shape}"
+        )
+    for image in array:
+        # Conversion wants the channels last, and none for grey images.
+        yield image.transpose(1, 2, 0)[np.newaxis] if len(image) == 3 else image

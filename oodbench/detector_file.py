@@ -1,0 +1,180 @@
+"""The file of a detector: a ZIP of plain facts, scores, and pickled objects, with checksums."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import sys
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .atomic import file_atomic
+from .errors import ConfigError, MissingData, PluginError, StoreError
+from .records import SUFFIX
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+    from .plan import Cell
+
+FORMAT = 1
+"""Counts up when files that were written before can be read no longer."""
+
+_ABOUT, _SCORES, _THINGS = "about.json", "scores_id.npy", "things.pt"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Contents:
+    """What is in a file.
+
+    Attributes:
+        about: JSON values, which can be read without running anything.
+        scores_id: float64, shape (n_id,).
+        things: objects that are pickled together, so that they go on sharing their parts.
+    """
+
+    about: Mapping[str, Any]
+    scores_id: NDArray[np.float64]
+    things: Mapping[str, Any]
+
+
+def write_contents(file: Path, contents: Contents) -> None:
+    """Write a file, whole or not at all.
+
+    Raises:
+        PluginError: an object cannot be pickled.
+        StoreError: the file cannot be written.
+    """
+    import numpy as np
+    import torch
+
+    try:
+        with file_atomic(file) as opened, zipfile.ZipFile(opened, "w") as archive:
+            archive.writestr(_ABOUT, json.dumps(contents.about, indent=1, sort_keys=True, ensure_ascii=False))
+            with archive.open(_SCORES, "w") as member:
+                np.save(member, contents.scores_id)
+            with archive.open(_THINGS, "w", force_zip64=True) as member:
+                torch.save(dict(contents.things), member, pickle_protocol=5)
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {file} ({error.strerror or error}); free space or change permissions"
+        ) from error
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise PluginError(
+            f"the detector {file.name} cannot be stored ({error}); define its classes at the top of a module that can "
+            "be imported, and keep no lambdas in it"
+        ) from error
+
+
+def read_about(file: Path) -> dict[str, Any]:
+    """Return the plain facts of a file; none of its code is run.
+
+    Raises:
+        StoreError: there is no such file, or it is damaged or of another format.
+    """
+    about: dict[str, Any] = json.loads(_member(file, _ABOUT))
+    if about.get("format") != FORMAT:
+        raise StoreError(
+            f"{file} has the format {about.get('format')}, and this version of oodbench reads {FORMAT}; make it again: "
+            "oodbench run --save-detectors"
+        )
+    return about
+
+
+def read_contents(file: Path, device: torch.device) -> Contents:
+    """Return everything in a file; code that it names is run.
+
+    Args:
+        file: as `write_contents` wrote it.
+        device: where its tensors come to be.
+
+    Raises:
+        PluginError: a class cannot be imported here.
+        StoreError: there is no such file, or it is damaged or of another format.
+    """
+    import numpy as np
+
+    about = read_about(file)
+    things = _unpickled(file, about, _member(file, _THINGS), device)
+    return Contents(about=about, scores_id=np.load(io.BytesIO(_member(file, _SCORES))), things=things)
+
+
+def _member(file: Path, name: str) -> bytes:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return archive.read(name)
+    except FileNotFoundError:
+        raise StoreError(f"there is no detector {file}; store one: oodbench run --save-detectors") from None
+    except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, OSError) as error:
+        raise StoreError(
+            f"{file} is not a whole detector ({error}); copy it again, or make it anew: oodbench run --save-detectors"
+        ) from error
+
+
+def _unpickled(file: Path, about: Mapping[str, Any], content: bytes, device: torch.device) -> Mapping[str, Any]:
+    import torch
+
+    # As `python -m` does: a model's module in the working folder can be imported.
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        things: Mapping[str, Any] = torch.load(io.BytesIO(content), map_location=device, weights_only=False)
+    except ModuleNotFoundError as error:
+        raise PluginError(
+            f"{file} needs the Python module {error.name!r}, which cannot be imported here; install its package, or "
+            f"add its folder to PYTHONPATH; a plugin file must lie where it was: --plugin FILE ({about['method']} of "
+            f"{about['record']['plugin']})"
+        ) from error
+    # Classes run their own code here: whatever goes wrong is told in its words.
+    except Exception as error:
+        made = ", ".join(f"{name} {version}" for name, version in about["record"]["versions"].items())
+        raise PluginError(
+            f"{file} cannot be loaded ({type(error).__name__}: {error}); it was made with {made}: use these versions, "
+            "or make it anew with yours"
+        ) from error
+    return things
+
+
+def is_stored(file: Path, cell: Cell) -> bool:
+    """Return whether a file holds the detector of a cell; none of its code is run."""
+    try:
+        return bool(read_about(file)["record"]["key"] == cell.key)
+    except StoreError:
+        return False
+
+
+def find_detector(path: Path) -> Path:
+    """Return the file of a detector, given it, its record, or a folder that has one detector.
+
+    Raises:
+        MissingData: there is none.
+        ConfigError: a folder has several.
+        StoreError: the detector beside a record belongs to another result.
+    """
+    if path.is_dir():
+        found = sorted(path.rglob(f"*{SUFFIX}"))
+        if len(found) > 1:
+            names = ", ".join(str(file.relative_to(path)) for file in found[:5])
+            raise ConfigError(f"{path} has {len(found)} detectors; name one: {names}{', …' if len(found) > 5 else ''}")
+        if not found:
+            raise MissingData(f"no detector in {path}; store some: oodbench run --save-detectors")
+        return found[0]
+    if path.suffix != ".json":
+        return path
+    file = path.with_suffix(SUFFIX)
+    if not file.exists():
+        raise MissingData(f"no detector beside {path}; store it: run it again with --save-detectors")
+    try:
+        key = json.loads(path.read_text(encoding="utf-8"))["key"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{path} is not a whole record ({type(error).__name__}: {error})") from error
+    if read_about(file)["record"]["key"] != key:
+        raise StoreError(f"{file} belongs to an older result than {path}; run it again with --save-detectors")
+    return file

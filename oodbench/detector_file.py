@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import pickle
-import sys
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -121,9 +120,9 @@ def _member(file: Path, name: str) -> bytes:
 def _unpickled(file: Path, about: Mapping[str, Any], content: bytes, device: torch.device) -> Mapping[str, Any]:
     import torch
 
-    # As `python -m` does: a model's module in the working folder can be imported.
-    if "" not in sys.path:
-        sys.path.insert(0, "")
+    from .own_model import importable_here
+
+    importable_here()
     try:
         things: Mapping[str, Any] = torch.load(io.BytesIO(content), map_location=device, weights_only=False)
     except ModuleNotFoundError as error:

@@ -243,9 +243,7 @@ def _arguments(text: str, whole: str) -> dict[str, Any]:
 
 def _module(place: str) -> Any:
     if not place.endswith(".py"):
-        # As `python -m` does: modules in the working folder can be imported.
-        if "" not in sys.path:
-            sys.path.insert(0, "")
+        importable_here()
         return importlib.import_module(place)
     path = Path(place).expanduser()
     if not path.is_file():
@@ -260,6 +258,12 @@ def _module(place: str) -> Any:
         sys.modules[path.stem] = module
     spec.loader.exec_module(module)
     return module
+
+
+def importable_here() -> None:
+    """Let modules in the working folder be imported, after all others."""
+    if "" not in sys.path:
+        sys.path.append("")
 
 
 def _load_weights(model: nn.Module, file: Path) -> None:

@@ -62,6 +62,7 @@ def command(images: tuple[Path, ...], place: Path, tpr: float, format_: str, dev
     oodbench detect --from results/digits photo.png
     oodbench detect --from results/digits/msp-1a2b3c4d-seed0.detector --tpr 0.99 --format csv photos/ > found.csv
     """
+    from .run import counted
     from .select import check_choice
 
     check_choice(format_, _WRITERS, "output format")
@@ -87,7 +88,8 @@ def command(images: tuple[Path, ...], place: Path, tpr: float, format_: str, dev
     for detection in detector.stream(images, tpr, unreadable=unreadable):
         write(detection)
     if broken:
-        raise DataError(f"{len(broken)} of the images could not be scored; they are named above")
+        named = "it is" if len(broken) == 1 else "they are"
+        raise DataError(f"{counted(len(broken), 'image')} could not be scored; {named} named above")
 
 
 def _as_text(detector: Detector) -> Callable[[Detection], None]:

@@ -1,0 +1,150 @@
+"""A trained classifier on the command line."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+import torch
+
+from oodbench.own_model import load_model
+from tests.helpers import save_photos
+from tests.networks_of_ones_own import brightness_classifier
+
+FILE = """
+from torch import nn
+
+class Mine(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Linear(3 * 8 * 8, 4)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, images):
+        return self.head(nn.functional.relu(self.body(images.flatten(1))))
+"""
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """Arguments that name a trained model in a file, its weights, its images and an OOD set."""
+    monkeypatch.setitem(sys.modules, "mine", None)
+    (tmp_path / "mine.py").write_text(FILE)
+    torch.save({"state_dict": brightness_classifier().state_dict()}, tmp_path / "w.pt")
+    for split in ("train", "test"):
+        save_photos(tmp_path / "photos" / split, ("cat", "cow", "dog"))
+    save_photos(tmp_path / "cars", ("car", "bus", "van"))
+    return (
+        "--model", "mine.py:Mine", "--weights", "w.pt", "--normalise", "none", "--image-size", "8",
+        "--in", "./photos", "--out", "./cars",
+    )  # fmt: skip
+
+
+def without(arguments, option):
+    i = arguments.index(option)
+    return (*arguments[:i], *arguments[i + 2 :])
+
+
+def test_a_trained_model_gets_its_table(oodbench, mine):
+    done = oodbench("run", *mine, "--method", "msp", "--method", "knn(k=5)")
+
+    assert done.code == 0, done.err
+    assert "2 cells stored" not in done.err
+    assert "0 cells stored, 2 to do on " in done.err
+    assert "to train" not in done.err
+    assert all(word in done.out for word in ("msp", "knn", "cars", "gaussian"))
+    again = oodbench("run", *mine, "--method", "msp", "--method", "knn(k=5)")
+    assert (again.out, "2 cells stored, 0 to do" in again.err) == (done.out, True)
+    table = oodbench("table", "--layout", "flat", "--format", "csv").out.splitlines()
+    assert len(table) == 1 + 2 * 2
+
+
+def test_a_dry_run_lists_no_training(oodbench, mine):
+    done = oodbench("run", *mine, "--method", "msp", "--dry-run")
+
+    assert done.code == 0
+    assert "training" not in done.out
+    assert "train" not in done.out.splitlines()[-1]
+    assert "photos msp seed 0" in done.out
+    assert "given: mine.py:Mine" in done.out
+    assert done.out.splitlines()[-1].startswith("0 cells stored, 1 to do on ")
+
+
+def test_all_leaves_out_what_trains(oodbench, mine):
+    done = oodbench("run", *mine, "--dry-run")
+
+    assert done.code == 0
+    assert "left out: ml trains a network of its own (contrastive), and a trained model is given" in done.err
+    assert "photos ml" not in done.out
+    assert "photos knn" in done.out
+
+
+def test_a_folder_without_training_images_does_for_methods_that_need_none(oodbench, mine, tmp_path):
+    arguments = (*without(mine, "--in"), "--in", "./cars")
+    done = oodbench("run", *arguments, "--method", "msp")
+    assert done.code == 0, done.err
+    needy = oodbench("run", *arguments, "--method", "knn")
+    assert needy.code == 2
+    assert needy.err.splitlines()[-1] == (
+        "Error: knn needs ID training images, and none are given; put them into train/ beside test/, or leave the "
+        "method out"
+    )
+
+
+@pytest.mark.parametrize(
+    ("dropped", "sentence"),
+    [
+        ("--normalise", "Error: --normalise is missing: none, imagenet or MEAN/STD, as the model was trained with"),
+        ("--image-size", "Error: --image-size is missing: give the size of the images that the model was trained on"),
+        ("--model", "Error: --weights is for a model of your own; give it too: --model MODULE:FUNCTION"),
+    ],
+)
+def test_what_is_missing_is_named(oodbench, mine, dropped, sentence):
+    done = oodbench("run", *without(mine, dropped), "--method", "msp")
+
+    assert (done.code, done.err.splitlines()[-1], done.out) == (2, sentence, "")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--image-size", "9", "Error: the model mine.py:Mine cannot take images of 3×9×9"),
+        ("--model", "mine.py:Yours", "Error: --model mine.py:Yours cannot be built: AttributeError"),
+        ("--weights", "nowhere.pt", "Error: --weights: there is no file nowhere.pt"),
+        ("--normalise", "imagenette", "Error: the normalisation must be none, imagenet or MEAN/STD"),
+        ("--in", "./nowhere", "Error: no test images of "),
+    ],
+)
+def test_what_does_not_fit_is_one_sentence(oodbench, mine, option, value, said):
+    done = oodbench("run", *without(mine, option), option, value, "--method", "msp")
+
+    assert (done.code, done.out) == (2, "")
+    assert done.err.splitlines()[-1].startswith(said)
+    assert "Traceback" not in done.err
+
+
+def test_another_number_of_classes_is_one_sentence(oodbench, mine, tmp_path):
+    save_photos(tmp_path / "more", ("cat", "cow", "dog", "elk"))
+    done = oodbench("run", *without(mine, "--in"), "--in", "./more", "--method", "msp")
+
+    assert done.err.splitlines()[-1] == (
+        "Error: the model mine.py:Mine tells 3 classes apart, and more has 4 (cat, cow, dog, elk); they must be the "
+        "same, in order"
+    )
+
+
+def test_a_detector_of_a_model_in_the_working_folder_is_taken_home(oodbench, mine, tmp_path, monkeypatch):
+    done = oodbench("run", *mine, "--method", "odin", "--save-detectors")
+    assert done.code == 0, done.err
+
+    monkeypatch.delitem(sys.modules, "mine")
+    found = oodbench("detect", "--from", "results", "photos/test", "--format", "csv")
+    assert found.code == 0, found.err
+    assert len(found.out.splitlines()) == 1 + 72
+    monkeypatch.chdir(tmp_path / "photos")
+    monkeypatch.delitem(sys.modules, "mine")
+    lost = oodbench("detect", "--from", "../results", "test")
+    assert lost.code == 2
+    assert "needs the Python module 'mine', which cannot be imported here" in lost.err
+    assert load_model(f"{tmp_path / 'mine.py'}:Mine", None) is not None
+    assert oodbench("detect", "--from", "../results", "test").code == 0

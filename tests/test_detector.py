@@ -341,6 +341,8 @@ def test_a_stored_cell_without_its_detector_is_scored_again_with_the_network_tha
     assert run(save_detectors=True)[1] == [0, 0, 0]
     next(Path("results").rglob("knn-*.detector")).write_bytes(b"damaged")
     assert run(save_detectors=True)[1] == [0, 1, 1]
+    rewritten(next(Path("results").rglob("msp-*.detector")), lambda about: about["record"].update(key="older"))
+    assert run(save_detectors=True)[1] == [0, 1, 1]
 
 
 def test_the_size_of_a_detector_is_told():

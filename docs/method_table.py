@@ -23,6 +23,8 @@ from oodbench.hashing import plain
 from oodbench.request import request
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from oodbench.request import MethodChoice
 
 PAGE = Path(__file__).with_name("methods.md")
@@ -56,7 +58,8 @@ def take(results_dir: Path) -> None:
     frame = frame[(frame["in_dist"] == BENCHMARK) & as_default]
     lines = {(row["method"], int(row["seed"])): row for row in read()}
     lines = {key: row for key, row in lines.items() if key[0] not in set(frame["method"])}
-    for (method, seed), rows in frame.groupby(["method", "seed"]):
+    for _, rows in frame.groupby(["method", "seed"]):
+        method, seed = str(rows["method"].iloc[0]), int(rows["seed"].iloc[0])
         lines[method, seed] = {
             "method": method,
             "seed": seed,
@@ -152,7 +155,7 @@ def _plain(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _table(header: str, align: str, rows: list[tuple[str, ...]]) -> str:
+def _table(header: str, align: str, rows: Sequence[Sequence[str]]) -> str:
     rules = ["---:" if side == "r" else ":---" for side in align]
     lines = (header.split("|"), rules, *rows)
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)

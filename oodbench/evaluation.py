@@ -156,7 +156,7 @@ def evaluate(cell: Cell, bench: Bench) -> tuple[Record, Scores, Detector]:
         id=scores_id,
         ood=scores_ood,
         embedding_id=_drawn(bench.id_test, embed),
-        labels_id=_labels(bench.id_test)[:DRAWN],
+        labels_id=_labels(_sample(bench.id_test)),
         embedding_ood={name: _drawn(batch, embed) for name, batch in bench.ood.items()},
     )
     seconds = {
@@ -236,9 +236,14 @@ def classes_of(detector: Detector, batch: Batch, name: str) -> NDArray[np.int64]
 
 
 def _drawn(batch: Batch, embed: Any) -> NDArray[np.float32]:
-    outputs: Tensor = embed(batch.at(slice(DRAWN)).logits)
+    outputs: Tensor = embed(_sample(batch).logits)
     drawn: NDArray[np.float32] = outputs.float().cpu().numpy()
     return drawn
+
+
+def _sample(batch: Batch) -> Batch:
+    """Return images spread evenly over a set, whose order may be that of its classes."""
+    return batch.at(np.linspace(0, len(batch) - 1, min(DRAWN, len(batch))).astype(np.intp))
 
 
 def _labels(batch: Batch) -> NDArray[np.int64]:

@@ -123,7 +123,8 @@ class Scores:
     Attributes:
         id: scores of the ID test images, float64, shape (n_id,).
         ood: scores of each OOD test set, float64, shape (n_ood,).
-        embedding_id: embeddings (or class probabilities) of the first ID test images, float32, shape (m, n_outputs).
+        embedding_id: embeddings (or class probabilities) of ID test images spread over the set, float32, shape
+            (m, n_outputs).
         labels_id: their classes, shape (m,).
         embedding_ood: the same of each OOD test set.
     """

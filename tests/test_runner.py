@@ -464,3 +464,16 @@ def test_force_replaces_a_damaged_result(suffix):
     assert (
         set(store.scores(record).ood) == {row.out_dist for row in record.rows} == {"seen digits", "new digits", "noise"}
     )
+
+
+def test_drawn_embeddings_are_spread_over_a_set_that_may_be_in_the_order_of_its_classes():
+    from oodbench.batch import Batch
+    from oodbench.evaluation import DRAWN, _sample
+    from oodbench.images import ImageSet
+
+    labels = np.repeat(np.arange(5), 500)
+    images = ImageSet(name="x", images=np.zeros((2500, 1, 1, 1), np.uint8), labels=labels, class_names=tuple("abcde"))
+    whole = Batch.of(images, lambda: None, torch.device("cpu"))
+
+    assert np.bincount(labels[_sample(whole).rows]).tolist() == [DRAWN // 5] * 5
+    assert _sample(whole.at(slice(7))).rows.tolist() == list(range(7))

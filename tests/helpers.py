@@ -40,9 +40,9 @@ def small_benchmark(name="small", **changes):
     return Benchmark(**fields)
 
 
-def save_photos(folder, classes):
+def save_photos(folder, classes, seed=0):
     """Save 24 images a class in class folders, of differing sizes and of a brightness that tells the class."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     for k, name in enumerate(classes):
         (folder / name).mkdir(parents=True)
         for i in range(24):

@@ -283,7 +283,7 @@ def test_failing_method_loses_nothing_that_was_finished():
         ({"settings": ["recipe.epoch=3"]}, UnknownName, "recipe has no setting 'epoch'. Did you mean 'epochs'"),
         ({"settings": ["recipe.epochs=0"]}, ConfigError, "epochs must be at least 1, got 0"),
         ({"seeds": 0}, ConfigError, "--seeds must be at least 1"),
-        ({"device": "gpu"}, DeviceError, "no device 'gpu'; choose auto, cpu or cuda"),
+        ({"device": "gpu"}, DeviceError, "no device 'gpu'; choose auto, cpu, cuda or single GPUs"),
     ],
 )
 def test_wrong_request_is_refused_before_anything_is_done(options, error, message):

@@ -225,4 +225,5 @@ def _cost(prepared: Prepared) -> str:
             n_images = len(job.hold_out(data).fit)
             batch_size = min(job.config.batch_size, n_images)
             trained += batch_size * job.config.total_steps(n_images // batch_size)
-    return f"images through networks: {trained:,} in training, {scored:,} test images once for all methods"
+    training = f"{trained:,} in training, " if trained else ""
+    return f"images through networks: {training}{scored:,} test images once for all methods"

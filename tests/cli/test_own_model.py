@@ -31,9 +31,9 @@ def mine(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "mine", None)
     (tmp_path / "mine.py").write_text(FILE)
     torch.save({"state_dict": brightness_classifier().state_dict()}, tmp_path / "w.pt")
-    for split in ("train", "test"):
-        save_photos(tmp_path / "photos" / split, ("cat", "cow", "dog"))
-    save_photos(tmp_path / "cars", ("car", "bus", "van"))
+    for seed, split in enumerate(("train", "test")):
+        save_photos(tmp_path / "photos" / split, ("cat", "cow", "dog"), seed)
+    save_photos(tmp_path / "cars", ("car", "bus", "van"), seed=2)
     return (
         "--model", "mine.py:Mine", "--weights", "w.pt", "--normalise", "none", "--image-size", "8",
         "--in", "./photos", "--out", "./cars",

@@ -64,10 +64,10 @@ def test_a_dry_run_lists_no_training(oodbench, mine):
 
     assert done.code == 0
     assert "training" not in done.out
-    assert "train" not in done.out.splitlines()[-1]
+    assert "train" not in done.out.splitlines()[-2]
     assert "photos msp seed 0" in done.out
     assert "given: mine.py:Mine" in done.out
-    assert done.out.splitlines()[-1].startswith("0 cells stored, 1 to do on ")
+    assert done.out.splitlines()[-2].startswith("0 cells stored, 1 to do on ")
 
 
 def test_all_leaves_out_what_trains(oodbench, mine):

@@ -53,7 +53,7 @@ class Mahalanobis:
     tune: Literal["fgsm", "seen", "test"] = "fgsm"
     tune_images: int = 1000
     fgsm_step: float = 0.05
-    batch_size: int = 500
+    batch_size: int = 200
 
     def __post_init__(self) -> None:
         if not self.layers or not all(self.layers):

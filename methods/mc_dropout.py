@@ -71,7 +71,7 @@ class MCDropout:
     where: Literal["head", "network"] = "head"
     rate: float = 0.5
     passes: int = 100
-    batch_size: int = 500
+    batch_size: int = 200
 
     def __post_init__(self) -> None:
         _check_rate(self.rate)

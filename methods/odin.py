@@ -49,7 +49,7 @@ class ODIN:
     tune: Literal["id", "seen", "test"] = "id"
     seen: str | None = None
     tune_images: int = 1000
-    batch_size: int = 500
+    batch_size: int = 200
 
     def __post_init__(self) -> None:
         if not self.temperature > 0:
@@ -124,7 +124,7 @@ class ODINDetector:
     network: Network
     temperature: float
     epsilon: float
-    batch_size: int = 500
+    batch_size: int = 200
 
     def score(self, batch: Batch) -> Tensor:
         """Return the largest softmax probability at temperature T after the step, float64 of shape (n,)."""

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from .report import Reporter
     from .training.trained import TrainedNetwork
 
+CPU_BATCH_SIZE = 200
+"""Images in one pass on a processor: more do not fit its caches."""
 BATCH_SIZE = 1000
+"""Images in one pass on other devices."""
 VALUES_AT_ONCE = 1000 * 3 * 64 * 64
 """How many values the images that go through a network together may have: larger images go in smaller batches."""
 
@@ -55,7 +58,7 @@ def _passes(
     module: Any, images: NDArray[np.uint8], device: torch.device
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Yield logits and features, a batch at a time."""
-    size = batch_size(images.shape[1:])
+    size = batch_size(images.shape[1:], CPU_BATCH_SIZE if device.type == "cpu" else BATCH_SIZE)
     for start in range(0, len(images), size):
         pixels = torch.tensor(images[start : start + size], device=device)
         features = module.features(to_unit_interval(pixels))

@@ -155,7 +155,9 @@ def network_of(
     with seeded(0, torch.device("cpu")):
         module = build()
     module.load_state_dict(weights)
-    module.to(device).eval().requires_grad_(requires_grad=False)
+    # Channels last, as it was trained: convolutions are faster so.
+    module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    module.eval().requires_grad_(requires_grad=False)
     return TrainedNetwork(
         module=module,
         digest=array_digest(*(tensor.numpy() for tensor in weights.values())),

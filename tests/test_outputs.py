@@ -1,0 +1,60 @@
+"""The one forward pass, and the network that it runs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from oodbench import outputs as module
+from oodbench.artifacts import ArtifactStore
+from oodbench.images import ImageSet
+from oodbench.outputs import outputs_of
+from oodbench.report import SILENT
+from oodbench.request import request
+from oodbench.runner import prepare
+from oodbench.training.trained import TrainedNetwork, network_of
+from tests.helpers import Listener, small_benchmark
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("outputs")
+    prepared = prepare(
+        request([small_benchmark()], ["msp"], recipe="short"),
+        results_dir=folder / "results",
+        cache_dir=folder / "cache",
+        device="cpu",
+    )
+    (job,) = prepared.plan.trainings()
+    return network_of(job, prepared.data["small"], prepared.artifacts, CPU, SILENT, pictures=folder)
+
+
+def images(n=23):
+    pixels = np.random.default_rng(0).integers(0, 256, (n, 1, 8, 8), dtype=np.uint8)
+    return ImageSet(name="some", images=pixels)
+
+
+def test_outputs_of_pieces_are_those_of_the_whole(network, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "CPU_BATCH_SIZE", 5)
+    listener, some = Listener(), images()
+
+    outputs = outputs_of(network, some, ArtifactStore(tmp_path), CPU, listener)()
+
+    with torch.no_grad():
+        features = network.module.features(torch.tensor(some.images).float() / 255)
+        logits = network.module.head(features)
+    np.testing.assert_allclose(outputs.features, features, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(outputs.logits, logits, rtol=1e-5, atol=1e-6)
+    assert [done for _, done, _ in listener.tasks] == [5, 10, 15, 20, 23]
+
+
+def test_trained_network_is_loaded_in_the_layout_that_it_was_trained_in(network):
+    assert isinstance(network, TrainedNetwork)
+    kernels = [weights for weights in network.module.parameters() if weights.ndim == 4 and weights.shape[1] > 1]
+
+    assert kernels
+    assert all(kernel.is_contiguous(memory_format=torch.channels_last) for kernel in kernels)
+    assert not any(weights.requires_grad for weights in network.module.parameters())

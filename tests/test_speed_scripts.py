@@ -1,0 +1,57 @@
+"""The speed scripts run, on a few images; what they measure is not tested."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("pytorch_ood", reason="pytorch-ood is not installed: pip install oodbench[peers]")
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+QUICK = ("openmax", "knn", "mahalanobis", "vim")
+
+
+@pytest.fixture
+def script(monkeypatch):
+    monkeypatch.syspath_prepend(FOLDER)
+    yield importlib.import_module
+    for name in ("_scene", "detectors", "metrics", "scaling"):
+        sys.modules.pop(name, None)
+
+
+def test_detectors_are_timed_counted_and_compared(script, capsys):
+    script("detectors").main(["--images", "30", "--sets", "2", "--dropout-passes", "2", "--without", *QUICK])
+
+    lines = capsys.readouterr().out.splitlines()
+    columns = {line.split()[0]: line.split() for line in lines if "," not in line.split()[0]}
+    # 451 of 500 training images are fitted to; ID images go through theirs once for each OOD set, and ODIN's twice.
+    assert columns["msp"][3] == columns["gradnorm"][3] == "120"
+    assert columns["react"][3] == "571"
+    assert columns["odin"][3] == columns["mc_dropout"][3] == "240"
+    # Ours: all sets once, and 4 black images on trial; then ODIN and dropout twice on what is scored.
+    assert columns["forward"][4] == "594"
+    assert columns["msp"][6] == "0"
+    assert columns["odin"][6] == columns["mc_dropout"][6] == "180"
+    for name in ("msp", "max_logit", "energy", "entropy", "react", "gradnorm", "odin"):
+        assert any(line.startswith(f"scores of {name} ") and ", 0 of 90 by more" in line for line in lines)
+
+
+def test_growth_is_drawn(script, tmp_path):
+    file = tmp_path / "scaling.png"
+
+    script("scaling").main(
+        [*["--methods", "1", "2", "--sets", "1", "--images", "20", "--base", "1", "1", "20", "--out"], str(file)],
+    )
+
+    assert file.stat().st_size > 10_000
+
+
+def test_metrics_are_timed(script, capsys):
+    pytest.importorskip("torchmetrics", reason="torchmetrics is not installed: pip install oodbench[peers]")
+
+    script("metrics").main(["--rounds", "1", "--shrink", "1000"])
+
+    assert capsys.readouterr().out.count("oodbench, all metrics") == 2

@@ -242,7 +242,7 @@ def measure(given: argparse.Namespace, both: Mapping[str, Peer]) -> None:
     device = torch.device(given.device)
     print(machine(device), flush=True)
     # The network and the libraries are warm when the clock starts.
-    for n_images, counts in ((200, False), (given.images, True)):
+    for n_images, counts in ((20, False), (given.images, True)):
         scene = Scene.of(given.network, n_images=n_images, n_sets=given.sets, n_train=max(n_images, 500), device=device)
         fit = fitted_images(scene)
         rounds = given.rounds if counts else 1

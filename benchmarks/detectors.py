@@ -163,7 +163,7 @@ def ours(names: Mapping[str, str], scene: Scene) -> tuple[dict[str, Seconds], di
         taken[SHARED] = shared
         for name, cell in zip(names, prepared.to_do(), strict=True):
             with timed(scene.device) as seconds:
-                record, found = evaluate(cell, bench)
+                record, found, _ = evaluate(cell, bench)
                 prepared.results.save(cell.file, record, found)
             taken[name], scores[name] = seconds, {"ID test": found.id, **found.ood}
     return taken, scores
@@ -191,7 +191,7 @@ def _set_up(methods: Sequence[str], scene: Scene, folder: Path) -> tuple[Prepare
         {benchmark.name: data},
         results=ResultStore(folder / "results"),
         artifacts=artifacts,
-        device=device,
+        devices=(device,),
     )
     # As the engine loads a network that it has trained.
     module = copy.deepcopy(scene.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

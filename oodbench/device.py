@@ -45,7 +45,7 @@ def resolve(name: str) -> tuple[torch.device, ...]:
 
 
 def describe(device: torch.device) -> str:
-    """Return the device's name for records, such as "cpu" or "cuda (NVIDIA H200)"."""
+    """Return the device's name for records, such as "cpu" or "cuda (NVIDIA A100)"."""
     import torch
 
     return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type

@@ -46,6 +46,17 @@ def test_images_close_together_keep_their_distances():
     assert score(train, test, 1).item() == pytest.approx(-1e-4, rel=1e-6)
 
 
+def test_near_and_far_images_of_one_batch_have_the_distances_of_scikit_learn():
+    # A tight cluster, whose images float32 does not tell apart, and two images far from it.
+    cluster = 1 + 1e-4 * random_features(300)
+    train, test = cluster[:250], np.concatenate([cluster[250:], random_features(2, seed=3)])
+    sphere = normalize(train.astype(np.float64)), normalize(test.astype(np.float64))
+    expected = NearestNeighbors(n_neighbors=5, algorithm="kd_tree").fit(sphere[0]).kneighbors(sphere[1])[0][:, -1]
+
+    assert (expected < 1e-3).sum() == 50
+    np.testing.assert_allclose(score(train, test, k=5), -expected, rtol=1e-6)
+
+
 def test_features_that_are_all_zero_are_as_far_from_every_training_image():
     assert score(random_features(20), np.zeros((1, 16)), k=5).item() == pytest.approx(-1.0)
 

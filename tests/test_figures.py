@@ -146,6 +146,11 @@ def test_embeddings_of_methods_that_share_a_network_share_a_row():
     assert len(figure.axes) == 2 * len(SETS)
 
 
+def test_embeddings_of_a_network_that_many_methods_share_are_named_after_its_objective():
+    results = [a_result(f"m{i}", weights="ce", objective={"name": "ce"}) for i in range(4)]
+    assert row_names(draw_embeddings([*results, a_result("odm")])) == ["ce (4 methods)", "odm"]
+
+
 def test_embeddings_of_two_recipes_are_told_apart():
     results = [a_result("odm", weights="a", recipe="default"), a_result("odm", weights="b", recipe="quick")]
     assert row_names(draw_embeddings(results)) == ["odm [default]", "odm [quick]"]
@@ -254,7 +259,7 @@ def curves_of(axes):
 def test_roc_curves_are_those_of_the_metrics():
     results = two_results()
     for axes, name in zip(draw_roc(results).axes, SETS, strict=True):
-        for line, (_, scores) in zip(curves_of(axes), results, strict=True):
+        for line, (_, scores) in zip(curves_of(axes)[::-1], results, strict=True):
             curve = roc_curve(scores.id, scores.ood[name])
             np.testing.assert_array_equal(curve.fpr, line.get_xdata())
             np.testing.assert_array_equal(curve.tpr, line.get_ydata())
@@ -268,8 +273,22 @@ def test_roc_curves_have_one_legend_for_the_methods_and_the_area_in_each_panel()
 
 def test_roc_curves_keep_the_colour_of_their_method_where_another_lacks_a_set():
     figure = draw_roc([a_result("msp", sets={"old": "seen"}), a_result("odm")])
-    colours = [[line.get_color() for line in curves_of(axes)] for axes in figure.axes]
-    assert colours == [["C0", "C1"], ["C1"], ["C1"]]
+    msp, odm = (line.get_color() for line in curves_of(figure.axes[0])[::-1])
+    assert msp != odm
+    assert [[line.get_color() for line in curves_of(axes)] for axes in figure.axes[1:]] == [[odm], [odm]]
+
+
+def test_of_many_roc_curves_the_best_have_colours_and_names_and_the_others_are_grey():
+    results = [a_result(f"m{i}", sets={"old": "seen"}) for i in range(12)]
+    for i, (record, scores) in enumerate(results):
+        row = dataclasses.replace(record.rows[0], metrics=record.rows[0].metrics | {"auroc": 0.6 + i / 100})
+        results[i] = dataclasses.replace(record, rows=(row,)), scores
+    figure = draw_roc(results)
+    assert legend_of(figure) == [*(f"m{i}" for i in range(11, 3, -1)), "4 more, with a lower mean AUROC"]
+    colours = [line.get_color() for line in curves_of(figure.axes[0])]
+    assert len(set(colours)) == 9
+    assert len(set(colours[:4])) == 1
+    assert figure.axes[0].get_legend().get_texts()[0].get_text() == "71.00"
 
 
 def test_roc_curves_of_two_recipes_are_told_apart():

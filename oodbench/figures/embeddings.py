@@ -21,13 +21,15 @@ POINTS = 400
 """Drawn of each set: more hide each other."""
 MARGIN = 0.8
 """Left of the panels, for the names of the methods, in inches."""
+NAMES = 3
+"""How many methods of one network are named: more names do not fit beside its panels."""
 
 
 def draw_embeddings(results: Sequence[tuple[Record, Scores]]) -> Figure:
     """Draw a row for each result and a panel for each OOD set, over the clusters of the ID test images.
 
-    Methods that share a network share a row. Embeddings of more than three dimensions are projected on the first
-    three principal components of the ID images.
+    Methods that share a network share a row, which is named after its objective where they are many. Embeddings of more
+    than three dimensions are projected on the first three principal components of the ID images.
 
     Args:
         results: records of one benchmark with their scores.
@@ -105,12 +107,15 @@ def _panel(axes: Any, scores: Scores, name: str, colour: str, project: Any) -> N
 
 
 def _by_network(results: Sequence[tuple[Record, Scores]]) -> list[tuple[str, Scores]]:
-    """Bring the methods that share a network together, named after all of them: their pictures are the same."""
-    shared: dict[str | None, tuple[list[str], Scores]] = {}
+    """Bring the methods that share a network together: their pictures are the same."""
+    shared: dict[str | None, tuple[list[str], Record, Scores]] = {}
     names = names_of([record for record, _ in results])
     for name, (record, scores) in zip(names, results, strict=True):
-        shared.setdefault(record.fingerprints["weights"], ([], scores))[0].append(name)
-    return [(", ".join(names), scores) for names, scores in shared.values()]
+        shared.setdefault(record.fingerprints["weights"], ([], record, scores))[0].append(name)
+    return [
+        (", ".join(names) if len(names) <= NAMES else f"{record.objective['name']} ({len(names)} methods)", scores)
+        for names, record, scores in shared.values()
+    ]
 
 
 def _classes(class_names: Sequence[str]) -> dict[str, str]:

@@ -15,11 +15,17 @@ if TYPE_CHECKING:
     from oodbench.records import Record, Scores
 
 
+COLOURS = ("#c0392b", "#2e6bb5", "#2ca02c", "#7d3c98", "#e08214", "#0f9d9d", "#8e5a2b", "#c2478c")
+"""Of the methods that are named: more colours cannot be told apart."""
+OTHERS = "#d0d0d0"
+
+
 def draw_roc(results: Sequence[tuple[Record, Scores]]) -> Figure:
     """Draw the true against the false positive rate, with in-distribution as the positive class.
 
-    The false positive rate is on a symmetric logarithmic axis, since the operating points that matter are at its
-    left end. What lies below a true positive rate of 50% is not shown.
+    Where there are more methods than colours, the best by mean AUROC have a colour and a name, the best one first, and
+    the others are grey. The false positive rate is on a symmetric logarithmic axis, since the operating points that
+    matter are at its left end. What lies below a true positive rate of 50% is not shown.
 
     Args:
         results: records of one benchmark with their scores.
@@ -30,17 +36,20 @@ def draw_roc(results: Sequence[tuple[Record, Scores]]) -> Figure:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-    records = [record for record, _ in results]
-    roles = roles_of(records)
-    labels = names_of(records)
-    figure = Figure(figsize=(max(3.1 * len(roles), 4.2), 3.6 + 0.2 * len(results)), layout="constrained")
+    roles = roles_of([record for record, _ in results])
+    if len(results) > len(COLOURS):
+        results = sorted(results, key=lambda result: _mean_auroc(result[0]), reverse=True)
+    named = results[: len(COLOURS)]
+    figure = Figure(figsize=(max(3.1 * len(roles), 4.2), 3.6 + 0.2 * len(named)), layout="constrained")
     panels = figure.subplots(1, len(roles), sharey=True, squeeze=False)[0]
     for axes, (name, role) in zip(panels, roles.items(), strict=True):
-        for i, (record, scores) in enumerate(results):
+        # The first is drawn last, over the others.
+        for i, (record, scores) in reversed(list(enumerate(results))):
             auroc = next((f"{100 * row.metrics['auroc']:.2f}" for row in record.rows if row.out_dist == name), None)
             if auroc is not None:
                 curve = roc_curve(scores.id, scores.ood[name])
-                axes.plot(curve.fpr, curve.tpr, linewidth=1.4, color=f"C{i}", label=auroc)
+                style = {"color": COLOURS[i], "label": auroc} if i < len(named) else {"color": OTHERS}
+                axes.plot(curve.fpr, curve.tpr, linewidth=1.3, **style)
         axes.axhline(0.95, color="black", linewidth=0.6, linestyle="--")
         axes.set_xscale("symlog", linthresh=0.01)
         axes.set_xlim(0, 1)
@@ -48,13 +57,22 @@ def draw_roc(results: Sequence[tuple[Record, Scores]]) -> Figure:
         axes.set_xticks([0, 0.01, 0.1, 1], ["0", "1%", "10%", "100%"])
         axes.set_title(f"{name} ({role})", fontsize=10)
         axes.set_xlabel("false positive rate", fontsize=9)
-        axes.legend(fontsize=7, loc="lower right", title="AUROC", title_fontsize=7)
+        lines, _ = axes.get_legend_handles_labels()
+        axes.legend(handles=lines[::-1], fontsize=7, loc="lower right", title="AUROC", title_fontsize=7)
     panels[0].set_yticks([0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0], ["50%", "60%", "70%", "80%", "90%", "95%", "100%"])
     panels[0].set_ylabel("true positive rate", fontsize=9)
-    handles = [Line2D([], [], color=f"C{i}", label=label) for i, label in enumerate(labels)]
+    names = list(zip(names_of([record for record, _ in named]), COLOURS, strict=False))
+    if others := len(results) - len(named):
+        names.append((f"{others} more, with a lower mean AUROC", OTHERS))
+    handles = [Line2D([], [], color=colour, label=label) for label, colour in names]
     # As many names on a line as fit: at this size an inch holds about 14 characters.
-    per_line = max(1, int(14 * figure.get_figwidth() / (max(map(len, labels)) + 6)))
+    per_line = max(1, int(14 * figure.get_figwidth() / (max(len(label) for label, _ in names) + 6)))
     figure.legend(
-        handles=handles, loc="outside lower center", ncols=min(per_line, len(labels)), fontsize=8, frameon=False
+        handles=handles, loc="outside lower center", ncols=min(per_line, len(names)), fontsize=8, frameon=False
     )
     return figure
+
+
+def _mean_auroc(record: Record) -> float:
+    aurocs = [row.metrics["auroc"] for row in record.rows]
+    return sum(aurocs) / len(aurocs) if aurocs else 0.0

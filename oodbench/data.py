@@ -125,15 +125,12 @@ def load_benchmark(
                 f"{benchmark.name}: images of {other.name} have the shape {other.shape}, those of {first.name} "
                 f"{first.shape}; the benchmark's conversion must name a size and a number of channels"
             )
-    training_sets = (*seen.values(), *([id_train] if id_train else []))
-    trained = frozenset(digest_of(image) for images in training_sets for image in images.images)
-    id_test = _untrained(id_test, trained, report)
-    ood = {name: _untrained(images, trained, report) for name, images in ood.items()}
     if not ood:
         raise MissingData(f"{benchmark.name} has no OOD test set to score. {next(iter(missing.values()), '')}")
-    return BenchmarkData(
+    data = BenchmarkData(
         benchmark=benchmark, id_train=id_train, id_test=id_test, seen=seen, ood=ood, missing=missing, split=split
     )
+    return without_training_images(data, report)
 
 
 def divide(benchmark: Benchmark, load: Callable[[Part], ImageSet]) -> tuple[Benchmark, ClassSplit | None]:
@@ -154,12 +151,26 @@ def divide(benchmark: Benchmark, load: Callable[[Part], ImageSet]) -> tuple[Benc
     return benchmark.divided(split), split
 
 
-def _untrained(tests: ImageSet, trained: frozenset[bytes], report: Reporter) -> ImageSet:
-    """Return a test set without the images that are in training sets too, which published data now and then has.
+def without_training_images(data: BenchmarkData, report: Reporter) -> BenchmarkData:
+    """Leave out the test images that are training images too, which published data now and then has.
+
+    Args:
+        data: with all images.
+        report: told how many are left out.
 
     Raises:
-        DataError: nothing is left.
+        DataError: nothing is left of a test set.
     """
+    training_sets = (*data.seen.values(), *([data.id_train] if data.id_train else []))
+    trained = frozenset(digest_of(image) for images in training_sets for image in images.images)
+    return replace(
+        data,
+        id_test=_untrained(data.id_test, trained, report),
+        ood={name: _untrained(images, trained, report) for name, images in data.ood.items()},
+    )
+
+
+def _untrained(tests: ImageSet, trained: frozenset[bytes], report: Reporter) -> ImageSet:
     kept = [i for i, image in enumerate(tests.images) if digest_of(image) not in trained]
     if len(kept) == len(tests):
         return tests

@@ -13,7 +13,7 @@ import numpy as np
 
 from .artifacts import ArtifactStore, default_cache_dir
 from .benchmark import Benchmark, OodSet, Part, Recipe
-from .data import BenchmarkData, default_data_dir, load_part
+from .data import BenchmarkData, default_data_dir, load_part, without_training_images
 from .device import resolve
 from .errors import ConfigError, DataError
 from .images import Conversion, ImageSet, RawImages, convert
@@ -78,7 +78,8 @@ def evaluate(
         save_detectors: store each fitted detector beside its record, for `oodbench.Detector.load`.
         cache_dir: where images and outputs are kept; default `OODBENCH_CACHE`, or the user's cache folder.
         device: "auto" (a GPU where there is one), "cpu" or "cuda".
-        report: told what is going on; by default nobody is, and what "all" leaves out is warned about.
+        report: told what is going on; by default nobody is, and there are warnings of methods that "all" leaves out and
+            of test images that are left out, since they are training images as well.
 
     Returns:
         A row for each method and OOD set, metrics as fractions; see `oodbench.load_results`.
@@ -115,6 +116,7 @@ def evaluate(
             )
     benchmark = _benchmark(own.name, list(sets), loader.conversion)
     data = BenchmarkData(benchmark=benchmark, id_train=train, id_test=test, seen={}, ood=loaded, missing={})
+    data = without_training_images(data, _Warning() if report is SILENT else report)
     several = [methods] if isinstance(methods, str) or not isinstance(methods, Sequence) else methods
     wanted = replace(request([benchmark], several, model=own), seeds=(seed,))
     if report is SILENT and wanted.every_method:
@@ -134,10 +136,10 @@ def evaluate(
 
 
 class _Warning(Silent):
-    """Warns of what is left out: nobody listens, and whoever reads the rows must know why some are not there."""
+    """Warns of what is left out: nobody listens, and whoever reads the rows must know what they are made of."""
 
     def message(self, text: str) -> None:
-        if text.startswith("left out: "):
+        if text.startswith(("left out: ", "leaving out ")):
             warnings.warn(text, stacklevel=2)
 
 

@@ -206,12 +206,27 @@ def test_class_names_must_be_those_of_the_folders(model, photos, noise):
 
 
 def test_training_and_test_images_must_have_the_same_classes(model, photos, noise):
-    images, labels = pixels(photos / "test")
+    test, (images, labels) = pixels(photos / "test"), pixels(photos / "train")
     with pytest.raises(ConfigError, match="give those of the model, in order: class_names="):
-        evaluate(model, (images, labels), noise, id_train=(images[:48], labels[:48]))
-    assert len(
-        evaluate(model, (images, labels), noise, id_train=(images[:48], labels[:48]), class_names=("a", "b", "c"))
-    )
+        evaluate(model, test, noise, id_train=(images[:48], labels[:48]))
+    assert len(evaluate(model, test, noise, id_train=(images[:48], labels[:48]), class_names=("a", "b", "c")))
+
+
+def test_test_images_that_are_training_images_are_left_out_with_a_warning(model, photos, noise):
+    train, (images, labels) = pixels(photos / "train"), pixels(photos / "test")
+    both = np.concatenate([images, train[0][:5]]), np.concatenate([labels, train[1][:5]])
+    ood = np.concatenate([noise, train[0][:2]])
+
+    with pytest.warns(UserWarning, match="^leaving out ") as warned:
+        frame = evaluate(model, both, ood, id_train=train)
+
+    assert [str(each.message).partition(":")[0] for each in warned] == [
+        "leaving out 5 images of ID test",
+        "leaving out 2 images of ood",
+    ]
+    assert (frame["n_id"][0], frame["n_ood"][0]) == (len(images), len(noise))
+    with pytest.raises(DataError, match="every image of ID test is among the training images"):
+        evaluate(model, train, noise, id_train=train)
 
 
 @pytest.mark.parametrize(

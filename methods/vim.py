@@ -51,7 +51,8 @@ class ViM(PostHocMethod):
 
         train = inputs.train
         weights, bias = _affine_head(inputs.network, train)
-        origin = -torch.linalg.pinv(weights) @ bias
+        # Weights are float32: what is smaller than their rounding error is no direction, and its inverse would be huge.
+        origin = -torch.linalg.pinv(weights, rtol=max(weights.shape) * torch.finfo(torch.float32).eps) @ bias
         centred = train.features.double() - origin
         # In ascending order of the eigenvalues.
         spread, directions = torch.linalg.eigh(centred.T @ centred)

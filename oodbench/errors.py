@@ -1,5 +1,13 @@
 """Every error a user can see: one sentence that says what is wrong, where, and what to do next."""
 
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+TRACEBACK = "OODBENCH_TRACEBACK"
+"""Environment variable that makes the command line show where an error came from."""
+
 
 class OodbenchError(Exception):
     """Root of all errors that oodbench raises on purpose; the command line prints it and exits with 2."""
@@ -47,3 +55,25 @@ class TrainingError(OodbenchError):
 
 class DeviceError(OodbenchError):
     """The device that was asked for is not there."""
+
+
+def described(error: BaseException) -> str:
+    """Return what went wrong in code that is not ours, and where."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno}, in {last.name})"
+
+
+@contextmanager
+def reported_as(kind: type[OodbenchError], what: str) -> Iterator[None]:
+    """Turn whatever goes wrong inside, but for our own errors, into one of ours: the code may be a plugin's.
+
+    Args:
+        kind: of the error.
+        what: failed, such as "my_score".
+    """
+    try:
+        yield
+    except OodbenchError:
+        raise
+    except Exception as error:
+        raise kind(f"{what} failed with {described(error)}; {TRACEBACK}=1 shows the whole traceback") from error

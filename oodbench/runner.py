@@ -164,11 +164,11 @@ def prepare_with(
 def execute(prepared: Prepared, report: Reporter = SILENT) -> list[Record]:
     """Run what a plan still lacks, and return the records of all its cells in order.
 
-    A method that cannot be scored does not keep the others from it: what went wrong is told, and its cell has no
-    record. Where it was asked for by name, that is an error in the end.
+    A method that cannot be trained or scored does not keep the others from it: what went wrong is told, and its cell
+    has no record. Where it was asked for by name, that is an error in the end.
 
     Raises:
-        OodbenchError: a training fails, or a method that was asked for; all other cells are stored.
+        OodbenchError: a method that was asked for fails; all other cells are stored.
     """
     done, failed = dict(prepared.stored), list[OodbenchError]()
     total = len(prepared.plan.cells)

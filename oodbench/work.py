@@ -13,7 +13,15 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from . import registry
-from .errors import ConfigError, DeviceError, OodbenchError, PluginError, ScoreError
+from .errors import (
+    ConfigError,
+    DeviceError,
+    OodbenchError,
+    PluginError,
+    ScoreError,
+    TrainingError,
+    reported_as,
+)
 from .plan import Cell, TrainingJob
 
 if TYPE_CHECKING:
@@ -59,7 +67,8 @@ def groups(cells: Sequence[Cell]) -> list[list[Cell]]:
 def do(group: Sequence[Cell], place: Place, device: torch.device, report: Reporter) -> Iterator[Outcome]:
     """Train or load the networks of a group, score its cells, and store the records, one after another.
 
-    A method that cannot be scored gives an error in the place of its record, and the others go on.
+    A method that cannot be scored gives an error in the place of its record, and the others go on; so do all methods of
+    a network whose training fails.
 
     Args:
         group: cells with the same networks.
@@ -68,7 +77,7 @@ def do(group: Sequence[Cell], place: Place, device: torch.device, report: Report
         report: told what is going on.
 
     Raises:
-        OodbenchError: a training fails, or a record cannot be stored.
+        OodbenchError: a record cannot be stored.
     """
     from .detector import Detector
     from .evaluation import Bench, evaluate
@@ -77,17 +86,24 @@ def do(group: Sequence[Cell], place: Place, device: torch.device, report: Report
     jobs = group[0].networks
     data = place.data[jobs[0].benchmark.name]
     pictures = place.results.root / data.benchmark.name / "generated"
-    networks = [
-        network_of(job, data, place.artifacts, device, report, pictures=pictures)
-        if isinstance(job, TrainingJob)
-        else job.model.on(device)
-        for job in jobs
-    ]
+    try:
+        with reported_as(TrainingError, f"training {jobs[0].label}"):
+            networks = [
+                network_of(job, data, place.artifacts, device, report, pictures=pictures)
+                if isinstance(job, TrainingJob)
+                else job.model.on(device)
+                for job in jobs
+            ]
+    except TrainingError as error:
+        report.message(f"left out: {', '.join(cell.label for cell in group)}: {error}")
+        yield from ((cell, error) for cell in group)
+        return
     bench = Bench.of(jobs[0], networks, data, place.artifacts, device, report)
     for cell in group:
         report.progress(f"scoring {cell.label}", 0, 1)
         try:
-            record, scores, fitted = evaluate(cell, bench)
+            with reported_as(ScoreError, cell.method_name):
+                record, scores, fitted = evaluate(cell, bench)
         except (ConfigError, ScoreError) as error:
             report.message(f"left out: {cell.label}: {error}")
             yield cell, error

@@ -26,9 +26,11 @@ from oodbench.errors import (
     MissingData,
     ScoreError,
     StoreError,
+    TrainingError,
     UnknownName,
 )
 from oodbench.metrics import METRICS
+from oodbench.objectives import CrossEntropy
 from oodbench.plan import make_plan
 from oodbench.posthoc import LogitMethod
 from oodbench.records import ResultStore
@@ -269,6 +271,42 @@ def test_scores_of_the_wrong_shape_are_an_error_that_names_the_shape_wanted():
 def test_failing_method_loses_nothing_that_was_finished():
     with pytest.raises(ScoreError):
         run(["msp", NotANumber()])
+
+    assert set(oodbench.load_results()["method"]) == {"msp"}
+
+
+class Faulty(Own):
+    def score_logits(self, logits):
+        return logits.amax(dim=1) / {}["missing"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FaultyLoss(CrossEntropy):
+    name = "faulty loss"
+
+    def loss(self, outputs, labels, generator):
+        raise ValueError("no loss today")
+
+
+class Untrainable(Own):
+    objective = FaultyLoss()
+
+
+def test_what_goes_wrong_in_a_method_is_one_sentence_and_the_others_are_stored():
+    said = (
+        r"^faulty failed with KeyError: 'missing' \(test_runner\.py, line \d+, in score_logits\); OODBENCH_TRACEBACK=1"
+    )
+    with pytest.raises(ScoreError, match=said) as caught:
+        run([Faulty(), "msp"])
+
+    assert isinstance(caught.value.__cause__, KeyError)
+    assert set(oodbench.load_results()["method"]) == {"msp"}
+
+
+def test_what_goes_wrong_in_a_training_is_one_sentence_and_other_networks_are_trained():
+    said = r"^training small faulty loss seed 0 failed with ValueError: no loss today \(test_runner\.py, line"
+    with pytest.raises(TrainingError, match=said):
+        run([Untrainable(), "msp"])
 
     assert set(oodbench.load_results()["method"]) == {"msp"}
 

@@ -11,7 +11,7 @@ from typing import NoReturn
 import click
 
 from oodbench import __version__
-from oodbench.errors import OodbenchError
+from oodbench.errors import TRACEBACK, OodbenchError
 from oodbench.registry import did_you_mean
 
 # In the order of the help text: what it does, and the module where the command lives.
@@ -78,6 +78,8 @@ def main() -> NoReturn:
         error.show()
         sys.exit(2)
     except OodbenchError as error:
+        if os.environ.get(TRACEBACK):
+            raise
         click.echo(f"Error: {error}", err=True)
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):

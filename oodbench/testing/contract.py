@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 from unittest import SkipTest
 
-from oodbench.errors import OodbenchError, PluginError
+from oodbench.errors import OodbenchError, PluginError, described
 
 Check = Callable[..., None]
 """A function of a plugin, named `check_…`, that raises a PluginError with what to change, or SkipTest with the reason
@@ -86,8 +84,7 @@ def _name(check: Check) -> str:
 def _reason(error: Exception) -> str:
     if isinstance(error, OodbenchError):
         return str(error)
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno}, in {last.name})"
+    return described(error)
 
 
 def known_exceptions(plugin: object) -> dict[str, str]:

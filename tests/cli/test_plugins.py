@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from oodbench import cli
+from oodbench.errors import ScoreError
 from oodbench.scaffold import WHATS
 from tests.plugins.test_faults import METHOD
 
@@ -156,6 +158,21 @@ def test_run_of_a_broken_plugin_is_one_sentence(oodbench, plugins):
     plugins("stranger", {"methods": {"thing": "stranger:Thing"}}, {"stranger.py": "import no_such_module"})
 
     assert oodbench("run", "--method", "thing").code == 2
+
+
+def test_what_goes_wrong_in_a_method_is_one_sentence_or_on_demand_a_traceback(oodbench, plugins, small, monkeypatch):
+    Path("thing.py").write_text(METHOD.replace("logits.amax(dim=1)", "logits.no_such_thing()"))
+    run = ("run", "--in", small, "--plugin", "thing.py", "--method", "thing", "--method", "msp")
+    done = oodbench(*run)
+
+    assert done.code == 2
+    assert done.err.splitlines()[-1].startswith("Error: thing failed with AttributeError: 'Tensor' object has no attr")
+    assert "(thing.py, line 14, in score_logits)" in done.err
+    assert "Traceback" not in done.err
+    monkeypatch.setenv("OODBENCH_TRACEBACK", "1")
+    with pytest.raises(ScoreError) as caught:
+        cli.main()
+    assert isinstance(caught.value.__cause__, AttributeError)
 
 
 def test_list_shows_where_plugins_come_from_and_what_is_broken_last(oodbench, plugins):

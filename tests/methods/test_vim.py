@@ -35,6 +35,19 @@ def test_origin_is_the_shortest_vector_whose_logits_vanish():
     np.testing.assert_allclose(detector.origin, [-1.0, 2.0, 0.0], atol=1e-6)
 
 
+def test_origin_stays_near_where_rounding_alone_keeps_class_weights_from_adding_up_to_0():
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=(4, 6))
+    weights -= weights.mean(axis=0)
+    # Rounded to float32, the weights of all classes add up to some 1e-8, and those of the bias do not.
+    bias = np.array([1.0, 0.0, 0.0, 0.0])
+    classifier = Classifier(weights.tolist(), bias.tolist())
+
+    detector = classifier.fit("vim", random_features(n_features=6), dimension=1)
+
+    np.testing.assert_allclose(detector.origin, -np.linalg.pinv(weights, rcond=1e-6) @ bias, atol=1e-5)
+
+
 def direct_vim(classifier, train, test, dimension):
     """ViM as its paper says it, with projections on the principal space instead of on its complement."""
     weights, bias = (part.double().numpy() for part in (classifier.head.weight, classifier.head.bias))

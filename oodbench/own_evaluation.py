@@ -92,15 +92,15 @@ def evaluate(
     """
     if save_detectors and results_dir is None:
         raise ConfigError("save_detectors needs a folder to store them in: results_dir=")
-    own = OwnModel.of(model, normalise=normalise, features=features, name=name)
+    own = OwnModel.of(model, normalise=normalise, features=features, class_names=class_names, name=name)
     loader = _Loader(
         conversion=_conversion(image_size, channels),
         data_dir=Path(data_dir) if data_dir else default_data_dir(),
         artifacts=ArtifactStore(Path(cache_dir) if cache_dir else default_cache_dir()),
         report=report,
     )
-    test = _ordered(loader.load(id_test, "ID test"), class_names)
-    train = None if id_train is None else _ordered(loader.load(id_train, "ID train", split="train"), class_names)
+    test = own.ordered(loader.load(id_test, "ID test"))
+    train = None if id_train is None else own.ordered(loader.load(id_train, "ID train", split="train"))
     if train is not None and train.class_names != test.class_names:
         raise ConfigError(
             f"{train.name} has the classes {', '.join(train.class_names)}, and {test.name} has "
@@ -226,21 +226,3 @@ class _Loader:
             return ImageSet(name=name, images=pixels)
         names = tuple(map(str, range(int(labels.max(initial=-1)) + 1)))
         return ImageSet(name=name, images=pixels, labels=labels.astype(np.int64), class_names=names)
-
-
-def _ordered(images: ImageSet, class_names: Sequence[str] | None) -> ImageSet:
-    """Return labelled images with their classes in the order of the model's outputs.
-
-    Raises:
-        ConfigError: there are no labels, or classes that the model does not have.
-    """
-    if images.labels is None:
-        raise ConfigError(f"{images.name} needs labels: in-distribution images tell how well the model classifies")
-    if class_names is None:
-        return images
-    if all(name.isdecimal() for name in images.class_names) and not set(images.class_names) <= set(class_names):
-        return ImageSet(name=images.name, images=images.images, labels=images.labels, class_names=tuple(class_names))
-    if unknown := set(images.class_names) - set(class_names):
-        raise ConfigError(f"{images.name} has the class {min(unknown)!r}, which is not among the class_names")
-    order = np.array([list(class_names).index(name) for name in images.class_names])
-    return ImageSet(name=images.name, images=images.images, labels=order[images.labels], class_names=tuple(class_names))

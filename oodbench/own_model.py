@@ -8,11 +8,12 @@ import importlib.util
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -20,6 +21,7 @@ from .errors import ConfigError
 from .hashing import array_digest, code_digest, digest
 
 if TYPE_CHECKING:
+    from .images import ImageSet
     from .training.trained import TrainedNetwork
 
 NORMALISATIONS: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
@@ -85,21 +87,32 @@ class OwnModel:
         classifier: in evaluation mode; its weights take no gradients.
         digest: hash of its weights, its structure, its code and its normalisation.
         name: for messages and records.
+        class_names: what its outputs stand for, in order; None where images come with the same classes in that order.
     """
 
     classifier: OwnClassifier
     digest: str
     name: str
+    class_names: tuple[str, ...] | None = None
 
     @classmethod
-    def of(cls, model: nn.Module, *, normalise: str, features: str | None = None, name: str = "") -> OwnModel:
+    def of(
+        cls,
+        model: nn.Module,
+        *,
+        normalise: str,
+        features: str | None = None,
+        class_names: Sequence[str] | None = None,
+        name: str = "",
+    ) -> OwnModel:
         """Return a copy of a model that is ready to be scored; the model itself stays as it is.
 
         Args:
             model: gives logits, shape (n, n_classes).
             normalise: what it was trained with, see `normalisation`.
             features: name of the linear layer whose input the features are; None for the last one.
-            name: for messages and records; None for the name of its class.
+            class_names: what its outputs stand for, in order; None for the order that images come with.
+            name: for messages and records; "" for the name of its class.
 
         Raises:
             ConfigError: it has no such layer, or the normalisation cannot be read.
@@ -114,7 +127,28 @@ class OwnModel:
         weights = (tensor.numpy() for tensor in classifier.state_dict().values())
         code = code_digest(*classifier.modules())
         key = digest([array_digest(*weights), repr(model), _attributes(classifier), code, mean, std, layer])
-        return cls(classifier=classifier, digest=key, name=name or type(model).__name__)
+        names = None if class_names is None else tuple(class_names)
+        return cls(classifier=classifier, digest=key, name=name or type(model).__name__, class_names=names)
+
+    def ordered(self, images: ImageSet) -> ImageSet:
+        """Return labelled images with their classes in the order of the model's outputs.
+
+        Classes that are numbers stay as they are, and get the model's names.
+
+        Raises:
+            ConfigError: there are no labels, or classes that the model does not have.
+        """
+        if images.labels is None:
+            raise ConfigError(f"{images.name} needs labels: in-distribution images tell how well the model classifies")
+        names = self.class_names
+        if names is None:
+            return images
+        if all(name.isdecimal() for name in images.class_names) and not set(images.class_names) <= set(names):
+            return replace(images, class_names=names)
+        if unknown := set(images.class_names) - set(names):
+            raise ConfigError(f"{images.name} has the class {min(unknown)!r}, which is not among the class names")
+        order = np.array([names.index(name) for name in images.class_names])
+        return replace(images, labels=order[images.labels], class_names=names)
 
     def check(self, shape: tuple[int, int, int]) -> int:
         """Return the number of classes, after a trial with black images.

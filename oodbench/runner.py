@@ -102,6 +102,8 @@ def prepare(
         )
         for benchmark in wanted.benchmarks
     }
+    if wanted.model is not None:
+        data = {name: _in_order_of(wanted.model, entry) for name, entry in data.items()}
     return prepare_with(
         wanted,
         data,
@@ -188,6 +190,11 @@ def execute(prepared: Prepared, report: Reporter = SILENT) -> list[Record]:
     if failed and not prepared.every_method:
         raise failed[0]
     return [only(done[cell.key], cell.benchmark) for cell in prepared.plan.cells if cell.key in done]
+
+
+def _in_order_of(model: OwnModel, data: BenchmarkData) -> BenchmarkData:
+    train = None if data.id_train is None else model.ordered(data.id_train)
+    return dataclasses.replace(data, id_train=train, id_test=model.ordered(data.id_test))
 
 
 def _check_classes(model: OwnModel, data: BenchmarkData) -> None:

@@ -201,7 +201,7 @@ def test_class_names_tell_of_classes_without_test_images(photos, noise):
 
 
 def test_class_names_must_be_those_of_the_folders(model, photos, noise):
-    with pytest.raises(ConfigError, match="has the class 'cow', which is not among the class_names"):
+    with pytest.raises(ConfigError, match="has the class 'cow', which is not among the class names"):
         evaluate(model, photos, noise, image_size=8, class_names=("cat", "dog", "elk"))
 
 

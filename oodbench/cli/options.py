@@ -117,9 +117,14 @@ def own_images(command: F) -> F:
 
 
 def own_model(command: F) -> F:
-    """Add what describes a trained classifier of a user's own: `--model`, `--weights`, `--normalise`, `--features`."""
+    """Add what describes a trained classifier of a user's own: `--model` and what belongs to it."""
     for option in (
         click.option("--features", metavar="LAYER", help="Layer that gives the logits.  [default: the last linear]"),
+        click.option(
+            "--class-names",
+            metavar="NAME,NAME,…|FILE",
+            help="What its outputs stand for, in order; in a file, a name a line.  [default: the classes of --in]",
+        ),
         click.option(
             "--normalise",
             metavar="[none|imagenet|MEAN/STD]",

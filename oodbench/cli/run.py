@@ -69,6 +69,7 @@ def command(
     model: str | None,
     weights: Path | None,
     normalise: str | None,
+    class_names: str | None,
     features: str | None,
     seeds: int,
     recipe: str | None,
@@ -110,7 +111,7 @@ def command(
         own=OwnImages(
             split=split, split_seed=split_seed, image_size=image_size, channels=channels, trained=model is not None
         ),
-        model=_own_model(model, weights, normalise, features),
+        model=_own_model(model, weights, normalise, class_names, features),
     )
     with TerminalReporter() as report:
         prepared = prepare(
@@ -150,8 +151,10 @@ def command(
     stderr().print(f"\nNext: oodbench plot {again}{where}   or: oodbench table {again}{where} --format latex")
 
 
-def _own_model(model: str | None, weights: Path | None, normalise: str | None, features: str | None) -> OwnModel | None:
-    given = {"--weights": weights, "--normalise": normalise, "--features": features}
+def _own_model(
+    model: str | None, weights: Path | None, normalise: str | None, class_names: str | None, features: str | None
+) -> OwnModel | None:
+    given = {"--weights": weights, "--normalise": normalise, "--class-names": class_names, "--features": features}
     if model is None:
         if unused := [name for name, value in given.items() if value is not None]:
             raise ConfigError(f"{unused[0]} is for a model of your own; give it too: --model MODULE:FUNCTION")
@@ -160,7 +163,25 @@ def _own_model(model: str | None, weights: Path | None, normalise: str | None, f
         raise ConfigError("--normalise is missing: none, imagenet or MEAN/STD, as the model was trained with")
     from oodbench.own_model import OwnModel, load_model
 
-    return OwnModel.of(load_model(model, weights), normalise=normalise, features=features, name=model)
+    names = None if class_names is None else _class_names(class_names)
+    return OwnModel.of(
+        load_model(model, weights), normalise=normalise, features=features, class_names=names, name=model
+    )
+
+
+def _class_names(text: str) -> list[str]:
+    """Return the names that a list with commas or a file holds."""
+    try:
+        names = text.split(",") if "," in text else Path(text).read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"--class-names {text} is no file that can be read; give the names with commas, such as dog,cat,cow, or a "
+            "text file with one on each line"
+        ) from error
+    names = [name.strip() for name in names if name.strip()]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"--class-names has {max(names, key=names.count)!r} twice")
+    return names
 
 
 def counted(count: int, noun: str) -> str:

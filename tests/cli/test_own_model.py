@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
+from oodbench import load_results
 from oodbench.own_model import load_model
 from tests.helpers import save_photos
 from tests.networks_of_ones_own import brightness_classifier
@@ -89,6 +91,42 @@ def test_a_folder_without_training_images_does_for_methods_that_need_none(oodben
         "Error: knn needs ID training images, and none are given; put them into train/ beside test/, or leave the "
         "method out"
     )
+
+
+def test_class_names_say_what_the_outputs_stand_for(oodbench, mine):
+    for split in ("train", "test"):
+        # By name the darkest class now comes last, and the model's first output is still the darkest.
+        (Path("photos") / split / "cat").rename(Path("photos") / split / "zebra")
+    Path("names.txt").write_text("zebra\ncow\n\ndog\n")
+    run = ("run", *mine, "--method", "msp")
+
+    wrong = oodbench(*run, "--results-dir", "wrong")
+    right = oodbench(*run, "--class-names", "zebra,cow,dog", "--results-dir", "right")
+    file = oodbench(*run, "--class-names", "names.txt", "--results-dir", "right")
+
+    frame = {name: load_results(name) for name in ("wrong", "right")}
+    assert (wrong.code, right.code, file.code) == (0, 0, 0)
+    assert "1 cell stored, 0 to do" in file.err
+    assert frame["wrong"]["accuracy"][0] < 0.5
+    assert frame["right"]["accuracy"][0] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        ("cat,cow", "photos (train) has the class 'dog', which is not among the class names"),
+        ("cat,cow,cow", "Error: --class-names has 'cow' twice"),
+        (
+            "names.txt",
+            "Error: --class-names names.txt is no file that can be read; give the names with commas, such as",
+        ),
+    ],
+)
+def test_class_names_that_do_not_fit_are_one_sentence(oodbench, mine, names, sentence):
+    done = oodbench("run", *mine, "--method", "msp", "--class-names", names)
+
+    assert (done.code, done.out) == (2, "")
+    assert sentence in done.err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ from oodbench.api import FitInputs, Network, Objective, Sees
 from oodbench.errors import ConfigError
 from oodbench.objectives import CrossEntropy
 
+from ._tuning import ood_samples, seen_in_tuning
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -80,11 +82,7 @@ class Mahalanobis:
         """Held-out ID images, and what `tune` names; nothing where there is one layer."""
         if self._one_layer:
             return frozenset()
-        return {
-            "fgsm": frozenset[Sees]({"id_validation"}),
-            "seen": frozenset[Sees]({"id_validation", "seen_ood"}),
-            "test": frozenset[Sees]({"id_validation", "ood_test"}),
-        }[self.tune]
+        return seen_in_tuning(self.tune)
 
     def fit(self, inputs: FitInputs) -> MahalanobisDetector:
         """Fit the Gaussians of each layer, and the weights of the layers where there are several."""
@@ -119,12 +117,7 @@ class Mahalanobis:
         if self.tune == "fgsm":
             parts = validation.split(self.batch_size)
             return torch.cat([layers.of_images(_adversarial(inputs.network, part, self.fgsm_step)) for part in parts])
-        ood = [inputs.seen_ood] if self.tune == "seen" else list(inputs.ood_test.values())
-        samples = [batch.at(slice(self.tune_images)) for batch in ood if batch is not None]
-        if not samples:
-            raise ConfigError(
-                f"mahalanobis.tune={self.tune} needs OOD images that this benchmark does not have; use tune=fgsm"
-            )
+        samples = ood_samples(inputs, self.tune, self.tune_images, name="mahalanobis", otherwise="fgsm")
         return torch.cat([layers.of_batch(sample) for sample in samples])
 
 

@@ -11,6 +11,8 @@ from oodbench.errors import ConfigError
 from oodbench.metrics import fpr_at_tpr
 from oodbench.objectives import CrossEntropy
 
+from ._tuning import ood_samples, seen_in_tuning
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -70,11 +72,7 @@ class ODIN:
         """Held-out ID images, and what `tune` names; nothing where ε is given."""
         if self.epsilon != "auto":
             return frozenset()
-        return {
-            "id": frozenset[Sees]({"id_validation"}),
-            "seen": frozenset[Sees]({"id_validation", "seen_ood"}),
-            "test": frozenset[Sees]({"id_validation", "ood_test"}),
-        }[self.tune]
+        return seen_in_tuning(self.tune)
 
     def fit(self, inputs: FitInputs) -> ODINDetector:
         """Choose ε and return the detector."""
@@ -97,10 +95,7 @@ class ODIN:
         validation = inputs.validation.at(slice(self.tune_images))
         if self.tune == "id":
             return max(map(detector, GRID), key=lambda odin: odin.score(validation).mean().item())
-        ood = [inputs.seen_ood] if self.tune == "seen" else list(inputs.ood_test.values())
-        samples = [batch.at(slice(self.tune_images)) for batch in ood if batch is not None]
-        if not samples:
-            raise ConfigError(f"odin.tune={self.tune} needs OOD images that this benchmark does not have; use tune=id")
+        samples = ood_samples(inputs, self.tune, self.tune_images, name="odin", otherwise="id")
         return min(map(detector, GRID), key=lambda odin: _mean_fpr(odin, validation, samples))
 
 

@@ -60,9 +60,13 @@ def titles_of(figure):
     return [title for axes in figure.axes if (title := axes.get_title())]
 
 
+def row_labels(figure):
+    return [text for text in figure.texts if text.get_text() != figure.get_suptitle()]
+
+
 def row_names(figure):
     """Return the names beside the rows of an embedding figure, each on one line."""
-    return [text.get_text().replace("\n", " ") for text in figure.texts]
+    return [text.get_text().replace("\n", " ") for text in row_labels(figure)]
 
 
 def boxes_of(figure, things):
@@ -183,7 +187,7 @@ def test_long_names_of_rows_lie_within_the_figure_and_do_not_touch(dim):
     changed = {"temperature": 1000.0, "epsilon": 0.0014}
     results = [a_result("msp", dim=dim, weights="ce"), a_result("odin", dim=dim, weights="ce", changed=changed)]
     figure = draw_embeddings([*results, a_result("odm", dim=dim, changed={"margin": 5.0, "squared": False})])
-    upper, lower = boxes_of(figure, figure.texts)
+    upper, lower = boxes_of(figure, row_labels(figure))
     assert upper.x0 >= 0
     assert upper.y1 <= figure.bbox.height
     assert lower.y1 < upper.y0
@@ -294,6 +298,14 @@ def test_of_many_roc_curves_the_best_have_colours_and_names_and_the_others_are_g
 def test_roc_curves_of_two_recipes_are_told_apart():
     results = [a_result(recipe="default"), a_result(recipe="quick (epochs=2)")]
     assert legend_of(draw_roc(results)) == ["odm [default]", "odm [quick (epochs=2)]"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_figure_names_its_set_its_seed_and_a_reduced_training(kind):
+    whole = KINDS[kind]([a_result(seed=2, recipe="paper")])
+    assert whole.get_suptitle() == "tiny as in-distribution, seed 2"
+    reduced = KINDS[kind]([a_result(recipe="quick", cut_short="5 of 100 epochs"), a_result("msp")])
+    assert reduced.get_suptitle() == "tiny as in-distribution, seed 0; reduced training: quick"
 
 
 def test_sets_have_colours_of_their_own_that_no_class_has():

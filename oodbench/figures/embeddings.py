@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .colours import ID_COLOURS, ood_colours
-from .labels import names_of, roles_of, wrapped
+from .labels import add_title, names_of, roles_of, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,16 +47,17 @@ def draw_embeddings(results: Sequence[tuple[Record, Scores]]) -> Figure:
     networks = _by_network(results)
     width = 2.9 * len(roles) + MARGIN
     columns, lines = _legend_shape([*_classes(class_names), *roles], width)
-    height = 3.0 * len(networks) + 0.7 + 0.2 * lines
+    height = 3.0 * len(networks) + 0.9 + 0.2 * lines
     figure = Figure(figsize=(width, height))
     figure.subplots_adjust(
         left=MARGIN / width,
         right=1 - 0.2 / width,
-        top=1 - 0.55 / height,
+        top=1 - 0.75 / height,
         bottom=(0.25 + 0.2 * lines) / height,
         wspace=0.05,
         hspace=0.05,
     )
+    add_title(figure, [record for record, _ in results], y=1 - 0.1 / height, va="top")
     for line, (name, scores) in enumerate(networks):
         project = _projection(scores.embedding_id)
         projection = "3d" if project(scores.embedding_id[:1]).shape[1] == 3 else None

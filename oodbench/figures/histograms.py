@@ -10,7 +10,7 @@ import numpy as np
 from oodbench.metrics import METRICS, roc_curve
 
 from .colours import ood_colours
-from .labels import names_of, roles_of, wrapped
+from .labels import add_title, names_of, roles_of, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,6 +42,7 @@ def draw_histograms(results: Sequence[tuple[Record, Scores]]) -> Figure:
     colours = ood_colours(roles)
     # The sentence below the panels needs 5.6 inches.
     figure = Figure(figsize=(max(2.8 * len(roles), 5.6), 1.7 * len(results) + 0.9), layout="constrained")
+    add_title(figure, [record for record, _ in results])
     panels = figure.subplots(len(results), len(roles), squeeze=False)
     for axes, (name, role) in zip(panels[0], roles.items(), strict=True):
         axes.set_title(f"{name} ({role})", fontsize=10)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from oodbench.records import Record
 
 
@@ -14,6 +16,20 @@ def names_of(records: Sequence[Record]) -> list[str]:
     """Return a name for each record; where there are several recipes, they are named as well."""
     several = len({record.recipe for record in records}) > 1
     return [f"{record.variant} [{record.recipe}]" if several else record.variant for record in records]
+
+
+def add_title(figure: Figure, records: Sequence[Record], **where: Any) -> None:
+    """Write over a figure what its results have in common: the in-distribution set, the seed, a reduced training.
+
+    Args:
+        figure: to write on.
+        records: its results.
+        where: as `Figure.suptitle` takes it.
+    """
+    recipes = sorted({record.recipe for record in records if record.cut_short})
+    reduced = f"; reduced training: {', '.join(recipes)}" if recipes else ""
+    title = f"{records[0].benchmark['name']} as in-distribution, seed {records[0].seed}{reduced}"
+    figure.suptitle(title, fontsize=9, color="#555555", **where)
 
 
 def wrapped(name: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from oodbench.metrics import roc_curve
 
-from .labels import names_of, roles_of
+from .labels import add_title, names_of, roles_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,6 +41,7 @@ def draw_roc(results: Sequence[tuple[Record, Scores]]) -> Figure:
         results = sorted(results, key=lambda result: _mean_auroc(result[0]), reverse=True)
     named = results[: len(COLOURS)]
     figure = Figure(figsize=(max(3.1 * len(roles), 4.2), 3.6 + 0.2 * len(named)), layout="constrained")
+    add_title(figure, [record for record, _ in results])
     panels = figure.subplots(1, len(roles), sharey=True, squeeze=False)[0]
     for axes, (name, role) in zip(panels, roles.items(), strict=True):
         # The first is drawn last, over the others.

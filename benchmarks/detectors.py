@@ -5,7 +5,8 @@ each OOD set the ID and the OOD images go through it, and `OODMetrics` gives the
 runs them: fingerprints of the images, one forward pass on each set, fitting, scores, accuracy, metrics and stored
 records all count, and every round has an empty cache. Both get the same network, images, training images,
 hyper-parameters and number of threads; rounds alternate; medians are printed. Where both define a score in the same
-way, scores are compared.
+way, scores are compared. `--together` adds pytorch-ood's quicker way: its `Benchmark` is given all detectors at once,
+and keeps the logits and features of a test set for those that can use them.
 
     python benchmarks/detectors.py --images 10000 --sets 5 --network lenet --threads 1 --rounds 1
 """
@@ -126,14 +127,7 @@ def theirs(name: str, peer: Peer, scene: Scene, fit: np.ndarray, batch_size: int
     import pytorch_ood.detector as detectors
     from pytorch_ood.metrics import OODMetrics
 
-    def dataset(images: np.ndarray, labels: np.ndarray) -> TensorDataset:
-        return TensorDataset(torch.tensor(images).float() / 255, torch.tensor(labels))
-
-    assert scene.train.labels is not None  # made with labels
-    assert scene.id_test.labels is not None
-    train = dataset(scene.train.images[fit], scene.train.labels[fit])
-    test = dataset(scene.id_test.images, scene.id_test.labels)
-    ood = {entry: dataset(images.images, np.full(len(images), -1)) for entry, images in scene.ood.items()}
+    train, test, ood = tensors(scene, fit)
     scores: Scores = {}
     with timed(scene.device) as taken, torch.set_grad_enabled(peer.gradients):
         detector = peer.make(detectors, scene.network).to(scene.device)
@@ -150,6 +144,47 @@ def theirs(name: str, peer: Peer, scene: Scene, fit: np.ndarray, batch_size: int
         # Under vmap the network sees one image where there are many.
         taken.images = sum(len(test) + len(images) for images in ood.values())
     return taken, scores
+
+
+def theirs_together(peers: Mapping[str, Peer], scene: Scene, fit: np.ndarray, batch_size: int) -> Seconds:
+    """Return how long their detectors take where their benchmark is given all of them at once."""
+    import pytorch_ood.detector as detectors
+    from pytorch_ood.benchmark import Benchmark as TheirBenchmark
+
+    train, test, ood = tensors(scene, fit)
+
+    class Scenes(TheirBenchmark):
+        ood_names = tuple(ood)
+
+        def train_set(self) -> TensorDataset:
+            return train
+
+        def test_sets(self, known: bool = True, unknown: bool = True) -> list[ConcatDataset]:  # noqa: FBT001, FBT002
+            return [ConcatDataset([test, images]) for images in ood.values()]
+
+    # They know what can be shared by the identity of the function that computes it.
+    network = copy.copy(scene.network)
+    network.features = network.features  # type: ignore[method-assign]
+    with timed(scene.device) as taken, torch.set_grad_enabled(any(peer.gradients for peer in peers.values())):
+        made = [peer.make(detectors, network).to(scene.device) for peer in peers.values()]
+        for detector in made:
+            detector.fit(DataLoader(train, batch_size))
+        Scenes().evaluate(made, loader_kwargs={"batch_size": batch_size}, device=str(scene.device))
+    return taken
+
+
+def tensors(scene: Scene, fit: np.ndarray) -> tuple[TensorDataset, TensorDataset, dict[str, TensorDataset]]:
+    """Return the images to fit, the ID and the OOD test images as torch's data sets."""
+
+    def dataset(images: np.ndarray, labels: np.ndarray) -> TensorDataset:
+        return TensorDataset(torch.tensor(images).float() / 255, torch.tensor(labels))
+
+    assert scene.train.labels is not None  # made with labels
+    assert scene.id_test.labels is not None
+    train = dataset(scene.train.images[fit], scene.train.labels[fit])
+    test = dataset(scene.id_test.images, scene.id_test.labels)
+    ood = {entry: dataset(images.images, np.full(len(images), -1)) for entry, images in scene.ood.items()}
+    return train, test, ood
 
 
 def ours(names: Mapping[str, str], scene: Scene) -> tuple[dict[str, Seconds], dict[str, Scores]]:
@@ -226,6 +261,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--without-odin", action="store_true")
     parser.add_argument("--without", nargs="*", default=[], help="more detectors to leave out")
+    parser.add_argument("--together", action="store_true", help="also time pytorch-ood's benchmark with a list")
     parser.add_argument("--dropout-passes", type=int, default=0, help="of Monte-Carlo dropout; 0 leaves it out")
     parser.add_argument("--alone", action="store_true", help="also time methods that pytorch-ood does not have")
     given = parser.parse_args(arguments)
@@ -260,7 +296,17 @@ def measure(given: argparse.Namespace, both: Mapping[str, Peer]) -> None:
         f"{given.network}, {given.images:,} ID test images, {given.sets} OOD sets of {given.images:,}, "
         f"{len(fit):,} images to fit, medians of {given.rounds} rounds"
     )
-    print_table(both, {k: median(v) for k, v in mine.items()}, {k: median(v) for k, v in other.items()})
+    medians = {k: median(v) for k, v in mine.items()}, {k: median(v) for k, v in other.items()}
+    print_table(both, *medians)
+    if given.together:
+        shared = {name: peer for name, peer in both.items() if name not in NEED_PASSES}
+        together = median([theirs_together(shared, scene, fit, given.batch_size) for _ in range(rounds)])
+        mine_shared = sum((medians[0][name] for name in shared), medians[0][SHARED])
+        print(
+            f"pytorch-ood's benchmark with {', '.join(shared)} at once: {together.wall:.2f} s wall, "
+            f"{together.cpu:.2f} s CPU; oodbench {mine_shared.wall:.2f} and {mine_shared.cpu:.2f}: ratio "
+            f"{together.wall / mine_shared.wall:.1f}, {together.cpu / mine_shared.cpu:.1f}"
+        )
     for name, peer in both.items():
         if peer.alike is None:
             print(f"scores of {name} are not compared: {peer.differs}")

@@ -23,7 +23,9 @@ def script(monkeypatch):
 
 
 def test_detectors_are_timed_counted_and_compared(script, capsys):
-    script("detectors").main(["--images", "30", "--sets", "2", "--dropout-passes", "2", "--without", *QUICK])
+    script("detectors").main(
+        ["--images", "30", "--sets", "2", "--dropout-passes", "2", "--together", "--without", *QUICK]
+    )
 
     lines = capsys.readouterr().out.splitlines()
     columns = {line.split()[0]: line.split() for line in lines if "," not in line.split()[0]}
@@ -35,6 +37,7 @@ def test_detectors_are_timed_counted_and_compared(script, capsys):
     assert columns["forward"][4] == "594"
     assert columns["msp"][6] == "0"
     assert columns["odin"][6] == columns["mc_dropout"][6] == "180"
+    assert any(line.startswith("pytorch-ood's benchmark with msp, max_logit, energy, entropy, react") for line in lines)
     for name in ("msp", "max_logit", "energy", "entropy", "react", "gradnorm", "odin"):
         assert any(line.startswith(f"scores of {name} ") and ", 0 of 90 by more" in line for line in lines)
 

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from oodbench.metrics import METRICS
 
@@ -337,16 +337,29 @@ def _counts(frame: pd.DataFrame) -> list[str]:
 
 def _facts(rows: pd.DataFrame) -> str:
     """Say with which hyper-parameters a method ran, what fitting chose, and what data it may see."""
-    settings: dict[str, Any] = json.loads(rows["settings"].iloc[0])
-    chosen: dict[str, list[Any]] = {}
-    for fitted in map(json.loads, rows.drop_duplicates("key")["fitted"]):
-        for name, value in fitted.items():
-            if settings.get(name) == "auto":
-                chosen.setdefault(name, []).append(value)
-    texts = [f"{name}={_brief(value)}" for name, value in settings.items() if name not in chosen and value is not None]
-    texts += [f"{name} chosen: {', '.join(map(_brief, dict.fromkeys(values)))}" for name, values in chosen.items()]
+    given: dict[str, dict[str, list[str]]] = {}
+    chosen: dict[str, list[str]] = {}
+    runs = rows.drop_duplicates("key")
+    for in_dist, settings, fitted in zip(
+        runs["in_dist"], map(json.loads, runs["settings"]), map(json.loads, runs["fitted"]), strict=True
+    ):
+        for name, value in settings.items():
+            if value == "auto" and name in fitted:
+                chosen.setdefault(name, []).append(_brief(fitted[name]))
+            elif value is not None:
+                given.setdefault(name, {}).setdefault(in_dist, []).append(_brief(value))
+    texts = [f"{name}={_by_in_dist(values)}" for name, values in given.items()]
+    texts += [f"{name} chosen: {', '.join(dict.fromkeys(values))}" for name, values in chosen.items()]
     sees = [_SEES[word] for word in rows["sees"].iloc[0].split()]
     return "; ".join(filter(None, (", ".join(texts), f"may see {' and '.join(sees)}" if sees else "")))
+
+
+def _by_in_dist(values: Mapping[str, Sequence[str]]) -> str:
+    """Return the value that all have, or that of each in-distribution set, such as "0.1 (cifar10) or 1 (svhn)"."""
+    each = {in_dist: "/".join(dict.fromkeys(found)) for in_dist, found in values.items()}
+    if len(set(each.values())) == 1:
+        return next(iter(each.values()))
+    return " or ".join(f"{value} ({in_dist})" for in_dist, value in each.items())
 
 
 def _brief(value: object) -> str:

@@ -300,6 +300,14 @@ def test_notes_name_every_value_that_some_seed_chose_once():
     assert layout_table(to_frame(records), "table2").notes == ("odm: epsilon chosen: 0.0014, 0.002.",)
 
 
+def test_notes_say_which_value_belongs_to_which_in_distribution_set():
+    records = [
+        a_record("ccag", in_dist="svhn", settings={"beta": 1.0, "width": 16}),
+        a_record("ccag", in_dist="cifar10", settings={"beta": 0.1, "width": 16}),
+    ]
+    assert layout_table(to_frame(records), "table1").notes[-1] == "ccag: beta=1 (svhn) or 0.1 (cifar10), width=16."
+
+
 @pytest.mark.parametrize(
     ("sees", "expected"),
     [

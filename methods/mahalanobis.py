@@ -44,7 +44,6 @@ class Mahalanobis:
             such rows are marked).
         tune_images: at most this many images of each set are looked at.
         fgsm_step: size of the adversarial step in units of the [0, 1] pixel range, as in the paper's code.
-        batch_size: images in one backward pass; it changes the memory needed, not the scores.
     """
 
     title: ClassVar[str] = "Mahalanobis distance to the nearest class"
@@ -55,7 +54,6 @@ class Mahalanobis:
     tune: Literal["fgsm", "seen", "test"] = "fgsm"
     tune_images: int = 1000
     fgsm_step: float = 0.05
-    batch_size: int = 200
 
     def __post_init__(self) -> None:
         if not self.layers or not all(self.layers):
@@ -64,9 +62,8 @@ class Mahalanobis:
             raise ConfigError(f"epsilon must be a number from 0 up, got {self.epsilon}")
         if not self.fgsm_step > 0:
             raise ConfigError(f"fgsm_step must be positive, got {self.fgsm_step}")
-        for name in ("tune_images", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.tune_images < 1:
+            raise ConfigError(f"tune_images must be at least 1, got {self.tune_images}")
 
     @property
     def objective(self) -> Objective:
@@ -86,7 +83,7 @@ class Mahalanobis:
 
     def fit(self, inputs: FitInputs) -> MahalanobisDetector:
         """Fit the Gaussians of each layer, and the weights of the layers where there are several."""
-        layers = LayerScores.of(inputs, self._names(inputs), epsilon=self.epsilon, batch_size=self.batch_size)
+        layers = LayerScores.of(inputs, self._names(inputs), epsilon=self.epsilon)
         if self._one_layer:
             return MahalanobisDetector(layers=layers, combination=None)
         validation = inputs.validation
@@ -115,8 +112,10 @@ class Mahalanobis:
         import torch
 
         if self.tune == "fgsm":
-            parts = validation.split(self.batch_size)
-            return torch.cat([layers.of_images(_adversarial(inputs.network, part, self.fgsm_step)) for part in parts])
+            step = self.fgsm_step
+            return torch.cat(
+                list(validation.in_passes(lambda part: layers.of_images(_adversarial(inputs.network, part, step))))
+            )
         samples = ood_samples(inputs, self.tune, self.tune_images, name="mahalanobis", otherwise="fgsm")
         return torch.cat([layers.of_batch(sample) for sample in samples])
 
@@ -158,17 +157,15 @@ class LayerScores:
         names: of the layers.
         gaussians: of each layer.
         epsilon: the step ε, in units of the [0, 1] pixel range.
-        batch_size: images in one backward pass.
     """
 
     network: Network
     names: tuple[str, ...]
     gaussians: tuple[TiedGaussians, ...]
     epsilon: float
-    batch_size: int
 
     @classmethod
-    def of(cls, inputs: FitInputs, names: tuple[str, ...], *, epsilon: float, batch_size: int) -> LayerScores:
+    def of(cls, inputs: FitInputs, names: tuple[str, ...], *, epsilon: float) -> LayerScores:
         """Return the scores of layers with Gaussians fitted to the training images."""
         import torch
 
@@ -176,18 +173,18 @@ class LayerScores:
 
         labels = inputs.train.labels
         assert labels is not None  # the engine only fits on labelled images
-        parts = zip(*_activations(inputs.network, inputs.train, names, batch_size), strict=True)
+        parts = zip(*_activations(inputs.network, inputs.train, names), strict=True)
         gaussians = tuple(TiedGaussians.of(torch.cat(layer), labels, inputs.n_classes) for layer in parts)
-        return cls(network=inputs.network, names=names, gaussians=gaussians, epsilon=epsilon, batch_size=batch_size)
+        return cls(network=inputs.network, names=names, gaussians=gaussians, epsilon=epsilon)
 
     def of_batch(self, batch: Batch) -> Tensor:
         """Return M_ℓ(x̂_ℓ) of each layer, float64 of shape (n, n_layers)."""
         import torch
 
         if self.epsilon == 0:
-            parts = _activations(self.network, batch, self.names, self.batch_size)
+            parts = _activations(self.network, batch, self.names)
             return torch.cat([self._of_activations(part) for part in parts])
-        return torch.cat([self.of_images(part.images) for part in batch.split(self.batch_size)])
+        return torch.cat(list(batch.in_passes(lambda part: self.of_images(part.images))))
 
     def of_images(self, images: Tensor) -> Tensor:
         """Return M_ℓ(x̂_ℓ) of each layer, float64 of shape (n, n_layers), from images in one backward pass a layer."""
@@ -223,18 +220,20 @@ class LayerScores:
             return confidence(images.detach() + self.epsilon * gradient.sign())
 
 
-def _activations(network: Network, batch: Batch, names: tuple[str, ...], batch_size: int) -> Iterator[list[Tensor]]:
+def _activations(network: Network, batch: Batch, names: tuple[str, ...]) -> Iterator[list[Tensor]]:
     """Yield the activations of layers, a part of the batch at a time; stored features need no forward pass."""
     import torch
 
     from ._layers import activations
 
-    for part in batch.split(batch_size):
-        if names == ("penultimate",):
-            yield [part.features]
-        else:
-            with torch.no_grad():
-                yield activations(network, part.images, names)
+    if names == ("penultimate",):
+        return iter([[batch.features]])
+
+    def one_pass(part: Batch) -> list[Tensor]:
+        with torch.no_grad():
+            return activations(network, part.images, names)
+
+    return batch.in_passes(one_pass)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -61,7 +61,6 @@ class MCDropout:
             "network" uses the dropout layers of the plain cross-entropy network, with T forward passes.
         rate: share of the features that is dropped in "head"; in "network" each layer has its own.
         passes: T.
-        batch_size: images in one forward pass of "network"; it changes the memory needed, not the scores.
     """
 
     title: ClassVar[str] = "Monte-Carlo dropout"
@@ -71,13 +70,11 @@ class MCDropout:
     where: Literal["head", "network"] = "head"
     rate: float = 0.5
     passes: int = 100
-    batch_size: int = 200
 
     def __post_init__(self) -> None:
         _check_rate(self.rate)
-        for name in ("passes", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.passes < 1:
+            raise ConfigError(f"passes must be at least 1, got {self.passes}")
 
     @property
     def objective(self) -> Objective:
@@ -98,9 +95,7 @@ class MCDropout:
                 "mc_dropout.where=network needs a network with active dropout layers, and this one has none; "
                 "use where=head"
             )
-        return NetworkDropoutDetector(
-            network=inputs.network, passes=self.passes, seed=inputs.seed, batch_size=self.batch_size
-        )
+        return NetworkDropoutDetector(network=inputs.network, passes=self.passes, seed=inputs.seed)
 
 
 def _max_mean_softmax(passes: Iterator[Tensor], n_passes: int) -> Tensor:
@@ -141,25 +136,24 @@ class NetworkDropoutDetector:
         network: with dropout layers.
         passes: how often it runs.
         seed: of the masks.
-        batch_size: images in one forward pass.
     """
 
     network: Network
     passes: int
     seed: int
-    batch_size: int
 
     def score(self, batch: Batch) -> Tensor:
         """Return the largest mean probability, float64 of shape (n,)."""
         import torch
 
-        return torch.cat([self._score(part.images) for part in batch.split(self.batch_size)])
+        return torch.cat(list(batch.in_passes(self._score)))
 
-    def _score(self, images: Tensor) -> Tensor:
+    def _score(self, batch: Batch) -> Tensor:
         import torch
 
         from ._dropout import with_dropout
 
+        images = batch.images
         with torch.no_grad(), with_dropout(self.network, self.seed):
             return _max_mean_softmax((self.network(images) for _ in range(self.passes)), self.passes)
 

@@ -40,7 +40,6 @@ class ODIN:
             did; such rows are marked).
         seen: which of the benchmark's seen OOD images "seen" looks at; None for the benchmark's first.
         tune_images: at most this many images of each set are looked at.
-        batch_size: images in one backward pass; it changes the memory needed, not the scores.
     """
 
     title: ClassVar[str] = "ODIN (temperature and input step)"
@@ -51,16 +50,14 @@ class ODIN:
     tune: Literal["id", "seen", "test"] = "id"
     seen: str | None = None
     tune_images: int = 1000
-    batch_size: int = 200
 
     def __post_init__(self) -> None:
         if not self.temperature > 0:
             raise ConfigError(f"temperature must be positive, got {self.temperature}")
         if self.epsilon != "auto" and self.epsilon < 0:
             raise ConfigError(f"epsilon must be 'auto' or a number from 0 up, got {self.epsilon}")
-        for name in ("tune_images", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.tune_images < 1:
+            raise ConfigError(f"tune_images must be at least 1, got {self.tune_images}")
 
     @property
     def objective(self) -> Objective:
@@ -82,7 +79,6 @@ class ODIN:
                 network=inputs.network,
                 temperature=self.temperature,
                 epsilon=epsilon,
-                batch_size=self.batch_size,
             )
 
         if self.epsilon != "auto":
@@ -113,19 +109,17 @@ class ODINDetector:
         network: the trained classifier.
         temperature: T.
         epsilon: the step ε, in units of the [0, 1] pixel range.
-        batch_size: images in one backward pass.
     """
 
     network: Network
     temperature: float
     epsilon: float
-    batch_size: int = 200
 
     def score(self, batch: Batch) -> Tensor:
         """Return the largest softmax probability at temperature T after the step, float64 of shape (n,)."""
         import torch
 
-        return torch.cat([self._max_probability(part) for part in batch.split(self.batch_size)])
+        return torch.cat(list(batch.in_passes(self._max_probability)))
 
     def _max_probability(self, batch: Batch) -> Tensor:
         logits = batch.logits

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -12,6 +13,46 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .images import ImageSet
+
+T = TypeVar("T")
+
+CPU_BATCH_SIZE = 200
+"""Images in one pass on a processor: more do not fit its caches."""
+BATCH_SIZE = 1000
+"""Images in one pass on other devices."""
+VALUES_AT_ONCE = 1000 * 3 * 64 * 64
+"""How many values the images that go through a network together may have: larger images go in smaller batches."""
+
+
+def batch_size(shape: tuple[int, ...], most: int = BATCH_SIZE) -> int:
+    """Return how many images of a shape (channels, height, width) are looked at together, at most `most`.
+
+    >>> batch_size((3, 32, 32)), batch_size((3, 224, 224))
+    (1000, 81)
+    """
+    return max(1, min(most, VALUES_AT_ONCE // math.prod(shape)))
+
+
+def in_passes(shape: tuple[int, ...], n: int, device: torch.device, compute: Callable[[slice], T]) -> Iterator[T]:
+    """Yield what a network gives for consecutive parts of n images, which suit the device.
+
+    Args:
+        shape: of an image.
+        n: number of images.
+        device: where the network runs; parts are halved where its memory does not suffice.
+        compute: runs the network on a part.
+    """
+    start, size = 0, batch_size(shape, CPU_BATCH_SIZE if device.type == "cpu" else BATCH_SIZE)
+    while start < n:
+        try:
+            result = compute(slice(start, min(start + size, n)))
+        except torch.cuda.OutOfMemoryError:
+            if size == 1:
+                raise
+            size //= 2
+        else:
+            yield result
+            start += size
 
 
 def to_unit_interval(pixels: Tensor) -> Tensor:
@@ -100,3 +141,10 @@ class Batch:
         """Yield consecutive batches of at most `size` images."""
         for start in range(0, len(self), size):
             yield self.at(slice(start, start + size))
+
+    def in_passes(self, compute: Callable[[Batch], T]) -> Iterator[T]:
+        """Yield what a function gives for consecutive parts, for functions that run a network.
+
+        Parts have as many images as suit the device, and fewer where its memory does not suffice.
+        """
+        return in_passes(self.source.shape, len(self), self.device, lambda part: compute(self.at(part)))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from . import device as devices
 from . import registry
-from .batch import Batch
+from .batch import Batch, batch_size
 from .data import files_below
 from .detector_file import FORMAT, Contents, read_contents, write_contents
 from .errors import DataError, MissingData
@@ -24,7 +24,7 @@ from .evaluation import BATCH_SIZE, classes_of, scores_of
 from .hashing import plain
 from .images import SUFFIXES, Conversion, ImageSet, RawImages, convert, decode
 from .metrics import roc_curve
-from .outputs import batch_size, compute_outputs
+from .outputs import compute_outputs
 
 if TYPE_CHECKING:
     from PIL.Image import Image

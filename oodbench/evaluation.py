@@ -15,10 +15,10 @@ import torch
 from . import __version__, metrics, registry
 from . import device as devices
 from .api import FitInputs
-from .batch import Batch
+from .batch import Batch, batch_size
 from .errors import NeedsTrainingImages, ScoreError, UnknownName
 from .hashing import plain
-from .outputs import batch_size, outputs_of
+from .outputs import outputs_of
 from .records import Record, Row, Scores
 from .training.trained import TrainedNetwork
 

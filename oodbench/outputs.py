@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 from numpy.lib.format import open_memmap
 
-from .batch import Outputs, to_unit_interval
+from .batch import Outputs, in_passes, to_unit_interval
 from .hashing import code_digest, digest
 
 if TYPE_CHECKING:
@@ -23,22 +22,6 @@ if TYPE_CHECKING:
     from .images import ImageSet
     from .report import Reporter
     from .training.trained import TrainedNetwork
-
-CPU_BATCH_SIZE = 200
-"""Images in one pass on a processor: more do not fit its caches."""
-BATCH_SIZE = 1000
-"""Images in one pass on other devices."""
-VALUES_AT_ONCE = 1000 * 3 * 64 * 64
-"""How many values the images that go through a network together may have: larger images go in smaller batches."""
-
-
-def batch_size(shape: tuple[int, ...], most: int = BATCH_SIZE) -> int:
-    """Return how many images of a shape (channels, height, width) are looked at together, at most `most`.
-
-    >>> batch_size((3, 32, 32)), batch_size((3, 224, 224))
-    (1000, 81)
-    """
-    return max(1, min(most, VALUES_AT_ONCE // math.prod(shape)))
 
 
 @torch.inference_mode()
@@ -58,12 +41,13 @@ def _passes(
     module: Any, images: NDArray[np.uint8], device: torch.device
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Yield logits and features, a batch at a time."""
-    size = batch_size(images.shape[1:], CPU_BATCH_SIZE if device.type == "cpu" else BATCH_SIZE)
-    for start in range(0, len(images), size):
-        pixels = torch.tensor(images[start : start + size], device=device)
-        features = module.features(to_unit_interval(pixels))
+
+    def one_pass(part: slice) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        features = module.features(to_unit_interval(torch.tensor(images[part], device=device)))
         logits = module.head(features)
-        yield logits.float().cpu().numpy(), features.float().cpu().numpy()
+        return logits.float().cpu().numpy(), features.float().cpu().numpy()
+
+    return in_passes(images.shape[1:], len(images), device, one_pass)
 
 
 def outputs_of(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from oodbench import outputs as module
+from oodbench import batch as module
 from oodbench.artifacts import ArtifactStore
 from oodbench.images import ImageSet
 from oodbench.outputs import outputs_of

@@ -173,7 +173,7 @@ def test_input_step_equals_a_direct_loop(layer):
         (gradient,) = torch.autograd.grad(confidence(x), x)
         expected.append(confidence(x.detach() + epsilon * gradient.sign()).item())
 
-    detector = mahalanobis(layers=(layer,), epsilon=epsilon, batch_size=3).fit(inputs)
+    detector = mahalanobis(layers=(layer,), epsilon=epsilon).fit(inputs)
 
     assert detector.score(query).tolist() == pytest.approx(expected, rel=1e-4)
     still = mahalanobis(layers=(layer,)).fit(inputs).score(query)
@@ -262,7 +262,7 @@ def test_what_it_sees_is_declared():
 
 @pytest.mark.parametrize(
     "settings",
-    [{"layers": ()}, {"layers": ("",)}, {"epsilon": -0.1}, {"fgsm_step": 0.0}, {"tune_images": 0}, {"batch_size": 0}],
+    [{"layers": ()}, {"layers": ("",)}, {"epsilon": -0.1}, {"fgsm_step": 0.0}, {"tune_images": 0}],
 )
 def test_impossible_settings_are_refused(settings):
     with pytest.raises(ConfigError, match=next(iter(settings))):

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from oodbench import batch as batch_module
 from oodbench import registry
 from oodbench.errors import ConfigError
 from oodbench.objectives import CrossEntropy
@@ -101,10 +102,11 @@ def test_without_dropout_the_head_score_is_msp(rate):
     assert score.tolist() == pytest.approx(msp(batch).tolist(), rel=1e-5)
 
 
-def test_network_score_is_a_mean_over_passes_with_one_mask_for_all_images():
+def test_network_score_is_a_mean_over_passes_with_one_mask_for_all_images(monkeypatch):
+    monkeypatch.setattr(batch_module, "CPU_BATCH_SIZE", 6)
     inputs, batch = problem()
     network = inputs.network
-    detector = mc_dropout(where="network", passes=3, batch_size=6).fit(inputs)
+    detector = mc_dropout(where="network", passes=3).fit(inputs)
     random = torch.Generator().manual_seed(0)
 
     def mask(*shape):
@@ -204,7 +206,7 @@ def test_same_seed_gives_the_same_network_and_a_killed_training_goes_on_to_it(tm
     assert all(torch.equal(a, b) for a, b in zip(whole, resumed, strict=True))
 
 
-@pytest.mark.parametrize("settings", [{"rate": 1.0}, {"rate": -0.1}, {"passes": 0}, {"batch_size": 0}])
+@pytest.mark.parametrize("settings", [{"rate": 1.0}, {"rate": -0.1}, {"passes": 0}])
 def test_impossible_settings_are_refused(settings):
     with pytest.raises(ConfigError, match=next(iter(settings))):
         mc_dropout(**settings)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from oodbench import batch as batch_module
 from oodbench import registry
 from oodbench.api import FitInputs
 from oodbench.batch import Batch, Outputs
@@ -96,10 +97,11 @@ def direct_odin(network, images, epsilon, temperature):
 
 
 @pytest.mark.parametrize(("epsilon", "temperature"), [(0.0014, 1000.0), (0.05, 1.0), (0.0, 10.0)])
-def test_odin_equals_a_direct_implementation(epsilon, temperature):
+def test_odin_equals_a_direct_implementation(epsilon, temperature, monkeypatch):
+    monkeypatch.setattr(batch_module, "CPU_BATCH_SIZE", 7)
     network = Net()
     batch = batch_of_images(network)
-    method = registry.method("odin")(epsilon=epsilon, temperature=temperature, batch_size=7)
+    method = registry.method("odin")(epsilon=epsilon, temperature=temperature)
 
     scores = method.fit(inputs(network)).score(batch)
 
@@ -162,7 +164,7 @@ def test_odin_declares_what_its_epsilon_was_chosen_on():
     assert odin(tune="test").sees == {"id_validation", "ood_test"}
 
 
-@pytest.mark.parametrize("settings", [{"temperature": 0.0}, {"epsilon": -0.1}, {"tune_images": 0}, {"batch_size": 0}])
+@pytest.mark.parametrize("settings", [{"temperature": 0.0}, {"epsilon": -0.1}, {"tune_images": 0}])
 def test_odin_refuses_impossible_settings(settings):
     with pytest.raises(ConfigError, match=next(iter(settings))):
         registry.method("odin")(**settings)

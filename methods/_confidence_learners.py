@@ -60,14 +60,15 @@ class GeneratedOutlierLearner(Learner):
     with weight β, to make images that the classifier is undecided about (and, with weight `pull_away`, images
     that differ from each other); the classifier learns cross-entropy and, with weight β, to be undecided
     about freshly generated images.
-    Source: Lee et al., ICLR 2018, Eq. 4 and Algorithm 1; order and settings of the public code.
+    A classifier with batch normalisation takes its statistics from outliers as well; the published one has none.
+    Source: Lee et al., ICLR 2018, joint confidence loss and Algorithm 1; order and settings of the public code.
 
     Args:
         network: the classifier.
         generator: makes outliers.
         discriminator: tells ID images from generated ones.
         beta: weight of the divergences.
-        pull_away: weight of the pull-away term, Eq. 4; 0 as in the public code.
+        pull_away: weight of the pull-away term; 0 as in the public code.
         setting: of the training.
     """
 
@@ -84,9 +85,10 @@ class GeneratedOutlierLearner(Learner):
         self._generator = generator.to(setting.device)
         self._discriminator = discriminator.to(setting.device)
         self._optimizer, self._schedule = setting.adam(network)
-        betas = (0.5, 0.999)
-        self._optimizer_g, self._schedule_g = setting.adam(self._generator, betas=betas)
-        self._optimizer_d, self._schedule_d = setting.adam(self._discriminator, betas=betas)
+        # As in the public code, only the classifier's weights are penalised.
+        options = {"betas": (0.5, 0.999), "weight_decay": 0.0}
+        self._optimizer_g, self._schedule_g = setting.adam(self._generator, **options)
+        self._optimizer_d, self._schedule_d = setting.adam(self._discriminator, **options)
         noise = torch.randn(64, self._generator.latent, generator=setting.random, device=setting.device)
         self._picture_noise = {"noise": noise}
 
@@ -150,11 +152,11 @@ class GeneratedOutlierLearner(Learner):
 def pull_away_term(vectors: Tensor) -> Tensor:
     """Return the mean squared cosine between different vectors of a batch, shape (n, dim); a scalar in [0, 1].
 
-    Source: Zhao et al., ICLR 2017, as in Lee et al., ICLR 2018, Eq. 4 (there on the generated images).
+    Source: Zhao et al., ICLR 2017, as Lee et al., ICLR 2018, use it (there on the generated images).
     """
     unit = torch.nn.functional.normalize(vectors, dim=1)
-    n = len(vectors)
-    return ((unit @ unit.T).square().sum() - n) / max(1, n * (n - 1))
+    squared, n = (unit @ unit.T).square(), len(vectors)
+    return (squared.sum() - squared.diagonal().sum()) / max(1, n * (n - 1))
 
 
 def _is_real(logits: Tensor, *, real: bool) -> Tensor:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.cluster import DBSCAN
 from sklearn.neighbors import NearestNeighbors
 
 from oodbench.errors import ConfigError
@@ -27,9 +27,12 @@ class CoreSamples(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
 
     def fit(self, values: NDArray[np.float64], y: None = None) -> Self:
         """Find the core samples among values, shape (n, dim)."""
-        self.eps_ = self._radius(values) if self.eps == "auto" else self.eps
-        core = DBSCAN(eps=self.eps_, min_samples=self.min_samples).fit(values).core_sample_indices_
-        if len(core) == 0:
+        # A sample is its own first neighbour here, as DBSCAN counts it.
+        distances, _ = NearestNeighbors(n_neighbors=self.min_samples).fit(values).kneighbors(values)
+        needed = distances[:, -1]
+        self.eps_ = self._radius(needed) if self.eps == "auto" else self.eps
+        core = needed <= self.eps_
+        if not core.any():
             raise ConfigError(
                 f"no training image has {self.min_samples} within eps={self.eps_:g}, so there is no core sample; "
                 "give a larger dbscan.eps, or leave it at auto"
@@ -37,10 +40,9 @@ class CoreSamples(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         self.nearest_ = NearestNeighbors(n_neighbors=1).fit(values[core])
         return self
 
-    def _radius(self, values: NDArray[np.float64]) -> float:
-        # A sample is its own first neighbour here, as DBSCAN counts it.
-        distances, _ = NearestNeighbors(n_neighbors=self.min_samples).fit(values).kneighbors(values)
-        return float(np.quantile(distances[:, -1], self.core_share, method="higher"))
+    def _radius(self, needed: NDArray[np.float64]) -> float:
+        """Return the smallest radius that suffices for a share of the samples, from what each of them needs."""
+        return float(np.sort(needed)[math.ceil(self.core_share * len(needed)) - 1])
 
     def decision_function(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return minus the distance to the nearest core sample, shape (n,)."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from oodbench.errors import ConfigError
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TiedGaussians:
@@ -25,12 +27,16 @@ class TiedGaussians:
         """Return the maximum-likelihood fit: Σ = 1/N Σ_k Σ_{i: y_i = k} (f_i − μ_k)(f_i − μ_k)ᵀ.
 
         Where Σ is singular (a unit that is dead, fewer images than dimensions), Σ⁻¹ is its pseudo-inverse: what the
-        training images never do does not count.
+        training images never do does not count. Directions whose standard deviation is below dim · 1.2e-7 of the
+        largest count as such: float32 features do not resolve them.
 
         Args:
             features: float32, shape (n, dim).
             labels: int64, shape (n,); every class occurs.
             n_classes: number of classes.
+
+        Raises:
+            ConfigError: the images of each class have the same features.
         """
         # Standard deviations below this share of the largest are rounding noise of float32 sums over `dim` numbers.
         resolution = torch.finfo(torch.float32).eps * features.shape[1]
@@ -38,6 +44,11 @@ class TiedGaussians:
         means = torch.stack([features[labels == k].mean(dim=0) for k in range(n_classes)])
         centred = features - means[labels]
         variances, directions = torch.linalg.eigh(centred.T @ centred / len(centred))
+        if variances.amax() <= 0:
+            raise ConfigError(
+                "mahalanobis needs training images of one class with different features, and here all are alike; "
+                "train on more images, or take other layers: --set mahalanobis.layers=all"
+            )
         kept = variances > variances.amax() * resolution**2
         return cls(means=means, whitening=directions[:, kept] / variances[kept].sqrt())
 

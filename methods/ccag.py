@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 class ConfidentClassifier:
     """Cross-entropy on ID images and β·KL(U ‖ p) on outliers, with U the uniform distribution.
 
-    Source: Lee et al., ICLR 2018, Eq. 1 (seen outliers) and Eq. 4 (generated outliers).
+    Source: Lee et al., ICLR 2018, Eq. 1 (seen outliers) and the joint confidence loss (generated outliers).
 
     Attributes:
         outliers: "generated" by a GAN that is trained jointly, or "seen" OOD training images, as many as ID images.
         beta: β.
-        pull_away: weight of the pull-away term of Eq. 4 on generated images.
+        pull_away: weight of the pull-away term on generated images.
         width: filters of the last hidden layer of the generator and of the first of the discriminator, over 2.
     """
 
@@ -73,9 +73,9 @@ class CCAG(MSP):
     """Confident classifier with adversarial generator; the score is the maximum softmax probability.
 
     Score: max_k softmax(f)_k, in [1/C, 1].
-    Source: Lee et al., ICLR 2018, Eq. 1 and 4; survey (Salehi et al.) §6.5, Eq. 67. The pull-away term of the paper
-    is not in its public code and is off by default. The paper's β is 1 with SVHN as in-distribution and 0.1 with
-    CIFAR-10. The generator makes 32×32 images; for other sizes they are resampled.
+    Source: Lee et al., ICLR 2018, Eq. 1 and joint loss; survey (Salehi et al.) §6.5, Eq. 67. The pull-away term of the
+    paper is not in its public code and is off by default. The paper's β is 1 with SVHN as in-distribution and 0.1
+    with CIFAR-10. The generator makes 32×32 images; for other sizes they are resampled.
 
     Attributes:
         outliers: "generated" is the method; "seen" trains on the benchmark's seen OOD images instead, which is what

@@ -27,7 +27,7 @@ class Contrastive(LossObjective):
 
     Attributes:
         margin: m.
-        same_share: share of the (ID, ID) pairs that are of one class.
+        same_share: share of the pairs that are of one class; those with OOD images take the place of others.
         ood_batches: share of the batches that hold seen OOD images; 0 never uses any.
         ood_share: share of the images of such a batch that are seen OOD images.
         squared: Eq. 1 as printed; False takes D and max(0, m−D) without squares, as the paper's public code does.
@@ -118,6 +118,9 @@ class Contrastive(LossObjective):
     def sample_pairs(self, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Draw half as many pairs as there are images; each OOD image is in one of them, with an ID image.
 
+        No image is on the left twice; one may be on the right of several pairs. The public code draws right images
+        from the whole training set.
+
         Args:
             labels: int64, shape (n,), −1 for OOD images, which come last.
             generator: on the device of `labels`.
@@ -134,15 +137,16 @@ class Contrastive(LossObjective):
         is_id = labels >= 0
         anchors = torch.rand(n, generator=generator, device=device).masked_fill(~is_id, -1.0).topk(n_pairs).indices
         same_class = labels[anchors, None] == labels
-        want_same = torch.rand(n_pairs, generator=generator, device=device) < self.same_share
-        allowed = torch.where(want_same[:, None], same_class, ~same_class) & is_id
-        allowed.scatter_(1, anchors[:, None], value=False)
-        keys = torch.rand(n_pairs, n, generator=generator, device=device).masked_fill(~allowed, -1.0)
-        best, partners = keys.max(dim=1)
         # The last pairs take the OOD images, which stand at the end of the batch, as the right half's end does
         # in the public code.
         last = torch.arange(n - n_pairs, n, device=device)
         is_ood = labels[last] < 0
+        same_share = self.same_share * n_pairs / (~is_ood).sum().clamp(min=1)
+        want_same = torch.rand(n_pairs, generator=generator, device=device) < same_share
+        allowed = torch.where(want_same[:, None], same_class, ~same_class) & is_id
+        allowed.scatter_(1, anchors[:, None], value=False)
+        keys = torch.rand(n_pairs, n, generator=generator, device=device).masked_fill(~allowed, -1.0)
+        best, partners = keys.max(dim=1)
         return anchors, torch.where(is_ood, last, partners), ((best >= 0) | is_ood).float()
 
     def _loss_of_all_pairs(self, outputs: Tensor, labels: Tensor) -> Tensor:

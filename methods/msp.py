@@ -16,7 +16,7 @@ class MSP(LogitMethod):
     """Maximum softmax probability of a cross-entropy classifier, the baseline of the field.
 
     Score: max_k softmax(f)_k, in [1/C, 1].
-    Source: Hendrycks & Gimpel, ICLR 2017, Section 2; survey (Salehi et al.) §6.1.
+    Source: Hendrycks & Gimpel, ICLR 2017, Section 3; survey (Salehi et al.) §6.1.
     """
 
     title: ClassVar[str] = "Maximum softmax probability"

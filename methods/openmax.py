@@ -10,6 +10,8 @@ from oodbench.errors import ConfigError
 from oodbench.objectives import CrossEntropy
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from oodbench.batch import Batch
@@ -74,23 +76,32 @@ class OpenMax:
         means, tails = [], []
         for k in range(inputs.n_classes):
             of_class = labels == k
-            # A class that is never classified right is described by all of its images.
-            activations = logits[of_class & right] if (of_class & right).any() else logits[of_class]
-            means.append(activations.mean(dim=0))
-            distances = distances_to(means[-1], activations, self.distance).cpu().numpy()
-            if distances.max() == distances.min():
+            found = self._mean_and_distances(logits[of_class & right])
+            # A class of which hardly an image is classified right is described by all of its images.
+            found = found or self._mean_and_distances(logits[of_class])
+            if found is None:
                 name = inputs.train.source.class_names[k]
                 raise ConfigError(
-                    f"openmax needs two different training images of each class to fit a tail to, "
-                    f"and class {name!r} has none; train on more images"
+                    f"openmax needs three different training images of each class to fit a tail to, "
+                    f"and class {name!r} has fewer; train on more images"
                 )
-            tails.append(WeibullTail.of(distances, self.tail_size))
+            means.append(found[0])
+            tails.append(WeibullTail.of(found[1], self.tail_size))
         return OpenMaxDetector(
             means=torch.stack(means),
             tails=tuple(tails),
             alpha=min(self.alpha, inputs.n_classes),
             distance=self.distance,
         )
+
+    def _mean_and_distances(self, activations: Tensor) -> tuple[Tensor, NDArray[np.float64]] | None:
+        """Return a class's mean activation and how far each image is from it, or None where all are as far."""
+        if len(activations) == 0:
+            return None
+        mean = activations.mean(dim=0)
+        distances = distances_to(mean, activations, self.distance).cpu().numpy()
+        # Two images are as far from their mean but for rounding.
+        return (mean, distances) if distances.max() - distances.min() > 1e-9 * distances.max() else None
 
 
 def distances_to(mean: Tensor, activations: Tensor, distance: Distance) -> Tensor:

@@ -65,11 +65,15 @@ class Setting:
     def adam(
         self, network: nn.Module, **options: Any
     ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-        """Return Adam for a network with the schedule of the configuration; `options` are Adam's own."""
+        """Return Adam for a network with learning rate, penalty and schedule of the configuration.
+
+        Args:
+            network: to train.
+            options: Adam's own; they go before the configuration.
+        """
         config = self.config
-        optimizer = torch.optim.Adam(
-            network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, **options
-        )
+        settings = {"lr": config.learning_rate, "weight_decay": config.weight_decay, **options}
+        optimizer = torch.optim.Adam(network.parameters(), **settings)
         return optimizer, self._schedule(optimizer)
 
     def _schedule(self, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:

@@ -14,6 +14,7 @@ from oodbench import registry
 from oodbench.errors import ConfigError
 from oodbench.training.checkpoint import Checkpoint
 from oodbench.training.config import TrainConfig
+from oodbench.training.learner import Setting
 from oodbench.training.loop import TrainingImages, train
 
 CPU = torch.device("cpu")
@@ -65,6 +66,25 @@ def test_pull_away_term_is_the_mean_squared_cosine_of_different_vectors():
 
     # Of the six ordered pairs, two are parallel and four at right angles.
     assert learners.pull_away_term(vectors).item() == pytest.approx(2 / 6)
+    assert learners.pull_away_term(torch.zeros(3, 2)).item() == 0
+
+
+def test_only_the_weights_of_the_classifier_are_penalised():
+    config = TrainConfig(epochs=1, batch_size=16, weight_decay=0.1)
+    setting = Setting(
+        config=config,
+        shape=(3, 12, 12),
+        n_classes=3,
+        steps=3,
+        steps_per_epoch=3,
+        seen=None,
+        random=torch.Generator(),
+    )
+
+    learner = objective().learner(build(), setting)
+
+    penalties = {name: part.param_groups[0]["weight_decay"] for name, part in learner.parts().items() if "opt" in name}
+    assert penalties == {"optimizer": 0.1, "optimizer_g": 0.0, "optimizer_d": 0.0}
 
 
 @pytest.mark.parametrize("shape", [(3, 32, 32), (1, 28, 28), (1, 8, 8)])

@@ -101,6 +101,16 @@ def test_share_of_same_class_pairs_is_kept(share):
     assert (labels[left] == labels[right]).float().mean().item() == pytest.approx(share, abs=0.02)
 
 
+def test_ood_images_take_the_place_of_partners_from_other_classes():
+    labels = batch_labels(n_id=3000, n_ood=1000)
+
+    left, right, weight = contrastive(same_share=0.25).sample_pairs(labels, generator())
+
+    assert (weight == 1).all()
+    assert (labels[right] < 0).float().mean().item() == 0.5
+    assert (labels[left] == labels[right]).float().mean().item() == pytest.approx(0.25, abs=0.02)
+
+
 def test_pair_without_a_partner_of_the_wanted_kind_weighs_nothing():
     labels = torch.zeros(8, dtype=torch.int64)
 

@@ -81,11 +81,18 @@ def test_dbscan_chooses_the_radius_that_makes_a_share_of_the_images_core_samples
         detector = registry.method("dbscan")(core_share=share).fit(fit_inputs(batch))
         samples = detector.estimator[-1]
 
-        core = DBSCAN(eps=samples.eps_).fit(scaled()[0]).core_sample_indices_
+        # A hair wider: at the radius itself rounding decides.
+        core = DBSCAN(eps=samples.eps_ * (1 + 1e-9)).fit(scaled()[0]).core_sample_indices_
         smaller = DBSCAN(eps=samples.eps_ * 0.999).fit(scaled()[0]).core_sample_indices_
 
-        assert len(samples.nearest_._fit_X) == len(core) == pytest.approx(share * 150, abs=1)
+        assert len(samples.nearest_._fit_X) == len(core) == share * 150
         assert len(smaller) < len(core)
+
+
+def test_dbscan_takes_images_that_are_all_alike():
+    train = np.ones((20, 3))
+
+    assert score("dbscan", train, [[1.0, 1.0, 1.0], [1.0, 1.0, 3.0]]) == pytest.approx([0.0, -2.0])
 
 
 def test_dbscan_without_a_core_sample_says_what_to_do():

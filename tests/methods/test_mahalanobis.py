@@ -72,6 +72,13 @@ def test_score_of_two_classes_in_two_dimensions_by_hand():
     assert scores.tolist() == pytest.approx([0, -(4 / 2), -(1 / 0.5), -(1 / 2 + 9 / 0.5), -(25 / 2)], abs=1e-12)
 
 
+def test_classes_whose_images_are_all_alike_are_refused():
+    train = batch_of([[0, 0], [0, 0], [1, 5], [1, 5]], labels=[0, 0, 1, 1], n_classes=2)
+
+    with pytest.raises(ConfigError, match="mahalanobis needs training images of one class with different features"):
+        mahalanobis().fit(fit_inputs(train, n_classes=2))
+
+
 def test_score_of_correlated_features_by_hand():
     # One class with covariance [[2, 1], [1, 2]], whose inverse is [[2, −1], [−1, 2]] / 3.
     values = np.array([[1, 2], [2, 1], [-1, -2], [-2, -1], [1, -1], [-1, 1]], dtype=float)

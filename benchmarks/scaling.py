@@ -77,6 +77,7 @@ def draw(panels: dict[str, list[tuple[int, Seconds, Seconds]]], network: str, ou
         cpu: whether to show processor seconds, which do not depend on what else the machine does.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator
 
     figure = Figure(figsize=(10, 3.4), layout="constrained")
     for axes, (title, points) in zip(figure.subplots(1, len(panels), sharey=True), panels.items(), strict=True):
@@ -87,6 +88,8 @@ def draw(panels: dict[str, list[tuple[int, Seconds, Seconds]]], network: str, ou
         axes.set(xscale="log", yscale="log", xlabel=title)
         axes.set_xticks(values, [f"{value:,}" for value in values])
         axes.minorticks_off()
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
         axes.grid(alpha=0.3)
     first = figure.axes[0]
     first.set_ylabel("processor seconds" if cpu else "seconds")

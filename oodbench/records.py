@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -225,7 +226,8 @@ class ResultStore:
         Args:
             file: name of the record, below the root.
             record: what to write.
-            scores: written beside it, compressed, as `.npz`.
+            scores: written beside it, compressed, as `.npz`. Other scores are another file: whoever dies or writes at
+                the same time leaves each record with those that it was made from.
 
         Returns:
             The record with the checksum of the scores.
@@ -235,18 +237,45 @@ class ResultStore:
         """
         import dataclasses
 
-        path = self.root / file
+        path, packed = self.root / file, _packed(record, scores)
+        whole = dataclasses.replace(record, scores_sha256=hashlib.sha256(packed).hexdigest())
+        text = json.dumps(plain(whole), indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
+        replaced = self._stored_scores(file)
         try:
-            write_atomic(path.with_suffix(".npz"), _packed(record, scores))
-            whole = dataclasses.replace(record, scores_sha256=file_digest(path.with_suffix(".npz")))
-            text = json.dumps(plain(whole), indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
+            write_atomic(_beside(path, whole), packed)
             write_atomic(path, (text + "\n").encode())
+            if replaced is not None and replaced != _beside(path, whole):
+                replaced.unlink(missing_ok=True)
         except OSError as error:
             raise StoreError(
                 f"cannot write {path} ({error.strerror or error}); free space, change permissions or name another "
                 "results folder: --results-dir"
             ) from error
         return whole
+
+    def has_scores(self, file: Path, record: Record) -> bool:
+        """Return whether the scores that a record was made from are stored beside it, whole.
+
+        Args:
+            file: name of the record, below the root.
+            record: as it is stored there.
+        """
+        path = self._scores_file(file, record)
+        return path.exists() and file_digest(path) == record.scores_sha256
+
+    def _scores_file(self, file: Path, record: Record) -> Path:
+        path = self.root / file
+        named, older = _beside(path, record), path.with_suffix(".npz")
+        # Scores had the name of their record once, and results that were published then have it still.
+        return older if older.exists() and not named.exists() else named
+
+    def _stored_scores(self, file: Path) -> Path | None:
+        """Return the file of the scores that a stored record has, or None where there is no whole record."""
+        try:
+            stored = self.load(file)
+        except StoreError:
+            return None
+        return None if stored is None else self._scores_file(file, stored)
 
     def with_other_sets(self, file: Path, record: Record, scores: Scores) -> tuple[Record, Scores]:
         """Return a new result with those that are stored for the same cell on other OOD sets.
@@ -287,8 +316,9 @@ class ResultStore:
         """
         import numpy as np
 
-        path = (self.root / self.file_of(record)).with_suffix(".npz")
-        if not path.exists() or file_digest(path) != record.scores_sha256:
+        file = self.file_of(record)
+        path = self._scores_file(file, record)
+        if not self.has_scores(file, record):
             raise StoreError(
                 f"the scores {path} are missing or do not belong to their record; run the benchmark again with --force"
             )
@@ -301,6 +331,11 @@ class ResultStore:
                 labels_id=arrays["labels_id"],
                 embedding_ood={name: arrays[f"embedding_ood_{i}"] for i, name in enumerate(names)},
             )
+
+
+def _beside(path: Path, record: Record) -> Path:
+    """Return the file of a record's scores, which is named by what it holds."""
+    return path.with_name(f"{path.stem}-{record.scores_sha256[:8]}.npz")
 
 
 def _record(content: dict[str, Any]) -> Record:

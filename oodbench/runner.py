@@ -149,6 +149,7 @@ def prepare_with(
         for cell in plan.cells
         if (record := found.get(cell.key))
         and has_all(record, cell)
+        and results.has_scores(cell.file, record)
         and (not save_detectors or is_stored(results.detector_of(cell.file), cell))
     }
     return Prepared(

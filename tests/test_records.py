@@ -7,6 +7,9 @@ import json
 import math
 import os
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -166,7 +169,7 @@ def test_a_save_that_fails_leaves_no_record_and_no_temporary_file(store, monkeyp
     with pytest.raises(StoreError):
         store.save(FILE, a_record(), some_scores(a_record()))
     assert store.load(FILE) is None
-    assert ["odm-1a2b3c4d-seed0.npz"][: call - 1] == [path.name for path in (store.root / "tiny").iterdir()]
+    assert [".npz"][: call - 1] == [path.suffix for path in (store.root / "tiny").iterdir()]
 
 
 @pytest.mark.parametrize("call", [1, 2])
@@ -245,22 +248,98 @@ def test_files_that_are_being_written_are_no_records(store, saved, name):
     assert [saved] == store.all()
 
 
+def scores_files(store):
+    return sorted(path.name for path in (store.root / FILE).parent.glob("*.npz"))
+
+
+def other_scores(record):
+    return dataclasses.replace(some_scores(record), id=np.zeros(record.n_id))
+
+
 def test_lost_scores_are_made_again_with_force(store, saved):
-    path = (store.root / FILE).with_suffix(".npz")
+    path = store.root / "tiny" / f"odm-1a2b3c4d-seed0-{saved.scores_sha256[:8]}.npz"
     path.unlink()
     with pytest.raises(StoreError) as caught:
         store.scores(saved)
     assert (
         f"the scores {path} are missing or do not belong to their record; run the benchmark again with --force"
     ) == str(caught.value)
+    assert not store.has_scores(FILE, saved)
 
 
-def test_scores_of_another_record_are_refused(store, saved, monkeypatch):
-    ReplaceFails(monkeypatch, 2)
-    with pytest.raises(StoreError):
-        store.save(FILE, saved, dataclasses.replace(some_scores(saved), id=np.zeros(4)))
+def test_damaged_scores_are_refused(store, saved):
+    path = store.root / "tiny" / scores_files(store)[0]
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    assert not store.has_scores(FILE, saved)
     with pytest.raises(StoreError, match="do not belong to their record; run the benchmark again with --force"):
         store.scores(saved)
+
+
+KILLED = """
+import os, signal
+from tests.test_records import FILE, ResultStore, other_scores, Path
+store = ResultStore(Path("results"))
+record, replace = store.load(FILE), os.replace
+def last(source, target):
+    replace(source, target)
+    os.kill(os.getpid(), signal.SIGKILL)
+os.replace = last
+store.save(FILE, record, other_scores(record))
+"""
+
+
+def test_a_save_that_is_killed_between_its_two_files_leaves_the_earlier_record_with_its_scores(store, saved):
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    died = subprocess.run([sys.executable, "-P", "-c", KILLED], env=environment, cwd=store.root.parent, check=False)
+
+    assert died.returncode == -signal.SIGKILL
+    assert len(scores_files(store)) == 2
+    assert saved == store.load(FILE)
+    np.testing.assert_array_equal(store.scores(saved).id, some_scores(saved).id)
+
+
+def test_a_record_that_is_saved_again_takes_the_scores_of_the_earlier_one_away(store, saved):
+    again = store.save(FILE, saved, other_scores(saved))
+
+    assert scores_files(store) == [f"odm-1a2b3c4d-seed0-{again.scores_sha256[:8]}.npz"]
+    assert store.scores(again).id.tolist() == [0.0] * 4
+
+
+def test_the_same_scores_saved_again_stay(store, saved):
+    before = scores_files(store)
+    assert store.save(FILE, saved, some_scores(saved)) == saved
+    assert scores_files(store) == before
+    assert store.has_scores(FILE, saved)
+
+
+@pytest.mark.parametrize("call", [1, 2], ids=["before its scores", "before its record"])
+def test_a_record_that_another_process_saves_meanwhile_has_its_own_scores(store, saved, monkeypatch, call):
+    """The other one writes all of its result while this one is about to write one of its files."""
+    real, calls = os.replace, []
+
+    def replace(source, target):
+        calls.append(target)
+        if len(calls) == call:
+            monkeypatch.setattr(os, "replace", real)
+            ResultStore(store.root).save(FILE, saved, some_scores(dataclasses.replace(saved, n_id=7)))
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    last = store.save(FILE, saved, other_scores(saved))
+
+    assert store.load(FILE) == last
+    assert store.scores(last).id.tolist() == [0.0] * 4
+
+
+def test_scores_under_the_name_of_their_record_are_found_and_give_way_to_new_ones(store, saved):
+    named = store.root / "tiny" / scores_files(store)[0]
+    older = named.rename((store.root / FILE).with_suffix(".npz"))
+    np.testing.assert_array_equal(store.scores(saved).id, some_scores(saved).id)
+
+    again = store.save(FILE, saved, other_scores(saved))
+
+    assert not older.exists()
+    assert store.scores(again).id.tolist() == [0.0] * 4
 
 
 def test_scores_of_a_record_that_was_never_stored_are_refused(store, saved):

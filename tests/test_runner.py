@@ -504,6 +504,45 @@ def test_force_replaces_a_damaged_result(suffix):
     )
 
 
+def test_a_result_without_its_scores_is_made_again_with_the_network_that_is_there():
+    first, _ = run("msp")
+    (path,) = Path("results").glob("small/*.npz")
+    path.unlink()
+    second, listener = run("msp")
+
+    assert (listener.count("trained"), listener.count("scored")) == (0, 1)
+    assert path.exists()
+    pd.testing.assert_frame_equal(first.drop(columns=IGNORED), second.drop(columns=IGNORED))
+
+
+class StoppedError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("options", [{"out": "uniform"}, {"force": True}], ids=["another set", "force"])
+def test_a_run_that_dies_between_scores_and_record_is_gone_on_with(monkeypatch, options):
+    real = os.replace
+
+    def replace(source, target):
+        if target.suffix == ".json":
+            raise StoppedError
+        real(source, target)
+
+    run("msp")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", replace)
+        with pytest.raises(StoppedError):
+            run("msp", **options)
+    store = ResultStore(Path("results"))
+    (between,) = store.all()
+    assert store.scores(between).ood.keys() == {"seen digits", "new digits", "noise"}
+
+    again, _ = run("msp", **options)
+
+    (record,) = store.all()
+    assert list(store.scores(record).ood) == again["out_dist"].tolist()
+
+
 def test_drawn_embeddings_are_spread_over_a_set_that_may_be_in_the_order_of_its_classes():
     from oodbench.batch import Batch
     from oodbench.evaluation import DRAWN, _sample

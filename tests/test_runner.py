@@ -423,6 +423,19 @@ def test_run_that_is_killed_and_started_again_ends_with_the_same_table():
     pd.testing.assert_frame_equal(whole.drop(columns=IGNORED), again.drop(columns=IGNORED))
 
 
+def test_a_damaged_checkpoint_is_told_and_does_not_keep_the_run_from_its_result():
+    (job,) = prepare(request([small_benchmark()], ["msp"])).plan.trainings()
+    checkpoint = Path("cache", "checkpoints", f"{job.key}.pt")
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.write_bytes(b"half a check")
+
+    frame, listener = run("msp")
+
+    assert len(frame) == 3
+    assert listener.count("training anew: a checkpoint cannot be gone on from (it is damaged); it is kept as") == 1
+    assert [path.name for path in checkpoint.parent.iterdir()] == [f"{job.key}.unusable"]
+
+
 def test_scores_are_kept_in_full_precision():
     run("msp")
     store = ResultStore(Path("results"))

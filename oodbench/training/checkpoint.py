@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,32 +11,51 @@ from typing import Any
 import torch
 
 from oodbench.atomic import write_atomic
+from oodbench.report import SILENT, Reporter
+
+_CHECKSUM = hashlib.sha256().digest_size
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The file that holds the state of one training.
+    """The file that holds the state of one training, after its SHA-256.
 
     Attributes:
-        path: of the file; it names everything that the training depends on.
+        path: of the file; it names everything that the training depends on but the device.
+        report: told when the file cannot be used.
     """
 
     path: Path
+    report: Reporter = SILENT
 
     def save(self, state: dict[str, Any]) -> None:
         """Write tensors, numbers and nested dictionaries of these."""
         buffer = io.BytesIO()
         torch.save(state, buffer)
-        write_atomic(self.path, buffer.getvalue())
+        content = buffer.getvalue()
+        write_atomic(self.path, hashlib.sha256(content).digest() + content)
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
-        """Return the state that was saved last, or None where there is none or it is damaged."""
+        """Return the state that was saved last, or None where there is none.
+
+        Raises:
+            Exception: the file is damaged, or of something else.
+        """
         try:
-            state: dict[str, Any] = torch.load(self.path, map_location=device, weights_only=True)
-        # A damaged file raises anything from zipfile errors to KeyError; the training then starts anew.
-        except Exception:  # noqa: BLE001
+            with self.path.open("rb") as file:
+                checksum, content = file.read(_CHECKSUM), file.read()
+        except FileNotFoundError:
             return None
+        if hashlib.sha256(content).digest() != checksum:
+            raise ValueError("it is damaged")
+        state: dict[str, Any] = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
         return state
+
+    def set_aside(self, error: Exception) -> None:
+        """Rename the file, since the training cannot go on from it, and say why."""
+        aside = self.path.replace(self.path.with_suffix(".unusable"))
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        self.report.message(f"training anew: a checkpoint cannot be gone on from ({reason}); it is kept as {aside}")
 
     def remove(self) -> None:
         """Remove the file: the training is finished."""

@@ -78,7 +78,8 @@ def train(
         config: how long and how fast.
         seed: of the initial weights, the order of the images, dropout and pairs.
         device: to compute on.
-        checkpoint: where the state is kept between epochs; a whole one is gone on from.
+        checkpoint: where the state is kept between epochs; a whole one of the same kind of device is gone on from, and
+            any other is set aside.
         on_epoch: told each finished epoch (counted from 1), how many there are, its mean loss, and what learnt.
         checkpoint_seconds: the state is saved after the first epoch that ends this long after the last save.
 
@@ -89,17 +90,18 @@ def train(
         TrainingError: the loss is no longer finite.
     """
     with seeded(seed, device):
-        # Channels last is the order that convolutions are fast in, on CPUs and GPUs.
-        network = build().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        random = generator(seed, device)
         images, labels = torch.tensor(data.images, device=device), torch.tensor(data.labels, device=device)
         seen = None if data.seen is None else torch.tensor(data.seen, device=device)
         batch_size = min(config.batch_size, len(images))
         steps_per_epoch = len(images) // batch_size
         total_steps = config.total_steps(steps_per_epoch)
-        learner = objective.learner(
-            network,
-            Setting(
+
+        def begin() -> _State:
+            torch.manual_seed(seed)
+            # Channels last is the order that convolutions are fast in, on CPUs and GPUs.
+            network = build().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            random = generator(seed, device)
+            setting = Setting(
                 config=config,
                 shape=(int(images.shape[1]), int(images.shape[2]), int(images.shape[3])),
                 n_classes=int(data.labels.max()) + 1,
@@ -107,10 +109,11 @@ def train(
                 steps_per_epoch=steps_per_epoch,
                 seen=seen,
                 random=random,
-            ),
-        )
-        state = _State(learner, random, device)
-        losses, seconds = state.restore(checkpoint)
+            )
+            return _State(network, objective.learner(network, setting), random, device)
+
+        state, losses, seconds = _begun_or_gone_on(begin, checkpoint)
+        network, learner, random = state.network, state.learner, state.random
         first, saved = len(losses), time.monotonic()
         network.train()
         n_epochs = math.ceil(total_steps / steps_per_epoch)
@@ -154,12 +157,14 @@ def _batches(labels: Tensor, batch_size: int, sampling: str, random: torch.Gener
 class _State:
     """All that a training needs to go on as if nothing had happened."""
 
+    network: nn.Module
     learner: Learner
     random: torch.Generator
     device: torch.device
 
     def save(self, checkpoint: Checkpoint, losses: list[float], seconds: float) -> None:
         state: dict[str, Any] = {
+            "device": self.device.type,
             "learner": self.learner.state_dict(),
             "random": self.random.get_state(),
             "global_random": torch.get_rng_state(),
@@ -170,11 +175,14 @@ class _State:
             state["cuda_random"] = torch.cuda.get_rng_state(self.device)
         checkpoint.save(state)
 
-    def restore(self, checkpoint: Checkpoint | None) -> tuple[list[float], float]:
-        """Take up what was saved; return the losses of the epochs done and the seconds spent on them."""
-        state = checkpoint.load(self.device) if checkpoint else None
-        if state is None:
-            return [], 0.0
+    def take_up(self, state: dict[str, Any]) -> tuple[list[float], float]:
+        """Go on from what was saved; return the losses of the epochs done and the seconds spent on them.
+
+        Raises:
+            ValueError: it was saved on another kind of device, whose random numbers are others.
+        """
+        if state["device"] != self.device.type:
+            raise ValueError(f"it was made on {state['device']}, and this is {self.device.type}")
         self.learner.load_state_dict(state["learner"])
         # Generator states are kept on the CPU, wherever their generator is.
         self.random.set_state(state["random"].cpu())
@@ -182,3 +190,18 @@ class _State:
         if "cuda_random" in state:
             torch.cuda.set_rng_state(state["cuda_random"].cpu(), self.device)
         return list(state["losses"]), float(state["seconds"])
+
+
+def _begun_or_gone_on(begin: Callable[[], _State], checkpoint: Checkpoint | None) -> tuple[_State, list[float], float]:
+    """Return a training with the losses of the epochs that are done and the seconds spent on them."""
+    state = begin()
+    if checkpoint is None:
+        return state, [], 0.0
+    try:
+        saved = checkpoint.load(state.device)
+        losses, seconds = ([], 0.0) if saved is None else state.take_up(saved)
+    # What does not fit raises anything, and perhaps after half of it was taken up.
+    except Exception as error:  # noqa: BLE001
+        checkpoint.set_aside(error)
+        return begin(), [], 0.0
+    return state, losses, seconds

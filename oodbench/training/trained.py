@@ -113,7 +113,7 @@ def network_of(
     def train_and_save(aside: Path) -> dict[str, Any]:
         fit = job.hold_out(data).fit
         seen = None if job.seen is None else data.seen[job.seen].images
-        checkpoint = Checkpoint(artifacts.root / "checkpoints" / f"{job.key}.pt")
+        checkpoint = Checkpoint(artifacts.root / "checkpoints" / f"{job.key}.pt", report)
         started = time.monotonic()
 
         def on_epoch(epoch: int, n_epochs: int, loss: float, learner: Learner) -> None:

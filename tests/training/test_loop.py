@@ -14,6 +14,7 @@ from oodbench.training.checkpoint import Checkpoint
 from oodbench.training.config import TrainConfig, cut_short
 from oodbench.training.loop import TrainingImages, train
 from oodbench.training.trained import HoldOut
+from tests.helpers import Listener
 
 CPU = torch.device("cpu")
 
@@ -83,16 +84,95 @@ def test_killed_training_goes_on_to_the_very_same_network(objective, schedule, t
     assert torch.equal(weights(whole), weights(resumed))
 
 
-def test_damaged_checkpoint_is_not_used(tmp_path):
-    config = TrainConfig(epochs=2, batch_size=32)
-    (tmp_path / "state.pt").write_bytes(b"half a check")
+def killed(tmp_path, config):
+    """Return the checkpoint of a training that was killed, and who hears of it."""
+    listener = Listener()
+    checkpoint = Checkpoint(tmp_path / "state.pt", listener)
 
-    network, log = train(
-        build, CrossEntropy(), images(), config, seed=1, device=CPU, checkpoint=Checkpoint(tmp_path / "state.pt")
-    )
+    def kill(epoch, n_epochs, loss, learner):
+        if epoch == 3:
+            raise KilledError
 
+    with pytest.raises(KilledError):
+        trained(config, checkpoint=checkpoint, checkpoint_seconds=0, on_epoch=kill)
+    return checkpoint, listener
+
+
+def trained(config, **settings):
+    return train(build, CrossEntropy(), images(), config, seed=1, device=CPU, **settings)
+
+
+def cut(checkpoint):
+    checkpoint.path.write_bytes(checkpoint.path.read_bytes()[:-50])
+
+
+def emptied(checkpoint):
+    checkpoint.path.write_bytes(b"")
+
+
+def flipped(checkpoint):
+    """Change a byte inside a tensor, which torch.load does not notice."""
+    tensor = checkpoint.load(CPU)["learner"]["network"]["1.weight"].numpy().tobytes()
+    content = checkpoint.path.read_bytes()
+    assert tensor in content
+    checkpoint.path.write_bytes(content.replace(tensor, bytes([tensor[0] ^ 1]) + tensor[1:]))
+
+
+def of_a_gpu(checkpoint):
+    """A generator's state has 16 bytes there."""
+    state = checkpoint.load(CPU)
+    checkpoint.save({**state, "device": "cuda", "random": state["random"][:16], "cuda_random": state["random"][:16]})
+
+
+def of_another_network(checkpoint):
+    state = checkpoint.load(CPU)
+    network = {**state["learner"]["network"], "4.bias": torch.zeros(5)}
+    checkpoint.save({**state, "learner": {**state["learner"], "network": network}})
+
+
+def without_a_generator(checkpoint):
+    """All of the learner is taken up before this is found out."""
+    state = checkpoint.load(CPU)
+    del state["random"]
+    checkpoint.save(state)
+
+
+UNUSABLE = {
+    cut: "it is damaged",
+    emptied: "it is damaged",
+    flipped: "it is damaged",
+    of_a_gpu: "it was made on cuda, and this is cpu",
+    of_another_network: "Error(s) in loading state_dict for Sequential:",
+    without_a_generator: "'random'",
+}
+
+
+@pytest.mark.parametrize(("change", "reason"), UNUSABLE.items(), ids=lambda entry: getattr(entry, "__name__", ""))
+def test_a_checkpoint_that_cannot_be_gone_on_from_is_set_aside_and_the_training_starts_anew(tmp_path, change, reason):
+    config = TrainConfig(epochs=4, batch_size=32)
+    checkpoint, listener = killed(tmp_path, config)
+    change(checkpoint)
+    content = checkpoint.path.read_bytes()
+
+    network, log = trained(config, checkpoint=checkpoint)
+
+    aside = tmp_path / "state.unusable"
+    assert listener.messages == [
+        f"training anew: a checkpoint cannot be gone on from ({reason}); it is kept as {aside}"
+    ]
+    assert aside.read_bytes() == content
+    assert not checkpoint.path.exists()
     assert log.resumed_at == 0
-    assert torch.equal(weights(network), weights(train(build, CrossEntropy(), images(), config, seed=1, device=CPU)[0]))
+    assert torch.equal(weights(network), weights(trained(config)[0]))
+
+
+def test_a_whole_checkpoint_is_gone_on_from_without_a_word(tmp_path):
+    config = TrainConfig(epochs=4, batch_size=32)
+    checkpoint, listener = killed(tmp_path, config)
+
+    _, log = trained(config, checkpoint=checkpoint)
+
+    assert (log.resumed_at, listener.messages) == (2, [])
 
 
 def test_network_comes_back_ready_for_use():

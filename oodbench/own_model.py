@@ -275,13 +275,26 @@ def _arguments(text: str, whole: str) -> dict[str, Any]:
     return arguments
 
 
+_run: list[Path] = []
+
+
+def files_run() -> tuple[Path, ...]:
+    """Return the files that models were built from in this process: others must run them to unpickle these models."""
+    return tuple(_run)
+
+
 def _module(place: str) -> Any:
     if not place.endswith(".py"):
         importable_here()
         return importlib.import_module(place)
-    path = Path(place).expanduser()
+    path = Path(place).expanduser().absolute()
     if not path.is_file():
-        raise ConfigError(f"--model: there is no file {path}")
+        raise ConfigError(f"--model: there is no file {Path(place).expanduser()}")
+    return run_file(path)
+
+
+def run_file(path: Path) -> Any:
+    """Return the module that a Python file makes."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
@@ -291,6 +304,8 @@ def _module(place: str) -> Any:
     if path.stem not in sys.builtin_module_names and (installed is None or installed.origin == spec.origin):
         sys.modules[path.stem] = module
     spec.loader.exec_module(module)
+    if path not in _run:
+        _run.append(path)
     return module
 
 

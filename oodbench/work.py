@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -20,6 +21,7 @@ from .errors import (
     PluginError,
     ScoreError,
     TrainingError,
+    described,
     reported_as,
 )
 from .plan import Cell, TrainingJob
@@ -149,6 +151,8 @@ def do_all(cells: Sequence[Cell], place: Place, devices: Sequence[torch.device],
         for group in groups(cells):
             yield from do(group, place, devices[0], report)
         return
+    from .own_model import files_run
+
     context = multiprocessing.get_context("spawn")
     messages, free = context.Queue(), context.Queue()
     for device in devices:
@@ -159,13 +163,13 @@ def do_all(cells: Sequence[Cell], place: Place, devices: Sequence[torch.device],
         len(devices),
         context,
         initializer=_start,
-        initargs=(place, registry.added_files(), len(devices), free, messages),
+        initargs=(place, registry.added_files(), files_run(), len(devices), free, messages),
     )
     try:
         work = groups(cells)
         # A network that several groups need must not be trained by two workers at once.
         for several in (False, True):
-            tasks = [pool.submit(_work, group) for group in work if (len(group[0].networks) > 1) == several]
+            tasks = [pool.submit(_work, _pickled(group)) for group in work if (len(group[0].networks) > 1) == several]
             yield from _outcomes(tasks)
     finally:
         pool.shutdown(cancel_futures=True)
@@ -179,8 +183,8 @@ def _outcomes(tasks: Sequence[Future[list[Outcome]]]) -> Iterator[Outcome]:
             yield from task.result()
         except BrokenProcessPool as error:
             raise DeviceError(
-                "a worker was killed, perhaps for want of memory; the same command goes on from what is stored, with "
-                "--device naming fewer devices"
+                "a worker ended before its work was done: the reason stands above, or it was killed, perhaps for want "
+                "of memory; the same command goes on from what is stored, with --device naming fewer devices"
             ) from error
 
 
@@ -215,19 +219,47 @@ _worker: dict[str, Any] = {}
 """What a worker process was started with."""
 
 
-def _start(place: Place, files: Sequence[Path], n_workers: int, free: Any, messages: Any) -> None:
+def _start(
+    place: Place, plugins: Sequence[Path], models: Sequence[Path], n_workers: int, free: Any, messages: Any
+) -> None:
     import torch
 
-    for file in files:
+    for file in plugins:
         registry.add_file(file)
     device = free.get()
     if device == "cpu":
         # Workers share the cores.
         torch.set_num_threads(max(1, torch.get_num_threads() // n_workers))
-    _worker.update(place=place, device=torch.device(device), report=_Teller(messages, device))
+    _worker.update(place=place, models=models, device=torch.device(device), report=_Teller(messages, device))
 
 
-def _work(group: Sequence[Cell]) -> list[Outcome]:
+def _pickled(group: Sequence[Cell]) -> bytes:
+    try:
+        return pickle.dumps(group)
+    # Methods and models are anybody's, and what cannot be pickled says so in many ways.
+    except Exception as error:
+        raise PluginError(f"{group[0].label} cannot be handed to another process ({error}); {_REMEDY}") from error
+
+
+def _unpickled(group: bytes) -> Sequence[Cell]:
+    from .own_model import files_run, run_file
+
+    try:
+        # Plugin files and those of models are run: pickled things name their modules, which no import finds.
+        registry.names("methods")
+        for file in _worker["models"]:
+            if file.is_file() and file not in files_run():
+                run_file(file)
+        cells: Sequence[Cell] = pickle.loads(group)  # noqa: S301  # of the parent process
+    except Exception as error:
+        raise PluginError(f"a worker cannot take up its work ({described(error)}); {_REMEDY}") from error
+    return cells
+
+
+_REMEDY = "define methods and models at the top of a file or module that can be imported, or name one device: --device"
+
+
+def _work(group: bytes) -> list[Outcome]:
     with suppress(KeyboardInterrupt):
-        return list(do(group, _worker["place"], _worker["device"], _worker["report"]))
+        return list(do(_unpickled(group), _worker["place"], _worker["device"], _worker["report"]))
     return []

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import pandas as pd
 import pytest
@@ -10,7 +13,9 @@ import torch
 
 import oodbench
 from oodbench import device as devices
-from oodbench.errors import ConfigError, DeviceError, TrainingError
+from oodbench import registry
+from oodbench.errors import ConfigError, DeviceError, PluginError, TrainingError
+from oodbench.posthoc import LogitMethod
 from oodbench.request import request
 from oodbench.runner import prepare
 from oodbench.work import groups
@@ -53,6 +58,68 @@ def test_an_error_in_a_worker_is_an_error_of_the_run_and_the_others_are_stored()
 def test_a_training_that_diverges_in_a_worker_says_so():
     with pytest.raises(TrainingError, match="lower the learning rate"):
         run("diverged", "cpu,cpu", ("ml",), settings={"recipe": {"learning_rate": 1e30}})
+
+
+PLUGIN = """
+import os, signal
+from dataclasses import dataclass
+from oodbench import LogitMethod
+
+@dataclass(frozen=True, kw_only=True)
+class TopLogit(LogitMethod):
+    title = "the largest logit"
+    source = "here"
+
+    def score_logits(self, logits):
+        return logits.amax(dim=1)
+
+@dataclass(frozen=True, kw_only=True)
+class Killer(TopLogit):
+    def score_logits(self, logits):
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture
+def plugin_file(plugins, tmp_path):
+    (tmp_path / "top.py").write_text(PLUGIN)
+    registry.add_file(tmp_path / "top.py")
+
+
+@pytest.mark.usefixtures("plugin_file")
+def test_workers_know_the_methods_of_a_plugin_file():
+    frame, listener = run("plugin", "cpu,cpu", ("top_logit", "ml"))
+
+    assert list(dict.fromkeys(frame["method"])) == ["top_logit", "ml"]
+    assert listener.count("[cpu] scored") == 2
+
+
+@pytest.mark.usefixtures("plugin_file")
+def test_a_worker_that_is_killed_is_one_sentence():
+    with pytest.raises(DeviceError, match="a worker ended before its work was done: .* --device naming fewer devices"):
+        run("killed", "cpu,cpu", ("killer",))
+
+
+def test_a_method_that_no_worker_can_import_is_one_sentence(monkeypatch):
+    elsewhere = ModuleType("only_here")
+    monkeypatch.setitem(sys.modules, "only_here", elsewhere)
+    exec(PLUGIN, vars(elsewhere))
+
+    said = r"a worker cannot take up its work \(ModuleNotFoundError: No module named 'only_here' .*; define methods"
+    with pytest.raises(PluginError, match=said):
+        run("lost", "cpu,cpu", (elsewhere.TopLogit(),))
+
+
+def test_a_method_that_cannot_be_pickled_is_one_sentence():
+    @dataclass(frozen=True, kw_only=True)
+    class Local(LogitMethod):
+        title = source = "here"
+
+        def score_logits(self, logits):
+            return logits.amax(dim=1)
+
+    with pytest.raises(PluginError, match=r"^small local seed 0 cannot be handed to another process .*or name one"):
+        run("local", "cpu,cpu", (Local(),))
 
 
 def test_cells_are_grouped_by_their_networks_and_ensembles_come_last():

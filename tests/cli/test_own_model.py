@@ -61,6 +61,13 @@ def test_a_trained_model_gets_its_table(oodbench, mine):
     assert len(table) == 1 + 2 * 2
 
 
+def test_workers_know_the_file_of_a_model(oodbench, mine):
+    done = oodbench("run", *mine, "--method", "msp", "--method", "knn(k=5)", "--device", "cpu,cpu")
+
+    assert done.code == 0, done.err
+    assert done.err.count("[cpu] scored photos ") == 2
+
+
 def test_a_dry_run_lists_no_training(oodbench, mine):
     done = oodbench("run", *mine, "--method", "msp", "--dry-run")
 

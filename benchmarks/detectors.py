@@ -232,7 +232,7 @@ def _set_up(methods: Sequence[str], scene: Scene, folder: Path) -> tuple[Prepare
     module = copy.deepcopy(scene.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     module.eval().requires_grad_(requires_grad=False)
     network = TrainedNetwork(module=module, digest=model.digest, facts={"seconds": 0.0, "device": device.type})
-    return prepared, Bench.of(prepared.plan.cells[0].network, [network], data, artifacts, device, SILENT)
+    return prepared, Bench.of(prepared.plan.cells[0].networks, [network], data, artifacts, device, SILENT)
 
 
 def fitted_images(scene: Scene) -> np.ndarray:

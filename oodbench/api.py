@@ -91,8 +91,9 @@ class FitInputs:
 
     Attributes:
         network: trained, in evaluation mode; its weights take no gradients.
-        train: the labelled ID images that the network was trained on.
-        validation: held-out labelled ID training images, for methods that declare "id_validation".
+        train: the labelled ID images that the network was trained on, or the first of `members`.
+        validation: labelled ID training images that no network was trained on, for methods that declare
+            "id_validation"; None where there are none.
         seen_ood: unlabelled seen OOD training images, for methods that declare "seen_ood"; else None.
         ood_test: the OOD test sets, for methods that declare "ood_test"; else empty.
         n_classes: number of ID classes.

@@ -7,6 +7,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -17,7 +18,7 @@ from . import device as devices
 from .api import FitInputs
 from .batch import Batch, batch_size
 from .errors import NeedsTrainingImages, ScoreError, UnknownName
-from .hashing import plain
+from .hashing import digest, plain
 from .outputs import outputs_of
 from .records import Record, Row, Scores
 from .training.trained import TrainedNetwork
@@ -47,8 +48,8 @@ class Bench:
         networks: what is evaluated: one, or several for methods with `members`.
         data: the images.
         device: to compute on.
-        train: the ID images that the network was trained on.
-        validation: held-out ID training images, or None where nothing was held out.
+        train: the ID images that the network was trained on, or the first of several.
+        validation: the ID training images that were held out from all networks, or None where there are none.
         id_test: the ID test images.
         seen: seen OOD training images, by the name of the OOD test set of that distribution.
         ood: the OOD test sets.
@@ -66,7 +67,7 @@ class Bench:
     @classmethod
     def of(
         cls,
-        job: TrainingJob | GivenNetwork,
+        jobs: Sequence[TrainingJob | GivenNetwork],
         networks: Sequence[TrainedNetwork],
         data: BenchmarkData,
         artifacts: ArtifactStore,
@@ -79,7 +80,7 @@ class Bench:
             first, *others = (outputs_of(network, images, artifacts, device, report) for network in networks)
             return Batch.of(images, first, device, tuple(others))
 
-        train, validation = cls._halves(job, data, batch)
+        train, validation = cls._halves(jobs, data, batch)
         return cls(
             networks=tuple(networks),
             data=data,
@@ -98,13 +99,15 @@ class Bench:
 
     @staticmethod
     def _halves(
-        job: TrainingJob | GivenNetwork, data: BenchmarkData, batch: Callable[[ImageSet], Batch]
+        jobs: Sequence[TrainingJob | GivenNetwork], data: BenchmarkData, batch: Callable[[ImageSet], Batch]
     ) -> tuple[Batch, Batch | None]:
-        """Return the ID images that were trained on, and those that were held out."""
+        """Return the ID images that the first network was trained on, and those that were held out from all."""
         if data.id_train is None:
             return cast("Batch", _NoTrainingImages()), None
-        halves, whole = job.hold_out(data), batch(data.id_train)
-        return whole.at(halves.fit), whole.at(halves.validation) if len(halves.validation) else None
+        halves, whole = [job.hold_out(data) for job in jobs], batch(data.id_train)
+        # Each network has its own, drawn from its seed: else members could not be the networks of other methods.
+        held_out = reduce(np.intersect1d, (each.validation for each in halves))
+        return whole.at(halves[0].fit), whole.at(held_out) if len(held_out) else None
 
 
 class _NoTrainingImages:
@@ -160,7 +163,7 @@ def evaluate(cell: Cell, bench: Bench) -> tuple[Record, Scores, Detector]:
         embedding_ood={name: _drawn(batch, embed) for name, batch in bench.ood.items()},
     )
     seconds = {
-        "train": float(bench.network.facts["seconds"]),
+        "train": sum(float(network.facts["seconds"]) for network in bench.networks),
         "fit": fitted - started,
         "score": scored - fitted,
     }
@@ -304,10 +307,12 @@ def _record(
             "id_train": None if data.id_train is None else data.id_train.fingerprint,
             "id_test": data.id_test.fingerprint,
             "seen": None if cell.seen is None else data.seen[cell.seen].fingerprint,
+            # Embeddings are those of the first network: methods with the same weights have the same picture.
             "weights": bench.network.digest,
+            "members": digest([network.digest for network in bench.networks]) if len(bench.networks) > 1 else None,
         },
         device=devices.describe(bench.device),
-        trained_on=bench.network.facts["device"],
+        trained_on=", ".join(dict.fromkeys(network.facts["device"] for network in bench.networks)),
         versions={
             "oodbench": __version__,
             "python": platform.python_version(),

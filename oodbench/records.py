@@ -74,12 +74,13 @@ class Record:
         n_id: number of ID test images.
         rows: a row for each OOD test set.
         missing: roles of the OOD test sets that were not there.
-        fingerprints: SHA-256 of the images trained and tested on, and of the network's weights.
+        fingerprints: SHA-256 of the images trained and tested on, of the weights of the network, or of the first of
+            several, and of the weights of all `members`.
         device: that scored.
-        trained_on: device that trained.
+        trained_on: device that trained, or several.
         versions: of oodbench, Python, torch and NumPy.
         plugin: distribution and version that the method comes from.
-        seconds: time spent on training, fitting and scoring.
+        seconds: time spent on training all its networks, fitting and scoring.
     """
 
     key: str

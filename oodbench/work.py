@@ -100,7 +100,7 @@ def do(group: Sequence[Cell], place: Place, device: torch.device, report: Report
         report.message(f"left out: {', '.join(cell.label for cell in group)}: {error}")
         yield from ((cell, error) for cell in group)
         return
-    bench = Bench.of(jobs[0], networks, data, place.artifacts, device, report)
+    bench = Bench.of(jobs, networks, data, place.artifacts, device, report)
     for cell in group:
         report.progress(f"scoring {cell.label}", 0, 1)
         try:

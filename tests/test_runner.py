@@ -18,6 +18,7 @@ import torch
 
 import oodbench
 from oodbench import registry
+from oodbench.artifacts import ArtifactStore
 from oodbench.benchmark import OodSet, Part
 from oodbench.errors import (
     ConfigError,
@@ -35,7 +36,7 @@ from oodbench.plan import make_plan
 from oodbench.posthoc import LogitMethod
 from oodbench.records import ResultStore
 from oodbench.request import request
-from oodbench.runner import prepare
+from oodbench.runner import execute, prepare
 
 from .helpers import Listener, small_benchmark
 
@@ -239,6 +240,73 @@ class Own(LogitMethod):
 
     def score_logits(self, logits):
         return self.scale * logits.amax(dim=1)
+
+
+given = []
+"""What methods of the class `Pair` were fitted with."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pair(Own):
+    members = 2
+    sees = frozenset({"id_validation"})
+
+    def fit(self, inputs):
+        given.append(inputs)
+        return super().fit(inputs)
+
+
+def test_validation_images_of_several_networks_are_those_that_none_was_trained_on():
+    benchmark = small_benchmark(validation_share=0.4)
+    prepared = prepare(request([benchmark], [Pair(), "msp"]))
+    halves = [job.hold_out(prepared.data["small"]) for job in prepared.plan.trainings()]
+    given.clear()
+
+    execute(prepared)
+
+    rows = given[0].validation.rows
+    assert len(halves) == 2
+    assert len(rows) > 20
+    assert set(rows) == set(halves[0].validation) & set(halves[1].validation)
+    assert not any(set(rows) & set(half.fit) for half in halves)
+    assert given[0].train.rows.tolist() == halves[0].fit.tolist()
+
+
+def test_several_networks_that_no_image_was_held_out_from_give_no_validation_images():
+    given.clear()
+    oodbench.run(small_benchmark(validation_share=0.01), Pair())
+
+    assert given[0].validation is None
+
+
+def test_a_record_of_several_networks_states_all_of_them():
+    run(["msp", "ensemble(members=2)"])
+    store = ResultStore(Path("results"))
+    ensemble, msp = store.all()
+    (cell, _) = prepare(
+        request([small_benchmark()], ["ensemble(members=2)", "msp"]), cache_dir=Path("cache")
+    ).plan.cells
+    facts = [ArtifactStore(Path("cache")).facts("networks", key) for key in cell.network_keys]
+
+    assert len(facts) == 2
+    assert ensemble.seconds["train"] == sum(fact["seconds"] for fact in facts)
+    assert msp.seconds["train"] == facts[0]["seconds"]
+    assert msp.fingerprints["members"] is None
+    assert ensemble.fingerprints["members"] not in (None, msp.fingerprints["weights"])
+    # Pictures show the first network, which is that of the other method.
+    assert ensemble.fingerprints["weights"] == msp.fingerprints["weights"]
+    assert np.array_equal(store.scores(ensemble).embedding_id, store.scores(msp).embedding_id)
+
+
+def test_a_record_names_each_device_that_trained_one_of_its_networks_once():
+    (cell,) = prepare(request([small_benchmark()], ["ensemble(members=3)"]), cache_dir=Path("cache")).plan.cells
+    run("ensemble(members=3)")
+    facts = Path("cache", "networks", cell.network_keys[1][:2], cell.network_keys[1], "artifact.json")
+    facts.write_text(facts.read_text().replace('"device": "cpu"', '"device": "a GPU"'))
+
+    frame, _ = run("ensemble(members=3)", force=True)
+
+    assert set(frame["trained_on"]) == {"cpu, a GPU"}
 
 
 class NotANumber(Own):

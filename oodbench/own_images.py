@@ -45,13 +45,23 @@ def is_path(text: str) -> bool:
 def place(text: str) -> tuple[str, str]:
     """Return the name and the data set of what a user calls a set: a registered one, or a path of images.
 
+    Raises:
+        ConfigError: the path has no name that a folder of results could have.
+
     >>> place("svhn")
     ('svhn', 'svhn')
     """
     if not is_path(text):
         return text, text
-    path = Path(text).expanduser().absolute()
-    return path.name.removesuffix(".zip"), str(path).removesuffix(".zip")
+    given = Path(text).expanduser()
+    # Links keep the names that a user gave them, but what ".." is only the file system knows.
+    path = given.resolve() if ".." in given.parts else given.absolute()
+    name = path.name.removesuffix(".zip")
+    if name in ("", ".", ".."):
+        raise ConfigError(
+            f"{text} has no name that results could be kept under; move the images into a folder with one"
+        )
+    return name, str(path).removesuffix(".zip")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ import oodbench
 from oodbench import registry
 from oodbench.benchmark import Part
 from oodbench.errors import ConfigError, DataError, MissingData, UnknownName
-from oodbench.own_images import OwnImages
+from oodbench.own_images import OwnImages, place
 from oodbench.records import ResultStore
 from oodbench.request import request
 from oodbench.runner import prepare
@@ -45,6 +45,35 @@ def test_a_folder_that_is_not_divided_gets_a_test_set_of_its_own(photos):
     assert data.id_train.shape == (3, 8, 8)
     pixels = {image.tobytes() for image in data.id_train.images}
     assert not any(image.tobytes() in pixels for image in data.id_test.images)
+
+
+@pytest.mark.parametrize("text", ["..", "../../photos", "./../inner/.."])
+def test_a_path_that_goes_up_has_the_name_of_the_folder_where_it_ends(tmp_path, monkeypatch, text):
+    (tmp_path / "photos/inner").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "photos/inner")
+
+    assert place(text) == ("photos", str(tmp_path / "photos"))
+    assert OwnImages().benchmark(text).name == "photos"
+
+
+def test_a_link_has_its_own_name(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "photos")
+
+    assert place("./link") == ("link", str(tmp_path / "link"))
+
+
+def test_what_lies_above_a_link_is_where_its_folder_is(tmp_path):
+    (tmp_path / "photos/inner").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "photos/inner")
+
+    assert place("./link/..") == ("photos", str(tmp_path / "photos"))
+
+
+@pytest.mark.parametrize("text", ["/", "./.zip", "./..zip", "./...zip"])
+def test_a_path_without_a_name_is_refused(text):
+    with pytest.raises(ConfigError, match=r"has no name that results could be kept under; move the images"):
+        place(text)
 
 
 def test_images_stay_where_they_are_when_others_are_added(photos):

@@ -17,7 +17,7 @@ from . import __version__, metrics, registry
 from . import device as devices
 from .api import FitInputs
 from .batch import Batch, batch_size
-from .errors import NeedsTrainingImages, ScoreError, UnknownName
+from .errors import ConfigError, NeedsTrainingImages, ScoreError, UnknownName
 from .hashing import digest, plain
 from .outputs import outputs_of
 from .records import Record, Row, Scores
@@ -133,23 +133,18 @@ def evaluate(cell: Cell, bench: Bench) -> tuple[Record, Scores, Detector]:
     """
     method, data = cell.method, bench.data
     started = time.monotonic()
-    try:
-        detector = method.fit(
-            FitInputs(
-                network=bench.network.module,
-                train=bench.train,
-                validation=bench.validation if "id_validation" in method.sees else None,
-                seen_ood=None if cell.seen is None else bench.seen[cell.seen],
-                ood_test=bench.ood if "ood_test" in method.sees else {},
-                n_classes=data.n_classes,
-                seed=cell.seed,
-            )
-        )
-    except NeedsTrainingImages as error:
-        raise NeedsTrainingImages(
-            f"{cell.method_name} needs ID training images, and none are given; put them into train/ beside test/, or "
-            "leave the method out"
-        ) from error
+    detector = _fitted(
+        cell,
+        FitInputs(
+            network=bench.network.module,
+            train=bench.train,
+            validation=bench.validation if "id_validation" in method.sees else None,
+            seen_ood=None if cell.seen is None else bench.seen[cell.seen],
+            ood_test=bench.ood if "ood_test" in method.sees else {},
+            n_classes=data.n_classes,
+            seed=cell.seed,
+        ),
+    )
     fitted = time.monotonic()
     scores_id = scores_of(detector, bench.id_test, cell.method_name)
     scores_ood = {name: scores_of(detector, batch, cell.method_name) for name, batch in bench.ood.items()}
@@ -169,6 +164,44 @@ def evaluate(cell: Cell, bench: Bench) -> tuple[Record, Scores, Detector]:
     }
     accuracy_id = accuracy(detector, bench.id_test, cell.method_name)
     return _record(cell, bench, detector, scores, accuracy_id, seconds), scores, detector
+
+
+def _fitted(cell: Cell, inputs: FitInputs) -> Detector:
+    try:
+        return cell.method.fit(inputs)
+    except NeedsTrainingImages as error:
+        raise NeedsTrainingImages(
+            f"{cell.method_name} needs ID training images, and none are given; put them into train/ beside test/, or "
+            "leave the method out"
+        ) from error
+
+
+def refused_without_training_images(cell: Cell, data: BenchmarkData) -> str:
+    """Say why a method refuses a user's own model that comes without training images, or return "".
+
+    Args:
+        cell: is not scored; its method is fitted on the model and nothing else.
+        data: the images of its benchmark.
+    """
+    if data.id_train is not None or cell.network.config is not None:
+        return ""
+    inputs = FitInputs(
+        network=cell.network.model.classifier,
+        train=cast("Batch", _NoTrainingImages()),
+        validation=None,
+        seen_ood=None,
+        ood_test={},
+        n_classes=data.n_classes,
+        seed=cell.seed,
+    )
+    try:
+        _fitted(cell, inputs)
+    except ConfigError as error:
+        return str(error)
+    # The run will tell what else is wrong with it.
+    except Exception:  # noqa: BLE001
+        return ""
+    return ""
 
 
 def scores_of(detector: Detector, batch: Batch, name: str) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -114,6 +115,8 @@ def command(
         model=_own_model(model, weights, normalise, class_names, features),
     )
     with TerminalReporter() as report:
+        if dry_run and download:
+            report.message("nothing is downloaded in a dry run: what is not there counts as missing")
         prepared = prepare(
             wanted,
             data_dir=data_dir,
@@ -121,7 +124,7 @@ def command(
             cache_dir=cache_dir,
             device=device,
             force=force,
-            download=download,
+            download=download and not dry_run,
             save_detectors=save_detectors,
             report=report,
         )
@@ -130,11 +133,14 @@ def command(
                 report.message(line)
         for reason in prepared.plan.left_out:
             report.message(f"left out: {reason}")
+        refused = _refused(prepared) if dry_run else {}
+        for label, reason in refused.items():
+            report.message(f"left out: {label}: {reason}")
         if not dry_run:
             report.message(_done_and_to_do(prepared))
             records = execute(prepared, report)
     if dry_run:
-        _show_plan(prepared)
+        _show_plan(prepared, refused)
         return
     from oodbench.records import to_frame
     from oodbench.tables import layout_table
@@ -196,8 +202,19 @@ def _embedded() -> list[str]:
     return [name for name, found in known if found.embedded and registry.find("benchmarks", name).built_in][:1]
 
 
-def _done_and_to_do(prepared: Prepared) -> str:
-    to_do = prepared.to_do()
+def _refused(prepared: Prepared) -> dict[str, str]:
+    """Return why a run would leave out cells for want of training images, by their labels."""
+    from oodbench.evaluation import refused_without_training_images
+
+    reasons = {
+        cell.label: refused_without_training_images(cell, prepared.data[cell.benchmark.name])
+        for cell in prepared.to_do()
+    }
+    return {label: reason for label, reason in reasons.items() if reason}
+
+
+def _done_and_to_do(prepared: Prepared, refused: Collection[str] = ()) -> str:
+    to_do = [cell for cell in prepared.to_do() if cell.label not in refused]
     jobs = {job.key for job in prepared.plan.trainings()}
     networks = {key for cell in to_do for key in cell.network_keys if key in jobs}
     trained = sum(prepared.artifacts.find("networks", key) is not None for key in networks)
@@ -208,7 +225,7 @@ def _done_and_to_do(prepared: Prepared) -> str:
     return f"{text}; {counted(len(networks) - trained, 'network')} to train, {trained} trained before"
 
 
-def _show_plan(prepared: Prepared) -> None:
+def _show_plan(prepared: Prepared, refused: Collection[str]) -> None:
     from .terminal import listing, show
 
     trainings = listing("network", "training", "training images", "state")
@@ -222,7 +239,7 @@ def _show_plan(prepared: Prepared) -> None:
     for cell in prepared.plan.cells:
         data = prepared.data[cell.benchmark.name]
         images = len(data.id_test) + sum(map(len, data.ood.values()))
-        state = "stored" if cell.key in prepared.stored else "to do"
+        state = "stored" if cell.key in prepared.stored else "left out" if cell.label in refused else "to do"
         sets = f"{len(data.ood)} of {len(data.ood) + len(data.missing)}"
         cells.add_row(cell.label, cell.recipe, sets, f"{images:,}", state)
     if trainings.row_count:
@@ -230,7 +247,7 @@ def _show_plan(prepared: Prepared) -> None:
         show("")
     show(cells)
     show("")
-    show(_done_and_to_do(prepared))
+    show(_done_and_to_do(prepared, refused))
     if prepared.to_do():
         show(_cost(prepared))
 

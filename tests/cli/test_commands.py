@@ -60,6 +60,17 @@ def test_dry_run_prints_the_plan_and_does_nothing(oodbench, small):
     assert not Path("results").exists()
 
 
+def test_a_dry_run_downloads_nothing(oodbench, small, monkeypatch):
+    called = []
+    monkeypatch.setattr(type(registry.dataset("mnist")), "download", lambda *given: called.append(given))
+    done = oodbench("run", "--in", small, "--method", "msp", "--out", "mnist", "--download", "--dry-run")
+
+    assert called == []
+    assert done.code == 2
+    assert done.err.startswith("nothing is downloaded in a dry run: what is not there counts as missing\n")
+    assert "Error: no test images of mnist" in done.err
+
+
 def test_run_without_arguments_plans_every_method_on_the_embedded_benchmark(oodbench):
     done = oodbench("run", "--dry-run")
 

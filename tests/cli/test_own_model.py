@@ -100,6 +100,24 @@ def test_a_folder_without_training_images_does_for_methods_that_need_none(oodben
     )
 
 
+def test_a_dry_run_leaves_out_what_the_run_leaves_out(oodbench, mine):
+    arguments = ("run", *without(mine, "--in"), "--in", "./cars")
+    plan = oodbench(*arguments, "--dry-run")
+    done = oodbench(*arguments)
+
+    def left_out(messages):
+        return sorted(line for line in messages.splitlines() if line.startswith("left out: cars "))
+
+    assert (plan.code, done.code) == (0, 0), done.err
+    assert any("knn needs ID training images" in line for line in left_out(plan.err))
+    assert left_out(plan.err) == left_out(done.err)
+    n_scored = done.err.count("scored cars ")
+    assert n_scored > 3
+    assert plan.out.count(" to do\n") == n_scored
+    assert plan.out.count(" left out\n") == len(left_out(done.err)) > 3
+    assert f"0 cells stored, {n_scored} to do on " in plan.out
+
+
 def test_class_names_say_what_the_outputs_stand_for(oodbench, mine):
     for split in ("train", "test"):
         # By name the darkest class now comes last, and the model's first output is still the darkest.

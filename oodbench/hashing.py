@@ -11,9 +11,9 @@ import hashlib
 import inspect
 import json
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from types import CodeType, FunctionType
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -80,34 +80,63 @@ def code_digest(*things: object) -> str:
 
     Each thing counts with the whole file of its class and of its base classes, and a plugin's file with the modules of
     its own package that it imports; comments, docstrings and layout do not count.
-    What was typed into a notebook counts with its compiled functions.
+    What lies in no file, as in a notebook, or was made by a function counts with everything that it holds and reads
+    (`oodbench.contents`); so does what an instance holds besides settings, such as a metric's function. Settings and
+    weights of networks have hashes of their own.
     """
     owners = (thing if isinstance(thing, type) or inspect.isroutine(thing) else type(thing) for thing in things)
     parts = {part for owner in owners for part in (owner.__mro__ if isinstance(owner, type) else (owner,))}
-    return digest(sorted({_code(part) for part in parts if part.__module__.split(".")[0] not in _NOT_HASHED}))
+    codes = {_code(part) for part in parts if part.__module__.split(".")[0] not in NOT_HASHED}
+    return digest(sorted(codes.union(_content(thing) for thing in things if _holds_more(thing))))
 
 
-# Their versions are part of every record instead.
-_NOT_HASHED = {"builtins", "typing", "abc", "torch", "numpy"}
+NOT_HASHED = {"builtins", "typing", "abc", "torch", "numpy"}
+"""Their versions are part of every record instead."""
+
+_RUN = ("__main__", "__mp_main__")
 
 
 def _code(part: Any) -> str:
+    return source_of(part) or _content(part)
+
+
+def _content(thing: object) -> str:
+    # It imports PyTorch, which listings of plugins do without.
+    from .contents import content_digest
+
+    return content_digest(thing)
+
+
+def _holds_more(thing: object) -> bool:
+    """Return whether an instance holds anything besides settings and weights."""
+    if isinstance(thing, partial):
+        return True
+    if isinstance(thing, type) or inspect.isroutine(thing) or hasattr(thing, "state_dict"):
+        return False
+    try:
+        plain(thing)
+    except TypeError:
+        return bool(getattr(thing, "__dict__", None))
+    return False
+
+
+def source_of(part: Any) -> str | None:
+    """Return the code of the file that a class, function or module is in, as hashes see it.
+
+    None where it has no file that can be read, where more may have been typed after the file was run, and for what a
+    function made: it depends on more than the file.
+    """
+    if getattr(part, "__module__", None) in _RUN or "<locals>" in getattr(part, "__qualname__", ""):
+        return None
     try:
         return _file_code(inspect.getsourcefile(part) or "")
     except (TypeError, OSError):
-        members = vars(part).values() if isinstance(part, type) else (part,)
-        return repr([_compiled(function.__code__) for member in members for function in _functions(member)])
+        return None
 
 
-def _functions(member: object) -> list[FunctionType]:
-    """Return a function, or those that a property, class method or static method is made of."""
-    behind = (getattr(member, name, None) for name in ("fget", "fset", "fdel", "func", "__func__"))
-    return [function for function in (member, *behind) if inspect.isfunction(function)]
-
-
-def _compiled(code: CodeType) -> list[Any]:
+def compiled(code: CodeType) -> list[Any]:
     """Return what a compiled function does, without where it was typed and where it lies in the memory."""
-    constants = [_compiled(entry) if inspect.iscode(entry) else _constant(entry) for entry in code.co_consts]
+    constants = [compiled(entry) if inspect.iscode(entry) else _constant(entry) for entry in code.co_consts]
     return [code.co_code.hex(), code.co_names, code.co_varnames, code.co_freevars, constants]
 
 

@@ -17,8 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .contents import content_digest
 from .errors import ConfigError
-from .hashing import array_digest, code_digest, digest
+from .hashing import code_digest, digest
 
 if TYPE_CHECKING:
     from .images import ImageSet
@@ -85,7 +86,7 @@ class OwnModel:
 
     Attributes:
         classifier: in evaluation mode; its weights take no gradients.
-        digest: hash of its weights, its structure, its code and its normalisation.
+        digest: hash of everything that it holds, of its code and of its normalisation.
         name: for messages and records.
         class_names: what its outputs stand for, in order; None where images come with the same classes in that order.
     """
@@ -124,16 +125,14 @@ class OwnModel:
         # Wherever and however precise the model is: methods compute in float32, on the device of the run.
         classifier = OwnClassifier(copy.deepcopy(model), mean, std, layer).to("cpu", torch.float32).eval()
         classifier.requires_grad_(requires_grad=False)
-        weights = (tensor.numpy() for tensor in classifier.state_dict().values())
-        code = code_digest(*classifier.modules())
-        key = digest([array_digest(*weights), repr(model), _attributes(classifier), code, mean, std, layer])
+        key = digest([content_digest(classifier), code_digest(*classifier.modules())])
         names = None if class_names is None else tuple(class_names)
         return cls(classifier=classifier, digest=key, name=name or type(model).__name__, class_names=names)
 
     def ordered(self, images: ImageSet) -> ImageSet:
         """Return labelled images with their classes in the order of the model's outputs.
 
-        Classes that are numbers stay as they are, and get the model's names.
+        Classes that are numbers say which output they are, counted from 0, and get the model's names.
 
         Raises:
             ConfigError: there are no labels, or classes that the model does not have.
@@ -144,11 +143,21 @@ class OwnModel:
         if names is None:
             return images
         if all(name.isdecimal() for name in images.class_names) and not set(images.class_names) <= set(names):
-            return replace(images, class_names=names)
+            return self._numbered(images, names)
         if unknown := set(images.class_names) - set(names):
             raise ConfigError(f"{images.name} has the class {min(unknown)!r}, which is not among the class names")
         order = np.array([names.index(name) for name in images.class_names])
         return replace(images, labels=order[images.labels], class_names=names)
+
+    def _numbered(self, images: ImageSet, names: tuple[str, ...]) -> ImageSet:
+        # As strings they are sorted 0, 1, 10, 11, 2, and some may be missing.
+        outputs = np.array([int(name) for name in images.class_names])
+        if outputs.max() >= len(names):
+            raise ConfigError(
+                f"{images.name} has the class {outputs.max()}, and {len(names)} class names are given, for 0 to "
+                f"{len(names) - 1}; name all classes of the model"
+            )
+        return replace(images, labels=outputs[images.labels], class_names=names)
 
     def check(self, shape: tuple[int, int, int]) -> int:
         """Return the number of classes, after a trial with black images.
@@ -344,14 +353,6 @@ def _load_weights(model: nn.Module, file: Path) -> None:
 
 def _linear(model: nn.Module) -> list[str]:
     return [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
-
-
-def _attributes(model: nn.Module) -> list[dict[str, str]]:
-    """Return the numbers and words that modules keep besides their weights: results depend on them as well."""
-    return [
-        {name: repr(value) for name, value in vars(module).items() if isinstance(value, bool | int | float | str)}
-        for module in model.modules()
-    ]
 
 
 def _last_linear(model: nn.Module) -> str:

@@ -6,12 +6,14 @@ import copy
 import pickle
 import sys
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from oodbench import registry
 from oodbench.errors import ConfigError
+from oodbench.images import ImageSet
 from oodbench.own_model import OwnModel, load_model, normalisation
 
 from .fitting import batch_of_images
@@ -306,3 +308,74 @@ def _only_a_network(module):
     from .fitting import fit_inputs
 
     return fit_inputs(None, network=module)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (torch.tensor(1.0), torch.tensor(-30.0)),
+        ((1.0,), (2.0,)),
+        ([1.0], [2.0]),
+        ({"a": 1.0}, {"a": 2.0}),
+        (nn.functional.relu, nn.functional.gelu),
+        (torch.sin, torch.neg),
+        (lambda x: x, lambda x: -x),
+    ],
+    ids=["tensor", "tuple", "list", "mapping", "function", "builtin", "lambda"],
+)
+def test_a_digest_depends_on_attributes_of_any_kind(model, one, other):
+    def digest(value):
+        changed = copy.deepcopy(model)
+        changed.body.scale = value
+        return OwnModel.of(changed, normalise="none").digest
+
+    assert digest(one) == digest(one)
+    assert digest(one) != digest(other)
+
+
+def test_a_digest_depends_on_buffers_that_are_not_saved(model):
+    def digest(value):
+        changed = copy.deepcopy(model)
+        changed.body.register_buffer("scale", torch.tensor(value), persistent=False)
+        return OwnModel.of(changed, normalise="none").digest
+
+    assert digest(1.0) == digest(1.0)
+    assert digest(1.0) != digest(2.0)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:FutureWarning")
+def test_a_digest_depends_on_what_a_scripted_part_holds(model):
+    def digest(k):
+        changed = copy.deepcopy(model)
+        changed.part = torch.jit.script(nn.LeakyReLU(k))
+        return OwnModel.of(changed, normalise="none").digest
+
+    assert digest(0.1) == digest(0.1)
+    assert digest(0.1) != digest(0.2)
+
+
+def numbered(*names):
+    """Return two images of each class, in the order of the names, as a folder gives them."""
+    return ImageSet(
+        name="photos",
+        images=np.zeros((2 * len(names), 3, 8, 8), np.uint8),
+        labels=np.repeat(np.arange(len(names)), 2),
+        class_names=names,
+    )
+
+
+@pytest.mark.parametrize("names", [tuple(sorted(map(str, range(12)))), ("10", "11", "3", "4"), ("00", "11")])
+def test_class_folders_that_are_numbers_say_which_output_they_are(names):
+    model = Net(12)
+    own = OwnModel.of(model, normalise="none", class_names=[f"name{i}" for i in range(12)])
+
+    ordered = own.ordered(numbered(*names))
+    assert ordered.class_names == own.class_names
+    assert ordered.labels.tolist() == [int(name) for name in names for _ in range(2)]
+
+
+def test_a_class_folder_whose_number_the_model_does_not_have_is_refused(model):
+    own = OwnModel.of(model, normalise="none", class_names=("a", "b", "c"))
+
+    with pytest.raises(ConfigError, match="photos has the class 3, and 3 class names are given, for 0 to 2; name all"):
+        own.ordered(numbered("0", "3"))

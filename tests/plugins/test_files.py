@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -174,3 +175,40 @@ def test_file_with_another_ending_is_told(file):
 def test_file_brings_nothing_to_the_next_process(plugins):
     with pytest.raises(UnknownName):
         registry.method("thing")
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new"),
+    [
+        ("share = CurveMetric('share', lambda curve: curve.fpr_at_tpr(0.5))", "0.5", "0.9"),
+        ("SHARE = 0.5\nshare = CurveMetric('share', lambda curve: curve.fpr_at_tpr(SHARE))", "0.5", "0.9"),
+        ("share = CurveMetric('share', partial(RocCurve.fpr_at_tpr, tpr=0.5))", "0.5", "0.9"),
+        ("share = CurveMetric('share', RocCurve.auroc)", "RocCurve.auroc", "RocCurve.detection_accuracy"),
+    ],
+    ids=["lambda", "constant", "partial", "method"],
+)
+def test_edited_function_of_a_metric_is_part_of_result_keys(file, tmp_path, text, old, new):
+    digests = []
+    for i, edited in enumerate((text, f"# a comment\n{text}", text.replace(old, new))):
+        (tmp_path / str(i)).mkdir()
+        path = file(f"from functools import partial\nfrom oodbench.metrics import CurveMetric, RocCurve\n{edited}",
+                    f"{i}/share.py")  # fmt: skip
+        digests.append(_digest_alone(path))
+
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_object_that_is_a_metric_counts_with_what_it_holds(file):
+    (plugin,) = registry.in_file(file(METRIC))
+    gap = plugin.fetch()
+    before = code_digest(gap)
+    gap.scale = 2
+
+    assert code_digest(gap) != before
+
+
+def test_bound_arguments_of_a_network_are_part_of_result_keys():
+    small, large, again = (partial(dict, width=width) for width in (4, 8, 4))
+
+    assert code_digest(small) == code_digest(again)
+    assert code_digest(small) != code_digest(large)

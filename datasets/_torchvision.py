@@ -7,7 +7,7 @@ import http.client
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -50,8 +50,7 @@ class TorchvisionSet(ABC):
                 return Location(files=files, looked_for=files)
         own = ImageFolder(name=self.folder_name).locate(split, data_dir)
         lacking = tuple(next(file for file in files if not file.is_file()) for files in alternatives)
-        looked_for = lacking + own.looked_for
-        return Location(files=own.files, looked_for=looked_for, present=own.present)
+        return replace(own, looked_for=lacking + own.looked_for)
 
     def read(self, split: str, data_dir: Path, conversion: Conversion) -> RawImages:
         """Return the images of a split.

@@ -67,7 +67,8 @@ class ImageFolder:
         )
         files = [place for place, is_there in there if is_there][:1]
         looked_for = (folder, archive, listed) if listed.parent.is_dir() and split == "test" else (folder, archive)
-        return Location(files=tuple(files), looked_for=looked_for, present=bool(files))
+        named = tuple(_listed(listed)) if files == [listed] else ()
+        return Location(files=tuple(files), listed=named, looked_for=looked_for, present=bool(files))
 
     def read(self, split: str, data_dir: Path, conversion: Conversion) -> RawImages:
         """Return the images of a split, decoded one after another.
@@ -75,13 +76,14 @@ class ImageFolder:
         Raises:
             DataError: the ZIP is damaged, there are no images, or one cannot be decoded; the message names it.
         """
-        (place,) = self.locate(split, data_dir).files
+        location = self.locate(split, data_dir)
+        (place,) = location.files
         if place == data_dir / self.name:
             return read_folder(place, None if self.test_share is None else self._chooses(split))
         if place.is_dir():
             return read_folder(place)
         if place.name == LIST:
-            return _read_list(place)
+            return _read_list(place, list(location.listed))
         members_in_zip = _members(place, Path(self.name).name, split)
         return _labelled(list(members_in_zip), _decode_members(place, list(members_in_zip.values())), place)
 
@@ -124,9 +126,13 @@ def read_folder(place: Path, chooses: Callable[[str], bool] | None = None) -> Ra
     return _labelled(list(chosen), _decode_files(list(chosen.values())), place, known=list(members))
 
 
-def _read_list(listed: Path) -> RawImages:
-    lines = [line.strip() for line in listed.read_text(encoding="utf-8").splitlines()]
-    paths = [listed.parent / line for line in lines if line]
+def _listed(listed: Path) -> list[Path]:
+    # Names of files need not be UTF-8.
+    lines = listed.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    return [listed.parent / line.strip() for line in lines if line.strip()]
+
+
+def _read_list(listed: Path, paths: list[Path]) -> RawImages:
     if not paths:
         raise DataError(f"{listed} names no images; write one path a line")
     return RawImages(images=_decode_files(paths))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -43,7 +43,7 @@ class OdinArchive:
         own = ImageFolder(name=self.folder_name).locate(split, data_dir)
         found = [place for place in self._places(data_dir) if split == "test" and place.is_dir()][:1]
         if not found:
-            return Location(files=own.files, looked_for=(data_dir / self.archive, *own.looked_for), present=own.present)
+            return replace(own, looked_for=(data_dir / self.archive, *own.looked_for))
         return Location(files=(found[0],), looked_for=(found[0],))
 
     def read(self, split: str, data_dir: Path, conversion: Conversion) -> RawImages:

@@ -145,11 +145,13 @@ class Location:
 
     Attributes:
         files: what is there: files, or one folder of images; empty for sets that are made or come installed.
+        listed: the images that one of `files` names, where it is a list: they count by their sizes and dates.
         looked_for: every place where they could be, for messages.
         present: whether they can be read.
     """
 
     files: tuple[Path, ...] = ()
+    listed: tuple[Path, ...] = ()
     looked_for: tuple[Path, ...] = ()
     present: bool = True
 

@@ -91,14 +91,14 @@ def load_benchmark(
         benchmark: names them.
         data_dir: where files are looked for.
         artifacts: where decoded arrays are kept.
-        report: told what is being decoded, and which OOD test sets are missing.
+        report: told what is being decoded, which OOD test sets are missing, and which classes are not tested.
         download: whether to fetch what is missing and may be fetched.
         train_needed: whether ID training images must be there; a trained network does without.
 
     Raises:
         MissingData: in-distribution or seen images, an OOD test set that is not optional, or all of these are missing.
-        DataError: files are damaged, a set is empty, the classes of training and test images differ, or all images of
-            a test set are training images.
+        DataError: files are damaged, a set is empty, the classes of training and test images differ, a class that is
+            to be learnt has no training images, or all images of a test set are training images.
     """
 
     def load(part: Part) -> ImageSet:
@@ -108,6 +108,11 @@ def load_benchmark(
     id_train = load(benchmark.id_train) if train_needed else _if_there(load, benchmark.id_train)
     id_test = load(benchmark.id_test)
     _check_classes(benchmark, id_train or id_test, id_test)
+    if train_needed and (empty := _without_images(id_train)):
+        raise DataError(
+            f"{benchmark.name}: no training images of {', '.join(empty[:5])}; add some, or leave the "
+            f"{'class' if len(empty) == 1 else 'classes'} out"
+        )
     seen = {name: load(part) for name, part in benchmark.seen.items()}
     ood, missing = {}, {}
     for entry in benchmark.ood:
@@ -130,7 +135,10 @@ def load_benchmark(
     data = BenchmarkData(
         benchmark=benchmark, id_train=id_train, id_test=id_test, seen=seen, ood=ood, missing=missing, split=split
     )
-    return without_training_images(data, report)
+    data = without_training_images(data, report)
+    if empty := _without_images(data.id_test):
+        report.message(f"{benchmark.name}: no test images of {', '.join(empty[:5])}: the accuracy says nothing of them")
+    return data
 
 
 def divide(benchmark: Benchmark, load: Callable[[Part], ImageSet]) -> tuple[Benchmark, ClassSplit | None]:
@@ -203,6 +211,14 @@ def _check_classes(benchmark: Benchmark, id_train: ImageSet, id_test: ImageSet) 
         )
 
 
+def _without_images(images: ImageSet | None) -> list[str]:
+    """Return the classes of a set that none of its images is of."""
+    if images is None or images.labels is None:
+        return []
+    there = set(images.labels.tolist())
+    return [name for label, name in enumerate(images.class_names) if label not in there]
+
+
 def load_part(
     part: Part,
     conversion: Conversion,
@@ -256,6 +272,8 @@ def _decoded(
 
     name = f"{part.dataset} ({part.split})"
     sources = [_source_digest(file) for file in location.files]
+    if location.listed:
+        sources.append(digest([_stats(file) for file in location.listed]))
     # Many sets fall back to the folder plugin, and Pillow decodes and resizes.
     code = code_digest(dataset, convert, registry.load("datasets", registry.FOLDER))
     key = digest(["images", type(dataset).__name__, dataset, code, PIL.__version__, part.split, conversion, sources])
@@ -291,8 +309,16 @@ def _source_digest(file: Path) -> str:
     """
     if file.is_file():
         return file_digest(file)
-    stats = ((entry.relative_to(file).as_posix(), entry.stat()) for entry in sorted(files_below(file)))
-    return digest([[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats])
+    return digest([[entry.relative_to(file).as_posix(), *_stats(entry)] for entry in sorted(files_below(file))])
+
+
+def _stats(file: Path) -> list[int]:
+    """Return size and date of a file; nothing where it is gone, which is told when it is read."""
+    try:
+        stat = file.stat()
+    except OSError:
+        return []
+    return [stat.st_size, stat.st_mtime_ns]
 
 
 def files_below(folder: Path) -> Iterator[Path]:

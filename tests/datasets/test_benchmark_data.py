@@ -182,3 +182,36 @@ def test_test_images_that_are_training_images_as_well_are_left_out(
 def test_a_test_set_of_training_images_only_is_an_error(benchmark: Benchmark, load_all: Callable) -> None:
     with pytest.raises(DataError, match=r"every image of digits \(train\) is among the training images"):
         load_all(replace(benchmark, id_test=replace(benchmark.id_train)))
+
+
+@pytest.fixture
+def divided(benchmark: Benchmark, write_folder: WriteFolder, png: Encode, pixels: MakePixels) -> Callable:
+    """Return a function that makes a benchmark of a folder that is divided by the names of its files.
+
+    The hashes of a/0, b/0 and b/3 put them among the test images, those of a/1, b/1 and b/2 among the training images.
+    """
+
+    def make(*names: str) -> Benchmark:
+        write_folder({f"mine/{name}.png": png(pixels(8, 8, seed=i)) for i, name in enumerate(names)})
+        part = Part(dataset="mine", split="train", settings={"test_share": 0.5})
+        return replace(benchmark, id_train=part, id_test=replace(part, split="test"), seen={}, ood=benchmark.ood[:1])
+
+    return make
+
+
+def test_a_class_without_training_images_cannot_be_learnt(
+    divided: Callable, data_dir: Path, cache_dir: Path, heard
+) -> None:
+    rare = divided("a/0", "a/1", "b/0", "b/3")
+    store = ArtifactStore(cache_dir)
+    with pytest.raises(DataError, match="^small: no training images of b; add some, or leave the class out$"):
+        load_benchmark(rare, data_dir, store, heard)
+
+    assert load_benchmark(rare, data_dir, store, heard, train_needed=False).n_classes == 2
+    assert heard.messages == []
+
+
+def test_a_class_without_test_images_is_told(divided: Callable, load_all: Callable, heard) -> None:
+    load_all(divided("a/0", "a/1", "b/1", "b/2"))
+
+    assert heard.messages == ["small: no test images of b: the accuracy says nothing of them"]

@@ -92,3 +92,23 @@ def test_list_is_for_testing_only(write_folder: WriteFolder, data_dir: Path) -> 
     write_folder({"mine/images.txt": b"a.png\n"})
 
     assert not registry.dataset("mine").locate("train", data_dir).present
+
+
+def test_list_whose_images_have_changed_is_read_again(
+    write_folder: WriteFolder, pixels: MakePixels, png: Encode, load: Load
+) -> None:
+    old, new = pixels(4, 4, seed=1), pixels(4, 4, seed=2)
+    write_folder({"mine/a.png": png(old), "mine/images.txt": b"a.png\n", "lsun/b.png": png(old)})
+    write_folder({"lsun/images.txt": b"b.png\n"})
+    assert [load(name).images[0, 0].tolist() for name in ("mine", "lsun")] == [old.tolist()] * 2
+
+    write_folder({"mine/a.png": png(new), "lsun/b.png": png(new)})
+    assert [load(name).images[0, 0].tolist() for name in ("mine", "lsun")] == [new.tolist()] * 2
+
+
+def test_list_of_names_that_are_no_utf_8_is_read(write_folder: WriteFolder, data_dir: Path) -> None:
+    write_folder({"mine/images.txt": b"caf\xe9.png\n"})
+
+    assert [bytes(file) for file in registry.dataset("mine").locate("test", data_dir).listed] == [
+        bytes(data_dir / "mine") + b"/caf\xe9.png"
+    ]

@@ -111,15 +111,6 @@ def _number(value: object, kind: type[int | float], what: str) -> int | float:
     return number
 
 
-def changed_fields(config: Any) -> dict[str, object]:
-    """Return the fields of a dataclass instance that differ from their defaults, in order."""
-    return {
-        field.name: getattr(config, field.name)
-        for field in dataclasses.fields(config)
-        if field.default is not dataclasses.MISSING and getattr(config, field.name) != field.default
-    }
-
-
 def parse_settings(texts: Iterable[str]) -> dict[str, dict[str, str]]:
     """Return `--set` options as a mapping from owner to settings.
 

@@ -6,11 +6,11 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from . import registry
 from .benchmark import OodSet, Part
-from .config import changed_fields, configure, parse_settings, reconfigure
+from .config import configure, parse_settings, reconfigure
 from .errors import ConfigError, PluginError, UnknownName
 from .objectives import CrossEntropy
 from .own_images import OwnImages, place
@@ -35,11 +35,13 @@ class MethodChoice:
         name: as registered.
         kind: its class.
         settings: hyper-parameters that the user chose; they go before those that a recipe prescribes.
+        given: the method itself, where it was given as an object: recipes change nothing of it.
     """
 
     name: str
     kind: type[Method]
     settings: Mapping[str, object]
+    given: Method | None = None
 
     def prescribed(self, recipe: Recipe) -> Method:
         """Return the method as a recipe prescribes it."""
@@ -47,7 +49,7 @@ class MethodChoice:
 
     def method(self, recipe: Recipe) -> Method:
         """Return the method as the user wants it."""
-        return reconfigure(self.prescribed(recipe), self.settings, of=self.name)
+        return self.given or reconfigure(self.prescribed(recipe), self.settings, of=self.name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +93,7 @@ def request(
     Args:
         benchmarks: names, paths of folders or ZIPs of images, or benchmarks of your own.
         methods: names such as "odm" or "odm(margin=5)", or methods with hyper-parameters of your own; "all" for every
-            installed method.
+            installed method. An object keeps all of its settings, whatever a recipe prescribes.
         seeds: how many: 0 … seeds − 1.
         recipe: name of a training recipe that every benchmark has.
         settings: by owner ("odm", "recipe"), or texts such as "odm.margin=5".
@@ -101,7 +103,7 @@ def request(
 
     Raises:
         UnknownName: a name is unknown; the message names the nearest ones.
-        ConfigError: a setting has a value that it cannot have.
+        ConfigError: a setting has a value that it cannot have, or two methods or OOD sets have one name.
     """
     if seeds < 1:
         raise ConfigError(f"--seeds must be at least 1, got {seeds}")
@@ -112,6 +114,7 @@ def request(
     named, broken = _importable() if every else ([], [])
     chosen = _unique([_choice(entry, given) for entry in (*named, *methods) if entry != ALL])
     _check_owners(given, chosen)
+    _check_names(chosen)
     wanted = Request(
         benchmarks=tuple(_with_sets(benchmark, out) for benchmark in _unique(found)),
         methods=tuple(sorted(chosen, key=_rank) if every else chosen),
@@ -148,11 +151,28 @@ def _choice(entry: str | Method, settings: Settings) -> MethodChoice:
     if isinstance(entry, str):
         typed, own = parse_method(entry)
         name, kind = registry.find("methods", typed).name, registry.method(typed)
-    else:
-        kind = type(entry)
-        registered = (name for name, known in registry.usable("methods").items() if known is kind)
-        name, own = next(registered, kind.__name__.lower()), changed_fields(entry)
-    return MethodChoice(name=name, kind=kind, settings={**settings.get(name, {}), **own})
+        return MethodChoice(name=name, kind=kind, settings={**settings.get(name, {}), **own})
+    name = _name_of(type(entry))
+    if name in settings:
+        raise ConfigError(f"{name} is given as an object, which has all of its settings; change them there")
+    fields = {field.name: getattr(entry, field.name) for field in dataclasses.fields(cast("Any", entry)) if field.init}
+    return MethodChoice(name=name, kind=type(entry), settings=fields, given=entry)
+
+
+def _name_of(kind: type[Method]) -> str:
+    """Return the name of a class that was passed: as it is registered, or its own, which nobody else may have."""
+    for name, known in registry.usable("methods").items():
+        if known is kind:
+            return name
+    given = getattr(kind, "name", None)
+    name = given if isinstance(given, str) else kind.__name__.lower()
+    taken = registry.spelled("methods", name)
+    if taken in registry.names("methods"):
+        raise ConfigError(
+            f"the class {kind.__name__} has the name of the method {taken!r} of {registry.origin('methods', taken)}; "
+            "rename the class, or give it a name: name: ClassVar[str] = 'my-method'"
+        )
+    return name
 
 
 def parse_method(text: str) -> tuple[str, dict[str, object]]:
@@ -173,7 +193,7 @@ def parse_method(text: str) -> tuple[str, dict[str, object]]:
 
 def _rank(choice: MethodChoice) -> tuple[bool, bool, str, int, str]:
     """Put plain classifiers first, methods that share a network together, and those trained on OOD images last."""
-    method = choice.kind()
+    method = choice.given or choice.kind()
     objective = method.objective
     plain = isinstance(objective, CrossEntropy)
     return objective.uses_seen_ood, not plain, objective.name, len(method.sees), choice.name
@@ -199,6 +219,16 @@ def _check_recipe(benchmark: Benchmark, wanted: Request) -> None:
         reconfigure(recipe.config(choice.method(recipe).objective.name), wanted.recipe_settings, of=RECIPE)
 
 
+def _check_names(chosen: Sequence[MethodChoice]) -> None:
+    kinds: dict[str, type[Method]] = {}
+    for choice in chosen:
+        if kinds.setdefault(choice.name, choice.kind) is not choice.kind:
+            raise ConfigError(
+                f"two classes are called {choice.name!r}; rename one, or give it a name: "
+                "name: ClassVar[str] = 'my-method'"
+            )
+
+
 def _with_sets(benchmark: Benchmark, out: Sequence[str]) -> Benchmark:
     """Return a benchmark with more OOD test sets, or others in their places."""
     sets = list(benchmark.ood)
@@ -217,4 +247,20 @@ def _with_sets(benchmark: Benchmark, out: Sequence[str]) -> Benchmark:
             )
         elif name not in names:
             sets.append(OodSet(name=name, part=Part(dataset=dataset), role="anomaly", optional=False))
+        else:
+            _check_same(sets[names.index(name)], dataset, benchmark)
     return dataclasses.replace(benchmark, ood=tuple(sets))
+
+
+def _check_same(known: OodSet, dataset: str, benchmark: Benchmark) -> None:
+    """Refuse a set that has the name of another one, which would be left out without a word."""
+    if known.part.dataset == dataset and known.part.classes is None:
+        return
+    if known in benchmark.ood:
+        raise ConfigError(
+            f"benchmark {benchmark.name} has another OOD set {known.name!r}; put yours in its place: "
+            f"--out {known.name}={dataset}, or rename the folder"
+        )
+    raise ConfigError(
+        f"two OOD sets are called {known.name!r}: {known.part.dataset} and {dataset}; rename one of the folders"
+    )

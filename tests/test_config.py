@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from oodbench.config import changed_fields, configure, parse_settings, reconfigure
+from oodbench.config import configure, parse_settings, reconfigure
 from oodbench.errors import ConfigError, UnknownName
 
 
@@ -84,10 +84,6 @@ def test_unknown_setting_is_refused_with_its_neighbours():
 
 def test_reconfigure_keeps_the_other_fields():
     assert reconfigure(Settings(name="b"), {"count": "2"}, of="test") == Settings(name="b", count=2)
-
-
-def test_changed_fields_are_those_that_differ_from_their_defaults():
-    assert changed_fields(Settings(count=3, share=0.5)) == {"count": 3}
 
 
 @pytest.mark.parametrize("text", ["odm", "odm.margin", "margin=5", ".margin=5", "odm.=5", "=5"])

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from oodbench.benchmark import Recipe
+from oodbench.benchmark import OodSet, Part, Recipe
 from oodbench.errors import ConfigError, UnknownName
 from oodbench.plan import make_plan
+from oodbench.posthoc import LogitMethod
+from oodbench.registry import origin
 from oodbench.request import parse_method, request
-from oodbench.runner import prepare
+from oodbench.runner import prepare, run
 from oodbench.training.config import TrainConfig
 
 from .helpers import small_benchmark
@@ -109,3 +113,102 @@ def test_equal_benchmarks_are_one():
     same = dataclasses.replace(small_benchmark())
 
     assert len(request([small_benchmark(), same], ["msp"]).benchmarks) == 1
+
+
+def test_method_object_stands_as_it_is_whatever_the_recipe_prescribes():
+    from oodbench import registry
+
+    (own,) = cells(registry.method("ccag")())
+    (prescribed,) = cells("ccag")
+
+    assert own.method == registry.method("ccag")() != prescribed.method
+    assert own.changed == {"width": own.method.width}
+    assert prescribed.changed == {}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Weighted(LogitMethod):
+    """Has settings that no text could give."""
+
+    title: ClassVar[str] = "weighted"
+    source: ClassVar[str] = "a test"
+
+    weights: tuple[float, ...] = dataclasses.field(default_factory=lambda: (1.0,))
+    pair: tuple[int, str] = (1, "a")
+
+    def score_logits(self, logits):
+        return self.weights[0] * logits.amax(1)
+
+
+def test_method_object_keeps_what_a_factory_would_give_and_what_is_no_text():
+    method = Weighted(weights=(-1.0,), pair=(2, "b"))
+    (cell,) = cells(method)
+
+    assert (cell.method_name, cell.method) == ("weighted", method)
+    assert cell.changed == {"weights": (-1.0,), "pair": (2, "b")}
+
+
+def test_settings_for_a_method_object_are_refused():
+    from oodbench import registry
+
+    with pytest.raises(ConfigError, match="ml is given as an object, which has all of its settings; change them there"):
+        request([small_benchmark()], [registry.method("ml")()], settings=["ml.margin=3"])
+
+
+def test_class_of_ones_own_is_called_as_it_says():
+    named = type("MSP", (Weighted,), {"name": "my-msp"})
+
+    assert request([small_benchmark()], [named()]).methods[0].name == "my-msp"
+
+
+@pytest.mark.parametrize("kind", [type("MSP", (Weighted,), {}), type("Mine", (Weighted,), {"name": "Msp"})])
+def test_class_of_ones_own_does_not_take_the_name_of_an_installed_method(kind):
+    with pytest.raises(ConfigError) as caught:
+        request([small_benchmark()], [kind()])
+
+    assert str(caught.value) == (
+        f"the class {kind.__name__} has the name of the method 'msp' of {origin('methods', 'msp')}; rename the class, "
+        "or give it a name: name: ClassVar[str] = 'my-method'"
+    )
+
+
+def test_two_classes_of_one_name_are_refused():
+    one, other = (type("Mine", (Weighted,), {"score_logits": score}) for score in (abs, len))
+
+    with pytest.raises(ConfigError, match="two classes are called 'mine'; rename one"):
+        request([small_benchmark()], [one(), other()])
+
+
+def test_record_of_a_class_of_ones_own_says_where_it_comes_from(tmp_path):
+    frame = run(small_benchmark(), Weighted(), results_dir=tmp_path)
+
+    assert set(frame["plugin"]) == {"passed to oodbench.run"}
+
+
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        (["hard/stuff", "easy/stuff"], "two OOD sets are called 'stuff': {}/hard/stuff and {}/easy/stuff; rename one"),
+        (["own/noise"], "has another OOD set 'noise'; put yours in its place: --out noise={}/own/noise, or rename"),
+    ],
+)
+def test_ood_set_that_has_the_name_of_another_one_is_refused(out, said):
+    with pytest.raises(ConfigError) as caught:
+        request([small_benchmark()], ["msp"], out=out)
+
+    assert said.replace("{}", str(Path.cwd())) in str(caught.value)
+
+
+def test_ood_set_that_is_there_already_is_there_once():
+    ood = OodSet(name="uniform", part=Part(dataset="uniform", settings={"count": 9}), role="anomaly")
+    wanted = request([small_benchmark(ood=(ood,))], ["msp"], out=["uniform", "./stuff", "stuff/"])
+
+    assert [entry.name for entry in wanted.benchmarks[0].ood] == ["uniform", "stuff"]
+    assert wanted.benchmarks[0].ood[0] == ood
+
+
+def test_other_classes_of_a_set_that_is_there_are_not_left_out_without_a_word():
+    ood = OodSet(name="digits", part=Part(dataset="digits", classes=("5",)), role="novelty")
+
+    with pytest.raises(ConfigError, match="has another OOD set 'digits'"):
+        request([small_benchmark(ood=(ood,))], ["msp"], out=["digits"])

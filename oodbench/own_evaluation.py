@@ -7,10 +7,11 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
+from . import registry
 from .artifacts import ArtifactStore, default_cache_dir
 from .benchmark import Benchmark, OodSet, Part, Recipe
 from .data import BenchmarkData, default_data_dir, load_part, without_training_images
@@ -63,7 +64,8 @@ def evaluate(
         model: gives logits, shape (n, n_classes), for normalised images; it stays as it is.
         id_test: labelled in-distribution test images.
         ood: out-of-distribution test sets by name, or one of them.
-        id_train: labelled images that the model was trained on, for the methods that need them.
+        id_train: labelled images that the model was trained on, for the methods that need them; of a folder with
+            train/ and test/ those in train/, else all.
         methods: as in `oodbench.run`; "all" leaves out what cannot be scored on this model, and says why.
         normalise: what the model was trained with, for images in [0, 1]: "none", "imagenet" or MEAN/STD, such as
             "0.5,0.5,0.5/0.25,0.25,0.25".
@@ -178,17 +180,23 @@ class _Loader:
         self.conversion, self.artifacts = conversion, artifacts
         self._data_dir, self._report = data_dir, report
 
-    def load(self, images: Images, name: str, split: str = "test") -> ImageSet:
+    def load(self, images: Images, name: str, split: Literal["train", "test"] = "test") -> ImageSet:
         if isinstance(images, ImageSet):
             return images
         if isinstance(images, str | Path):
             _, dataset = place(str(images) if isinstance(images, str) else f"{images.absolute()}")
-            part = Part(dataset=dataset, split="train" if split == "train" else "test")
+            part = Part(dataset=dataset, split="test" if self._is_undivided(dataset) else split)
             return load_part(part, self.conversion, self._data_dir, self.artifacts, self._report)
         array, labels = images if isinstance(images, tuple) else (images, None)
         if hasattr(array, "shape"):
             return self._of_array(np.asarray(array), None if labels is None else np.asarray(labels), name)
         return self._of_pairs(images, name)
+
+    def _is_undivided(self, dataset: str) -> bool:
+        """Return whether a folder holds images as they lie, without a part for training and one for tests."""
+        found = registry.dataset(dataset)
+        is_train = found.locate("train", self._data_dir).present
+        return not is_train and self._data_dir / dataset in found.locate("test", self._data_dir).files
 
     def _of_array(self, array: np.ndarray[Any, Any], labels: np.ndarray[Any, Any] | None, name: str) -> ImageSet:
         if array.dtype != np.uint8 or array.ndim != 4 or array.shape[1] not in (1, 3):

@@ -337,3 +337,18 @@ def test_records_are_kept_where_it_is_asked_for(model, photos, noise, tmp_path):
 def test_a_model_without_a_linear_layer_is_refused(photos, noise):
     with pytest.raises(ConfigError, match="has no linear layer; name the layer that gives the logits: features="):
         evaluate(nn.Sequential(nn.Flatten()), photos, noise, image_size=8)
+
+
+def test_training_images_may_lie_in_the_folder_that_is_named(model, photos, noise):
+    def scored(id_train):
+        return evaluate(model, photos / "test", noise, "mahalanobis", id_train=id_train, image_size=8)
+
+    pd.testing.assert_frame_equal(scored(photos)[TIMELESS], scored(photos / "train")[TIMELESS])
+    pd.testing.assert_frame_equal(scored(photos)[TIMELESS], scored(str(photos / "train"))[TIMELESS])
+
+
+def test_test_images_are_not_taken_for_training_images(model, photos, noise):
+    (photos / "train").rename(photos.parent / "elsewhere")
+
+    with pytest.raises(MissingData, match="no train images of "):
+        evaluate(model, photos, noise, "mahalanobis", id_train=photos, image_size=8)

@@ -28,6 +28,7 @@ import torch
 from oodbench.posthoc import LogitMethod, PostHocDetector, PostHocMethod
 
 SCALE = 2.0
+BIAS = 0.5
 TABLE = {"a": [1, 2], "b": {"x", "y", "z"}}
 
 def inner(logits):
@@ -53,7 +54,7 @@ class Judge(PostHocDetector):
     shift: ClassVar[float] = 0.25
 
     def score(self, batch, factor=1.0):
-        return [helper(batch.logits) * factor + self.shift for _ in range(1)][0]
+        return [helper(batch.logits) * factor + self.shift + BIAS for _ in range(1)][0]
 
 @dataclass(frozen=True, kw_only=True)
 class Thing(PostHocMethod):
@@ -82,6 +83,7 @@ def typed(source: str) -> type:
 EDITS = {
     "a helper's helper": ("logits.amax(1)", "-logits.amax(1)"),
     "a number that a helper reads": ("SCALE = 2.0", "SCALE = -2.0"),
+    "a number that is read inside a loop": ("BIAS = 0.5", "BIAS = -0.5"),
     "the detector": ("+ self.shift", "- self.shift"),
     "an attribute of the detector": ("float] = 0.25", "float] = 0.5"),
     "a default": ("factor=1.0", "factor=-1.0"),

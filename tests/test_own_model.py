@@ -343,11 +343,22 @@ def test_a_digest_depends_on_buffers_that_are_not_saved(model):
     assert digest(1.0) != digest(2.0)
 
 
+class Scaled(nn.Module):
+    """Keeps a number that is no constant of its code once it is scripted."""
+
+    def __init__(self, k: float):
+        super().__init__()
+        self.k = k
+
+    def forward(self, x: torch.Tensor):
+        return x * self.k
+
+
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:FutureWarning")
 def test_a_digest_depends_on_what_a_scripted_part_holds(model):
     def digest(k):
         changed = copy.deepcopy(model)
-        changed.part = torch.jit.script(nn.LeakyReLU(k))
+        changed.part = torch.jit.script(Scaled(k))
         return OwnModel.of(changed, normalise="none").digest
 
     assert digest(0.1) == digest(0.1)

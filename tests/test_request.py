@@ -212,3 +212,13 @@ def test_other_classes_of_a_set_that_is_there_are_not_left_out_without_a_word():
 
     with pytest.raises(ConfigError, match="has another OOD set 'digits'"):
         request([small_benchmark(ood=(ood,))], ["msp"], out=["digits"])
+
+
+def test_method_object_is_none_of_the_variants_of_a_benchmark():
+    from oodbench import registry
+
+    benchmark = small_benchmark(variants={"ml": ({"margin": 3}, {"margin": 5})})
+    assert [cell.method.margin for cell in cells("ml", benchmark=benchmark)] == [3.0, 5.0]
+
+    method = registry.method("ml")()
+    assert [cell.method for cell in cells(method, benchmark=benchmark)] == [method]

@@ -110,13 +110,15 @@ def request(
     texts = settings if isinstance(settings, Mapping) else parse_settings(settings)
     given = {registry.spelled("methods", owner): entry for owner, entry in texts.items()}
     found = [(own or OwnImages()).benchmark(entry) if isinstance(entry, str) else entry for entry in benchmarks]
+    found = _unique(found)
+    _check_names(found)
     every = ALL in methods
     named, broken = _importable() if every else ([], [])
     chosen = _unique([_choice(entry, given) for entry in (*named, *methods) if entry != ALL])
     _check_owners(given, chosen)
     _check_names(chosen)
     wanted = Request(
-        benchmarks=tuple(_with_sets(benchmark, out) for benchmark in _unique(found)),
+        benchmarks=tuple(_with_sets(benchmark, out) for benchmark in found),
         methods=tuple(sorted(chosen, key=_rank) if every else chosen),
         every_method=every,
         broken=tuple(broken),
@@ -128,6 +130,13 @@ def request(
     for benchmark in wanted.benchmarks:
         _check_recipe(benchmark, wanted)
     return wanted
+
+
+def _check_names(benchmarks: Sequence[Benchmark]) -> None:
+    """Refuse two benchmarks that results could not tell apart."""
+    names = [benchmark.name for benchmark in benchmarks]
+    if repeated := [name for i, name in enumerate(names) if name in names[:i]]:
+        raise ConfigError(f"two benchmarks are called {repeated[0]!r}; rename one folder, or run one after the other")
 
 
 def _importable() -> tuple[list[str], list[str]]:

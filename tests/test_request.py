@@ -222,3 +222,13 @@ def test_method_object_is_none_of_the_variants_of_a_benchmark():
 
     method = registry.method("ml")()
     assert [cell.method for cell in cells(method, benchmark=benchmark)] == [method]
+
+
+def test_two_benchmarks_of_one_name_are_refused_and_one_that_is_named_twice_is_one():
+    photos = ["a/photos", "b/photos"]
+    with pytest.raises(ConfigError, match="two benchmarks are called 'photos'; rename one folder"):
+        request(photos, ["msp"])
+    with pytest.raises(ConfigError, match="two benchmarks are called 'digits'"):
+        request(["digits", "own/digits"], ["msp"])
+
+    assert [benchmark.name for benchmark in request([*photos[:1], *photos[:1]], ["msp"]).benchmarks] == ["photos"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from oodbench.errors import MetricError
 from oodbench.metrics import METRICS, aupr_in, aupr_out, auroc, detection_accuracy, tnr_at_tpr
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ _LEGACY: Mapping[str, Metric] = {
 def add_legacy(frame: pd.DataFrame, store: ResultStore, records: Iterable[Record]) -> pd.DataFrame:
     """Return result rows with more columns: the metrics of the CC-AG paper's public code, from the stored scores.
 
+    They are NaN where all scores are equal, which that code cannot evaluate.
+
     Args:
         frame: rows of these records, as `oodbench.records.to_frame` gives them.
         store: where the raw scores are.
@@ -38,15 +41,23 @@ def add_legacy(frame: pd.DataFrame, store: ResultStore, records: Iterable[Record
 
     Raises:
         StoreError: scores are missing or damaged.
-        MetricError: all scores of a cell are equal, which that code cannot evaluate.
     """
     values = {
-        (record.key, name): {PREFIX + metric: legacy(scores.id, ood) for metric, legacy in _LEGACY.items()}
+        (record.benchmark["name"], record.key, name): {
+            PREFIX + metric: _value(legacy, scores.id, ood) for metric, legacy in _LEGACY.items()
+        }
         for record in records
         for scores in [store.scores(record)]
         for name, ood in scores.ood.items()
     }
-    keys = list(zip(frame["key"], frame["out_dist"], strict=True))
+    keys = list(zip(frame["in_dist"], frame["key"], frame["out_dist"], strict=True))
     nothing = dict.fromkeys((PREFIX + metric for metric in METRICS if metric in _LEGACY), float("nan"))
     columns = {name: [values.get(key, nothing)[name] for key in keys] for name in nothing}
     return frame.assign(**columns)
+
+
+def _value(metric: Metric, scores_id: NDArray[np.float64], scores_ood: NDArray[np.float64]) -> float:
+    try:
+        return metric(scores_id, scores_ood)
+    except MetricError:
+        return float("nan")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 from pathlib import Path
 
@@ -60,3 +61,17 @@ def test_table_without_them_has_no_such_line(stored):
     _, record, _ = stored
 
     assert "CC-AG code" not in make_table(to_frame([record]), layout="table1")
+
+
+def test_scores_that_are_all_equal_are_a_dash_and_the_table_is_printed():
+    store, record = ResultStore(Path("results")), a_record(rows=[a_row("same"), a_row("other")])
+    scores = some_scores(record)
+    same = {"same": np.ones(3), "other": scores.ood["other"]}
+    scores = dataclasses.replace(scores, id=np.ones(record.n_id), ood=same)
+    record = store.save(Path("tiny/odm-00000000-seed0.json"), record, scores)
+
+    frame = add_legacy(to_frame([record]), store, [record])
+
+    assert frame[[f"{PREFIX}auroc", f"{PREFIX}tnr_at_95tpr"]].isna().all(axis=1).tolist() == [True, False]
+    lines = list(csv.DictReader(io.StringIO(make_table(frame, layout="table1", format="csv"))))
+    assert next(line["AUROC"] for line in lines if line["Out-dist"] == "with the CC-AG code") == "–"

@@ -20,6 +20,7 @@ from .batch import Batch, batch_size
 from .errors import ConfigError, NeedsTrainingImages, ScoreError, UnknownName
 from .hashing import digest, plain
 from .outputs import outputs_of
+from .own_images import is_registered
 from .records import Record, Row, Scores
 from .training.trained import TrainedNetwork
 
@@ -38,6 +39,8 @@ BATCH_SIZE = 2000
 """How many images a detector scores together, where they are small."""
 DRAWN = 1000
 """How many embeddings of each set are kept to be drawn."""
+OWN = "passed to oodbench.run"
+"""Where benchmarks and methods come from that are not registered."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -316,7 +319,7 @@ def _record(
             "source": benchmark.source,
             "layout": benchmark.layout,
             "recipe": benchmark.recipe,
-            "plugin": _plugin("benchmarks", benchmark.name),
+            "plugin": _plugin("benchmarks", benchmark.name) if is_registered(benchmark) else OWN,
         },
         method=cell.method_name,
         settings=plain(cell.method),
@@ -368,4 +371,4 @@ def _plugin(kind: registry.Kind, name: str) -> str:
     try:
         return registry.origin(kind, name)
     except UnknownName:
-        return "passed to oodbench.run"
+        return OWN

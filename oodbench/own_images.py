@@ -149,6 +149,21 @@ class OwnImages:
         return Conversion(size=(int(sides[0]), int(sides[-1])), channels=1 if self.channels == 1 else 3)
 
 
+def is_registered(benchmark: Benchmark) -> bool:
+    """Return whether a benchmark is the registered one of its name, perhaps with other OOD sets.
+
+    A folder, or a benchmark of a user's own, may have that name as well.
+    """
+    known = registry.usable("benchmarks").get(benchmark.name)
+    return known is not None and _id_images(known) == _id_images(benchmark)
+
+
+def _id_images(benchmark: Benchmark) -> tuple[object, ...]:
+    """Return what a benchmark says of its ID images, without the classes that its split draws."""
+    parts = (benchmark.id_train, benchmark.id_test)
+    return benchmark.conversion, *(replace(part, classes=None) if part.share else part for part in parts)
+
+
 def _maker() -> Maker:
     maker: Maker = registry.load("benchmarks", registry.FOLDER)
     return maker

@@ -13,6 +13,7 @@ from .config import reconfigure
 from .errors import ConfigError, UnknownName
 from .hashing import code_digest, digest
 from .objectives import CrossEntropy
+from .own_images import is_registered
 from .request import RECIPE, MethodChoice, Request
 from .training.config import TrainConfig, cut_short
 
@@ -152,10 +153,10 @@ def variant(method: str, changed: Mapping[str, object]) -> str:
     """
     if not changed:
         return method
-    return f"{method} ({', '.join(f'{name}={_short(value)}' for name, value in changed.items())})"
+    return f"{method} ({', '.join(f'{name}={short(value)}' for name, value in changed.items())})"
 
 
-def _short(value: object) -> str:
+def short(value: object) -> str:
     """Return a value as short as it can be without being mistaken for another one."""
     return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
 
@@ -266,8 +267,17 @@ def _cell(wanted: Request, data: BenchmarkData, choice: MethodChoice, seed: int)
             }
         ),
         tests=tests,
-        file=Path(benchmark.name) / f"{choice.name}-{digest([method, made_by])[:8]}-seed{seed}.json",
+        file=Path(benchmark.name)
+        / f"{choice.name}-{digest([method, made_by, *_images(data, seen)])[:8]}-seed{seed}.json",
     )
+
+
+def _images(data: BenchmarkData, seen: str | None) -> list[object]:
+    """Return what tells results on a user's own images from those on others of the same name; [] where none are."""
+    if is_registered(data.benchmark):
+        return []
+    images = (data.id_train, data.id_test, None if seen is None else data.seen[seen])
+    return [data.benchmark.conversion, *(None if entry is None else entry.fingerprint for entry in images)]
 
 
 def _given(model: OwnModel, objective: Objective, data: BenchmarkData, seed: int) -> GivenNetwork:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .atomic import write_atomic
 from .errors import StoreError
-from .hashing import file_digest, plain
+from .hashing import digest, file_digest, plain
 from .metrics import METRICS
 from .plan import variant
 
@@ -418,6 +418,11 @@ COLUMNS = frozenset(
         "device",
         "trained_on",
         "plugin",
+        "benchmark_plugin",
+        "id_images",
+        "seen_images",
+        "ood_images",
+        "model",
         "key",
     ]
 )
@@ -449,6 +454,19 @@ def _flat(record: Record, row: Row, columns: Iterable[str]) -> dict[str, Any]:
         "trained_on": record.trained_on,
         **{f"{name}_version": version for name, version in sorted(record.versions.items())},
         "plugin": record.plugin,
+        "benchmark_plugin": record.benchmark.get("plugin", ""),
+        **_images(record),
+        "ood_images": row.fingerprint,
+        "model": "" if record.training else record.fingerprints.get("weights", ""),
         **{f"{name}_seconds": seconds for name, seconds in sorted(record.seconds.items())},
         "key": record.key,
+    }
+
+
+def _images(record: Record) -> dict[str, str]:
+    """Return hashes of the images of a record that all its rows share."""
+    known = record.fingerprints
+    return {
+        "id_images": digest([known.get("id_train"), known.get("id_test")]),
+        "seen_images": known.get("seen") or "",
     }

@@ -15,9 +15,15 @@ from oodbench import registry
 from oodbench.benchmark import Part
 from oodbench.errors import ConfigError, DataError, MissingData, UnknownName
 from oodbench.own_images import OwnImages, place
+
+
+from oodbench.hashing import digest
+from oodbench.own_images import OwnImages, is_registered
 from oodbench.records import ResultStore
 from oodbench.request import request
 from oodbench.runner import prepare
+from oodbench.tables import layout_table
+from oodbench.tables.model import plain_text
 from tests.helpers import save_photos, small_benchmark
 
 CLASSES = ("cat", "cow", "dog", "elk", "fox", "owl")
@@ -182,3 +188,54 @@ def test_a_benchmark_runs_its_variants_where_a_method_is_asked_for_by_its_bare_n
 
     assert variants("odm") == ["odm", "odm (seen=noise)"]
     assert variants("odm(margin=5)") == ["odm (margin=5)"]
+
+
+def run_on(folder, **options):
+    """Run msp on the classes of a folder, and return the rows."""
+    size = options.pop("image_size", "8")
+    benchmark = tiny(OwnImages(image_size=size).benchmark(str(folder)))
+    return oodbench.run(benchmark, "msp", settings={"recipe": {"epochs": 1}}, **options)
+
+
+@pytest.mark.parametrize("change", ["another folder of that name", "another size", "one more image"])
+def test_results_of_folders_of_one_name_do_not_overwrite_each_other_and_are_not_averaged(tmp_path, change):
+    first = save_photos(tmp_path / "a" / "photos", CLASSES[:2])
+    before = run_on(first, seeds=2)
+    if change == "another folder of that name":
+        after = run_on(save_photos(tmp_path / "b" / "photos", CLASSES[:2], seed=1))
+    elif change == "another size":
+        after = run_on(first, image_size="6")
+    else:
+        Image.new("RGB", (9, 9), "red").save(first / "cat" / "new.png")
+        after = run_on(first)
+    frame = oodbench.load_results()
+    assert len(frame) == len(before) + len(after) == 3
+    assert set(frame["key"]) == {*before["key"], *after["key"]}
+    table = layout_table(frame, "matrix")
+    assert len({plain_text(row[0]) for row in table.rows}) == 2
+    assert table.caption.startswith("OOD detection with photos [images ")
+    assert "over 1 to 2 seeds" in table.caption
+
+
+def test_benchmarks_that_come_with_oodbench_keep_their_file_names():
+    benchmark = registry.benchmark("digits")
+    (cell,) = prepare(request(["digits"], ["msp"], out=["gaussian"])).plan.cells
+
+    config = benchmark.recipes[benchmark.recipe].config("ce")
+    assert cell.file == Path("digits") / f"msp-{digest([cell.method, config])[:8]}-seed0.json"
+
+
+def test_a_folder_that_is_called_like_a_benchmark_is_not_that_benchmark(tmp_path):
+    run_on(save_photos(tmp_path / "own" / "digits", CLASSES[:2]))
+    oodbench.run("digits", "msp", settings={"recipe": {"epochs": 1}})
+
+    origins = {record.benchmark["plugin"] for record in ResultStore(Path("results")).all()}
+    assert origins == {"passed to oodbench.run", f"oodbench {oodbench.__version__}"}
+
+
+def test_a_benchmark_whose_classes_are_drawn_is_still_the_registered_one():
+    drawn = replace(registry.benchmark("tsinghua"))
+    part = replace(drawn.id_train, classes=("a", "b"))
+    assert is_registered(replace(drawn, id_train=part))
+    assert not is_registered(replace(drawn, conversion=oodbench.Conversion(size=(9, 9))))
+    assert not is_registered(replace(drawn, id_test=replace(part, dataset="/own/tsinghua")))

@@ -166,6 +166,32 @@ def test_other_hyper_parameters_are_not_compared():
     assert not is_compared([on("cifar10", OUR_ODM, "odm", in_dist="svhn", changed={"margin": 5.0})], "table1")
 
 
+@pytest.mark.parametrize("origin", ["oodbench 0.1.0", "oodbench 2.0"])
+def test_results_on_images_or_with_a_method_of_a_users_own_are_not_compared(origin):
+    def compared(benchmark, plugin):
+        entry = {"name": "svhn", "title": "", "source": "", "layout": "table1", "plugin": benchmark}
+        return is_compared([on("cifar10", OUR_MSP, "msp", benchmark=entry, plugin=plugin)], "table1")
+
+    assert compared(origin, origin)
+    assert not compared("passed to oodbench.run", origin)
+    assert not compared(origin, "passed to oodbench.run")
+
+
+def test_a_published_benchmark_is_compared_beside_images_of_its_name():
+    ours = on("cifar10", OUR_MSP, "msp", in_dist="svhn")
+    entry = {**ours.benchmark, "plugin": "passed to oodbench.run"}
+    prints = {**ours.fingerprints, "id_test": "others"}
+    theirs = on("cifar10", OUR_ODM, "msp", benchmark=entry, fingerprints=prints)
+    table = layout_table(to_frame([ours, theirs]), "table1")
+
+    assert [line[:2] for line in cells(table)] == [
+        ("cifar10", "50.0"),
+        ("  published", "47.4"),
+        ("  ours − published", "+2.6"),
+        ("cifar10", "100.0"),
+    ]
+
+
 def test_a_set_that_was_not_published_is_not_compared():
     assert not is_compared([on("mnist", OUR_MSP, "msp", in_dist="svhn")], "table1")
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from oodbench.metrics import METRICS
 
+from .experiments import experiments
 from .legacy import PREFIX
 from .model import Entry, Mark, Span, Table
 from .published import PUBLISHED, Published
@@ -31,7 +32,7 @@ class Result:
         accuracy: mean and sample standard deviation of the ID accuracy.
         seen: whether images of this distribution were used in training.
         role: "seen", "novelty" or "anomaly".
-        variant: the method with the hyper-parameters that were changed.
+        paper: the in-distribution, method and OOD set to look published numbers up by; None where these are others.
     """
 
     means: Mapping[str, float]
@@ -39,7 +40,7 @@ class Result:
     accuracy: tuple[float, float]
     seen: bool
     role: str
-    variant: str
+    paper: tuple[str, str, str] | None
 
 
 Results = Mapping[tuple[str, str, str], Result]
@@ -49,6 +50,7 @@ Results = Mapping[tuple[str, str, str], Result]
 def table2(frame: pd.DataFrame) -> Table:
     """Return a block for each benchmark and method, a line for each OOD set: FPR, detection error, AUROC, AUPR."""
     columns = ("fpr_at_95tpr", "detection_error", "auroc", "aupr_in", "aupr_out")
+    frame = experiments(frame)
     results, published = _results(frame), PUBLISHED["table2"]
     rows: list[tuple[Entry, ...]] = []
     groups: list[int] = []
@@ -61,7 +63,7 @@ def table2(frame: pd.DataFrame) -> Table:
             for column in columns
         )
         rows.append((*head, _entry(_set_name(out_dist, result)), *cells))
-        for label, values in _beside(published, in_dist, out_dist, result, columns, 2):
+        for label, values in _beside(published, result, columns, 2):
             groups.append(groups[-1])
             rows.append((*head, (Span(label, "aside"),), *((Span(value, "aside"),) for value in values)))
     several = len(set(frame["in_dist"])) > 1
@@ -81,6 +83,7 @@ def table2(frame: pd.DataFrame) -> Table:
 def table1(frame: pd.DataFrame) -> Table:
     """Return a line for each OOD set, with all methods in each cell: TNR, detection accuracy, AUROC, balanced AUPR."""
     columns = ("tnr_at_95tpr", "detection_accuracy", "auroc", "aupr_in_equal_prior", "aupr_out_equal_prior")
+    frame = experiments(frame)
     results, published = _results(frame), PUBLISHED["table1"]
     methods = list(dict.fromkeys(method for _, method, _ in results))
     rows: list[tuple[Entry, ...]] = []
@@ -102,7 +105,7 @@ def table1(frame: pd.DataFrame) -> Table:
         star = "*" if any(result.seen for result in there.values()) else ""
         groups.append(in_dists.index(in_dist))
         rows.append((*head, _entry(out_dist + star), *cells))
-        beside = {m: dict(_beside(published, in_dist, out_dist, r, columns, 1)) for m, r in there.items()}
+        beside = {m: dict(_beside(published, r, columns, 1)) for m, r in there.items()}
         for label in dict.fromkeys(label for lines in beside.values() for label in lines):
             values = [
                 [beside.get(m, {}).get(label, [NO_RESULT] * len(columns))[i] for m in methods]
@@ -122,7 +125,8 @@ def table1(frame: pd.DataFrame) -> Table:
 
 
 def matrix(frame: pd.DataFrame) -> Table:
-    """Return a line for each method, the best first, with the AUROC of each OOD set, and the means over all sets."""
+    """Return a line for each method, the best first: AUROC on each OOD set, and means over all of them."""
+    frame = experiments(frame)
     results = _results(frame)
     in_dists = list(dict.fromkeys(in_dist for in_dist, _, _ in results))
     out_dists = list(dict.fromkeys(out_dist for _, _, out_dist in results))
@@ -131,7 +135,7 @@ def matrix(frame: pd.DataFrame) -> Table:
     for in_dist in in_dists:
         methods = dict.fromkeys(method for there, method, _ in results if there == in_dist)
         means = {m: _means_over_sets(results, in_dist, m) for m in methods}
-        for method in sorted(methods, key=lambda m: -means[m]["auroc"]):
+        for method in sorted(methods, key=lambda m: (math.isnan(means[m]["auroc"]), -means[m]["auroc"])):
             there = [results.get((in_dist, method, out_dist)) for out_dist in out_dists]
             cells = (
                 (Span(_cell(result, "auroc", 1) + "*" * result.seen, _mark(results, in_dist, method, out, "auroc", 1)),)
@@ -152,16 +156,36 @@ def matrix(frame: pd.DataFrame) -> Table:
         rows=tuple(row[drop:] for row in rows),
         groups=tuple(groups),
         merged=1 - drop,
-        notes=_notes(frame, results, None),
+        notes=(*_notes(frame, results, None), *_not_in_means(results)),
         numeric=3 - drop,
     )
 
 
+def _in_means(results: Results, in_dist: str) -> tuple[list[str], list[str]]:
+    """Return the OOD sets on which all methods with results have one, and those on which only some have."""
+    found: dict[str, set[str]] = {}
+    for (there, method, out_dist), result in results.items():
+        if there == in_dist and not math.isnan(result.means["auroc"]):
+            found.setdefault(out_dist, set()).add(method)
+    everybody = set().union(*found.values())
+    shared = [out_dist for out_dist, methods in found.items() if methods == everybody]
+    return shared, [out_dist for out_dist in found if out_dist not in shared]
+
+
 def _means_over_sets(results: Results, in_dist: str, method: str) -> dict[str, float]:
-    """Return the mean of each metric over the OOD sets that were there, each with the same weight."""
-    there = [result.means for (d, m, _), result in results.items() if (d, m) == (in_dist, method)]
-    known = [means for means in there if not math.isnan(means["auroc"])]
-    return {name: sum(means[name] for means in known) / len(known) if known else math.nan for name in METRICS}
+    """Return the mean of each metric over the OOD sets that all methods have, each with the same weight."""
+    shared, _ = _in_means(results, in_dist)
+    means = [results[in_dist, method, name].means for name in shared if (in_dist, method, name) in results]
+    return {name: sum(entry[name] for entry in means) / len(means) if means else math.nan for name in METRICS}
+
+
+def _not_in_means(results: Results) -> Iterable[str]:
+    """Say which OOD sets count in no mean."""
+    for in_dist in dict.fromkeys(in_dist for in_dist, _, _ in results):
+        _, left_out = _in_means(results, in_dist)
+        if left_out:
+            sets = ", ".join(left_out)
+            yield f"Means with {in_dist} are over the OOD sets that all methods have results on, so without {sets}."
 
 
 def flat(frame: pd.DataFrame) -> Table:
@@ -172,7 +196,7 @@ def flat(frame: pd.DataFrame) -> Table:
 
 
 def _results(frame: pd.DataFrame) -> Results:
-    """Bring rows of several seeds together, in the order in which they come."""
+    """Bring the seeds of each experiment together, in the order in which they come."""
     labelled = frame.assign(label=_labels(frame))
     results: dict[tuple[str, str, str], Result] = {}
     legacy = [str(column) for column in frame.columns if str(column).startswith(PREFIX)]
@@ -184,14 +208,14 @@ def _results(frame: pd.DataFrame) -> Results:
             accuracy=(float(rows["accuracy"].mean()), float(rows["accuracy"].std(ddof=1))),
             seen=bool(rows["seen"].any()),
             role=str(rows["role"].iloc[0]),
-            variant=str(rows["variant"].iloc[0]),
+            paper=rows["paper"].iloc[0],
         )
     blocks = list(dict.fromkeys((in_dist, method) for in_dist, method, _ in results))
     return {key: results[key] for block in blocks for key in results if key[:2] == block}
 
 
 def _labels(frame: pd.DataFrame) -> pd.Series[str]:
-    """Name each row's method so that no two kinds of results are averaged into one."""
+    """Name each row's method, with its recipe where a benchmark has several."""
     recipes = frame.groupby("in_dist")["recipe"].transform("nunique")
     return frame["variant"].where(recipes == 1, frame["variant"] + " [" + frame["recipe"] + "]")
 
@@ -208,13 +232,11 @@ def _mark(results: Results, in_dist: str, method: str, out_dist: str, column: st
     return {best: "best", worst: "worst"}.get(rivals[method], "")  # type: ignore[return-value]
 
 
-def _beside(
-    published: Published, in_dist: str, out_dist: str, result: Result, columns: Sequence[str], digits: int
-) -> list[tuple[str, list[str]]]:
+def _beside(published: Published, result: Result, columns: Sequence[str], digits: int) -> list[tuple[str, list[str]]]:
     """Return lines with our scores under the CC-AG code, the published numbers, and ours minus theirs."""
     legacy = {column: result.means[PREFIX + column] for column in columns if PREFIX + column in result.means}
     lines = [("  with the CC-AG code", [_percent(value, digits) for value in legacy.values()])] if legacy else []
-    numbers = published.numbers(in_dist, result.variant, out_dist)
+    numbers = published.numbers(*result.paper) if result.paper else None
     if numbers is None:
         return lines
     theirs = [f"{numbers[column]:.{digits}f}" for column in columns]
@@ -267,7 +289,9 @@ def _plain(value: object) -> str:
 
 def _caption(frame: pd.DataFrame) -> str:
     in_dists = ", ".join(dict.fromkeys(frame["in_dist"]))
-    seeds = frame.groupby(["in_dist", "variant", "recipe"])["seed"].nunique()
+    found = frame[frame["auroc"].notna()]
+    cells = (frame if found.empty else found).groupby(["in_dist", "variant", "recipe", "out_dist"])
+    seeds = cells["seed"].nunique()
     low, high = int(seeds.min()), int(seeds.max())
     if high == 1:
         runs = "one seed"
@@ -287,18 +311,27 @@ def _notes(frame: pd.DataFrame, results: Results, published: Published | None) -
         gaps = ", ".join(dict.fromkeys(frame.loc[frame["auroc"].isna(), "out_dist"]))
         notes.append(f"{NO_RESULT} no data: {gaps}.")
     notes += _counts(frame)
+    notes += _identities(frame)
     facts = {str(variant): _facts(rows) for variant, rows in frame.groupby("variant", sort=False)}
     notes += [f"{variant}: {text}." for variant, text in facts.items() if text]
     return (*notes, *(_compared(results, published) if published else ()))
 
 
+def _identities(frame: pd.DataFrame) -> list[str]:
+    """Say where results of one name are not seeds of one another, and where a seed was there more than once."""
+    notes = []
+    if frame["named_apart"].any():
+        notes.append("[…]: what differs between results of one name; they are not averaged.")
+    if frame["repeated"].any():
+        again = ", ".join(dict.fromkeys(frame.loc[frame["repeated"], "variant"]))
+        notes.append(f"Several results with one seed, of which the first one counts: {again}.")
+    return notes
+
+
 def _compared(results: Results, published: Published) -> Iterable[str]:
     """Say where published numbers come from, and with which ID accuracies."""
-    compared = dict.fromkeys(
-        (in_dist, result.variant)
-        for (in_dist, _, out_dist), result in results.items()
-        if published.numbers(in_dist, result.variant, out_dist)
-    )
+    papers = [result.paper for result in results.values() if result.paper]
+    compared = dict.fromkeys((in_dist, variant) for in_dist, variant, _ in filter(published.has, papers))
     if compared:
         yield published.note
     for there in dict.fromkeys(in_dist for in_dist, _ in compared):

@@ -48,6 +48,10 @@ class Published:
         """Return published percentages by our metric names, or None where nothing was published."""
         return self._rows.get((in_dist, method, out_dist))
 
+    def has(self, place: tuple[str, str, str]) -> bool:
+        """Return whether something was published for an in-distribution, method and OOD set."""
+        return place in self._rows
+
     def accuracies(self, in_dist: str) -> Mapping[str, float]:
         """Return the published ID accuracies in percent, by our methods."""
         return {

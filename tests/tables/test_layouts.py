@@ -229,7 +229,7 @@ def test_a_full_training_has_no_note_about_it():
 def test_two_recipes_of_a_method_are_never_averaged():
     records = [
         a_record(recipe="default", rows=[a_row(auroc=0.9)]),
-        a_record(recipe="quick (epochs=2)", rows=[a_row(auroc=0.7)]),
+        a_record(recipe="quick (epochs=2)", training={"epochs": 2}, rows=[a_row(auroc=0.7)]),
     ]
     assert rows_of(layout_table(to_frame(records), "table2"), "Method", "AUROC ↑") == [
         ("odm [default]", "90.00"),
@@ -238,7 +238,10 @@ def test_two_recipes_of_a_method_are_never_averaged():
 
 
 def test_two_recipes_of_a_method_stand_beside_each_other_in_table1():
-    records = [a_record(recipe="default", rows=[a_row(auroc=0.9)]), a_record(recipe="quick", rows=[a_row(auroc=0.7)])]
+    records = [
+        a_record(recipe="default", rows=[a_row(auroc=0.9)]),
+        a_record(recipe="quick", training={"epochs": 1}, rows=[a_row(auroc=0.7)]),
+    ]
     table = layout_table(to_frame(records), "table1")
     assert rows_of(table, "AUROC ↑") == [("90.0/70.0",)]
     assert table.caption.endswith("Methods in each cell: odm [default]/odm [quick].")
@@ -393,3 +396,24 @@ def test_matrix_has_a_dash_where_a_set_was_missing_and_a_mean_over_the_others():
     table = layout_table(to_frame([a_record("msp", rows=[there], missing=missing)]), "matrix")
 
     assert [plain_text(entry) for entry in table.rows[0]][2:] == ["80.0", "–", "80.0", "40.0"]
+
+
+def test_matrix_ranks_by_means_over_the_sets_that_all_methods_have():
+    records = [
+        a_record("msp", rows=[a_row("near", auroc=0.6), a_row("far", auroc=0.9)]),
+        a_record("odm", rows=[a_row("near", auroc=0.7)], missing={"far": "anomaly"}),
+        a_record("ml", rows=[], missing={"near": "novelty", "far": "anomaly"}),
+    ]
+    table = layout_table(to_frame(records), "matrix")
+
+    assert rows_of(table, "Method", "near", "far", "mean AUROC ↑") == [
+        ("odm", "70.0", "–", "70.0"),
+        ("msp", "60.0", "90.0", "60.0"),
+        ("ml", "–", "–", "–"),
+    ]
+    assert table.notes[-1] == "Means with tiny are over the OOD sets that all methods have results on, so without far."
+
+
+def test_matrix_has_no_note_about_means_where_all_methods_have_all_sets():
+    records = [a_record(in_dist=name, rows=[a_row(name)]) for name in ("a", "b")]
+    assert not any("Means" in note for note in layout_table(to_frame(records), "matrix").notes)

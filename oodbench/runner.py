@@ -14,6 +14,7 @@ from .data import BenchmarkData, default_data_dir, load_benchmark
 from .detector_file import is_stored
 from .device import resolve
 from .errors import ConfigError, OodbenchError
+from .hashing import plain
 from .own_images import OwnImages
 from .plan import Cell, Plan, make_plan
 from .records import Record, ResultStore, to_frame
@@ -37,7 +38,8 @@ class Prepared:
     Attributes:
         plan: the jobs.
         data: the images of each benchmark, by its name.
-        stored: records of the cells that are there already, by the cell's key.
+        stored: records of the cells that are there already, by the cell's file; benchmarks of the same images share
+            keys.
         artifacts: where images, networks and outputs are kept.
         results: where records go.
         devices: to compute on, at the same time where there are several.
@@ -47,7 +49,7 @@ class Prepared:
 
     plan: Plan
     data: Mapping[str, BenchmarkData]
-    stored: Mapping[str, Record]
+    stored: Mapping[Path, Record]
     artifacts: ArtifactStore
     results: ResultStore
     devices: tuple[torch.device, ...]
@@ -56,7 +58,7 @@ class Prepared:
 
     def to_do(self) -> list[Cell]:
         """Return the cells that are not stored yet."""
-        return [cell for cell in self.plan.cells if cell.key not in self.stored]
+        return [cell for cell in self.plan.cells if cell.file not in self.stored]
 
 
 def prepare(
@@ -143,11 +145,11 @@ def prepare_with(
         for entry in data.values():
             _check_classes(wanted.model, entry)
     plan = make_plan(wanted, data)
-    found = {} if force else {cell.key: results.load(cell.file) for cell in plan.cells}
+    found = {} if force else {cell.file: results.load(cell.file) for cell in plan.cells}
     stored = {
-        cell.key: record
+        cell.file: _as_asked(record, cell)
         for cell in plan.cells
-        if (record := found.get(cell.key))
+        if (record := found.get(cell.file))
         and has_all(record, cell)
         and results.has_scores(cell.file, record)
         and (not save_detectors or is_stored(results.detector_of(cell.file), cell))
@@ -186,11 +188,11 @@ def execute(prepared: Prepared, report: Reporter = SILENT) -> list[Record]:
         if isinstance(outcome, OodbenchError):
             failed.append(outcome)
             continue
-        done[cell.key] = outcome
+        done[cell.file] = outcome
         report.cells(len(done), total)
     if failed and not prepared.every_method:
         raise failed[0]
-    return [only(done[cell.key], cell.benchmark) for cell in prepared.plan.cells if cell.key in done]
+    return [only(done[cell.file], cell.benchmark) for cell in prepared.plan.cells if cell.file in done]
 
 
 def _in_order_of(model: OwnModel, data: BenchmarkData) -> BenchmarkData:
@@ -211,6 +213,11 @@ def has_all(record: Record, cell: Cell) -> bool:
     """Return whether a stored record is that of a cell, with a result on each of its OOD sets."""
     results = {row.out_dist: row.fingerprint for row in record.rows}
     return record.key == cell.key and cell.tests.items() <= results.items()
+
+
+def _as_asked(record: Record, cell: Cell) -> Record:
+    """Return a stored record with its training in the words of this run: it may have been asked for in others."""
+    return dataclasses.replace(record, recipe=cell.recipe, changed=plain(cell.changed), cut_short=cell.cut_short)
 
 
 def only(record: Record, benchmark: Benchmark) -> Record:

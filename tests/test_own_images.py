@@ -14,11 +14,8 @@ import oodbench
 from oodbench import registry
 from oodbench.benchmark import Part
 from oodbench.errors import ConfigError, DataError, MissingData, UnknownName
-from oodbench.own_images import OwnImages, place
-
-
 from oodbench.hashing import digest
-from oodbench.own_images import OwnImages, is_registered
+from oodbench.own_images import OwnImages, is_registered, place
 from oodbench.records import ResultStore
 from oodbench.request import request
 from oodbench.runner import prepare

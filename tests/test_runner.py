@@ -635,3 +635,27 @@ def test_drawn_embeddings_are_spread_over_a_set_that_may_be_in_the_order_of_its_
 
     assert np.bincount(labels[_sample(whole).rows]).tolist() == [DRAWN // 5] * 5
     assert _sample(whole.at(slice(7))).rows.tolist() == list(range(7))
+
+
+def test_stored_cell_is_named_as_the_run_that_finds_it_asks_for_it():
+    long = {"recipe": "short", "settings": ["recipe.epochs=4", "recipe.max_images=none", "ccag.width=4"]}
+    before, _ = run(["ccag", "msp"], **long)
+    frame, _ = run(["ccag", "msp"], seeds=2)
+
+    assert set(before["recipe"]) == {"short (epochs=4, max_images=None)"}
+    assert set(before["variant"]) == {"ccag (width=4)", "msp"}
+    assert set(frame["recipe"]) == {"default"}
+    assert set(frame["variant"]) == {"ccag", "msp"}
+    assert set(before["key"]) < set(frame["key"])
+    # Nor are there two methods in the table of what is stored.
+    table = oodbench.make_table(oodbench.load_results(), "matrix")
+    assert "over 2 seeds" in table
+    assert "[" not in table
+
+
+def test_two_benchmarks_of_the_same_id_images_have_rows_of_their_own():
+    alike = [small_benchmark(), small_benchmark("alike", ood=small_benchmark().ood[2:])]
+    sets = {"small": ["seen digits", "new digits", "noise"], "alike": ["noise"]}
+    for _ in range(2):
+        frame = oodbench.run(alike, "msp")
+        assert {name: list(rows["out_dist"]) for name, rows in frame.groupby("in_dist")} == sets

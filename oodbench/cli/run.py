@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,9 @@ from oodbench.errors import ConfigError
 from . import options
 
 if TYPE_CHECKING:
+    from oodbench.benchmark import Benchmark
     from oodbench.own_model import OwnModel
+    from oodbench.records import Record
     from oodbench.runner import Prepared
 
 MANY = 6
@@ -142,19 +144,29 @@ def command(
     if dry_run:
         _show_plan(prepared, refused)
         return
-    from oodbench.records import to_frame
-    from oodbench.tables import layout_table
+    from .terminal import stderr
 
-    from .terminal import show_table, stderr
-
+    scored = {record.benchmark["name"] for record in records}
     for benchmark in wanted.benchmarks:
-        frame = to_frame(record for record in records if record.benchmark["name"] == benchmark.name)
-        # A benchmark's own layout has several lines a method: too long where there are many.
-        several = frame["variant"].nunique() >= MANY
-        show_table(layout_table(frame, "matrix" if several else benchmark.layout))
+        if benchmark.name in scored:
+            _show_results([record for record in records if record.benchmark["name"] == benchmark.name], benchmark)
+    if lost := [benchmark.name for benchmark in wanted.benchmarks if benchmark.name not in scored]:
+        raise ConfigError(f"no method could be scored on {' and '.join(lost)}; see above why each was left out")
     again = " ".join(f"--in {benchmark.name}" for benchmark in wanted.benchmarks)
     where = "" if results_dir == Path("results") else f" --results-dir {results_dir}"
     stderr().print(f"\nNext: oodbench plot {again}{where}   or: oodbench table {again}{where} --format latex")
+
+
+def _show_results(records: Sequence[Record], benchmark: Benchmark) -> None:
+    from oodbench.records import to_frame
+    from oodbench.tables import layout_table
+
+    from .terminal import show_table
+
+    frame = to_frame(records)
+    # A benchmark's own layout has several lines a method: too long where there are many.
+    several = frame["variant"].nunique() >= MANY
+    show_table(layout_table(frame, "matrix" if several else benchmark.layout))
 
 
 def _own_model(
@@ -239,7 +251,7 @@ def _show_plan(prepared: Prepared, refused: Collection[str]) -> None:
     for cell in prepared.plan.cells:
         data = prepared.data[cell.benchmark.name]
         images = len(data.id_test) + sum(map(len, data.ood.values()))
-        state = "stored" if cell.key in prepared.stored else "left out" if cell.label in refused else "to do"
+        state = "stored" if cell.file in prepared.stored else "left out" if cell.label in refused else "to do"
         sets = f"{len(data.ood)} of {len(data.ood) + len(data.missing)}"
         cells.add_row(cell.label, cell.recipe, sets, f"{images:,}", state)
     if trainings.row_count:

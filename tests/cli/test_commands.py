@@ -283,3 +283,27 @@ def test_preparation_that_cannot_be_done_says_why(oodbench, arguments, message):
 
     assert done.code == 2
     assert message in done.err
+
+
+def test_a_run_in_which_every_method_is_left_out_is_one_sentence(oodbench, small):
+    done = oodbench("run", "--in", small, "--set", "recipe.learning_rate=1e30", "--method", "all")
+
+    assert done.code == 2
+    assert "left out: " in done.err
+    assert done.err.splitlines()[-1] == ("Error: no method could be scored on small; see above why each was left out")
+
+
+def test_a_benchmark_on_which_nothing_could_be_scored_does_not_hide_the_table_of_another(oodbench, small, monkeypatch):
+    from oodbench import runner
+
+    execute = runner.execute
+
+    def only_small(prepared, report):
+        return [record for record in execute(prepared, report) if record.benchmark["name"] == "small"]
+
+    monkeypatch.setattr(runner, "execute", only_small)
+    done = oodbench("run", "--in", small, "--in", "digits", "--method", "msp", "--set", "recipe.epochs=1")
+
+    assert done.code == 2
+    assert done.out.startswith("OOD detection with small as in-distribution")
+    assert "no method could be scored on digits" in done.err

@@ -231,7 +231,7 @@ def test_a_folder_that_is_called_like_a_benchmark_is_not_that_benchmark(tmp_path
 
 
 def test_a_benchmark_whose_classes_are_drawn_is_still_the_registered_one():
-    drawn = replace(registry.benchmark("tsinghua"))
+    drawn = registry.benchmark("tsinghua")
     part = replace(drawn.id_train, classes=("a", "b"))
     assert is_registered(replace(drawn, id_train=part))
     assert not is_registered(replace(drawn, conversion=oodbench.Conversion(size=(9, 9))))

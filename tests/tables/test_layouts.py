@@ -400,9 +400,9 @@ def test_matrix_has_a_dash_where_a_set_was_missing_and_a_mean_over_the_others():
 
 def test_matrix_ranks_by_means_over_the_sets_that_all_methods_have():
     records = [
+        a_record("ml", rows=[], missing={"near": "novelty", "far": "anomaly"}),
         a_record("msp", rows=[a_row("near", auroc=0.6), a_row("far", auroc=0.9)]),
         a_record("odm", rows=[a_row("near", auroc=0.7)], missing={"far": "anomaly"}),
-        a_record("ml", rows=[], missing={"near": "novelty", "far": "anomaly"}),
     ]
     table = layout_table(to_frame(records), "matrix")
 

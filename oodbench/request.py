@@ -111,12 +111,12 @@ def request(
     given = {registry.spelled("methods", owner): entry for owner, entry in texts.items()}
     found = [(own or OwnImages()).benchmark(entry) if isinstance(entry, str) else entry for entry in benchmarks]
     found = _unique(found)
-    _check_names(found)
+    _check_benchmarks(found)
     every = ALL in methods
     named, broken = _importable() if every else ([], [])
     chosen = _unique([_choice(entry, given) for entry in (*named, *methods) if entry != ALL])
     _check_owners(given, chosen)
-    _check_names(chosen)
+    _check_methods(chosen)
     wanted = Request(
         benchmarks=tuple(_with_sets(benchmark, out) for benchmark in found),
         methods=tuple(sorted(chosen, key=_rank) if every else chosen),
@@ -132,7 +132,7 @@ def request(
     return wanted
 
 
-def _check_names(benchmarks: Sequence[Benchmark]) -> None:
+def _check_benchmarks(benchmarks: Sequence[Benchmark]) -> None:
     """Refuse two benchmarks that results could not tell apart."""
     names = [benchmark.name for benchmark in benchmarks]
     if repeated := [name for i, name in enumerate(names) if name in names[:i]]:
@@ -228,7 +228,7 @@ def _check_recipe(benchmark: Benchmark, wanted: Request) -> None:
         reconfigure(recipe.config(choice.method(recipe).objective.name), wanted.recipe_settings, of=RECIPE)
 
 
-def _check_names(chosen: Sequence[MethodChoice]) -> None:
+def _check_methods(chosen: Sequence[MethodChoice]) -> None:
     kinds: dict[str, type[Method]] = {}
     for choice in chosen:
         if kinds.setdefault(choice.name, choice.kind) is not choice.kind:

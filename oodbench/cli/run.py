@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from oodbench.benchmark import Benchmark
     from oodbench.own_model import OwnModel
     from oodbench.records import Record
+    from oodbench.report import Reporter
     from oodbench.runner import Prepared
 
 MANY = 6
@@ -130,11 +131,7 @@ def command(
             save_detectors=save_detectors,
             report=report,
         )
-        for data in prepared.data.values():
-            for line in data.split.lines() if data.split else ():
-                report.message(line)
-        for reason in prepared.plan.left_out:
-            report.message(f"left out: {reason}")
+        _tell(prepared, report)
         refused = _refused(prepared) if dry_run else {}
         for label, reason in refused.items():
             report.message(f"left out: {label}: {reason}")
@@ -143,16 +140,34 @@ def command(
             records = execute(prepared, report)
     if dry_run:
         _show_plan(prepared, refused)
-        return
+    else:
+        _show_all(records, wanted.benchmarks, results_dir)
+
+
+def _tell(prepared: Prepared, report: Reporter) -> None:
+    """Say how classes were divided, and which methods fit no benchmark or model."""
+    for data in prepared.data.values():
+        for line in data.split.lines() if data.split else ():
+            report.message(line)
+    for reason in prepared.plan.left_out:
+        report.message(f"left out: {reason}")
+
+
+def _show_all(records: Sequence[Record], benchmarks: Sequence[Benchmark], results_dir: Path) -> None:
+    """Print a table for each benchmark, and what may come next.
+
+    Raises:
+        ConfigError: a benchmark has no result.
+    """
     from .terminal import stderr
 
     scored = {record.benchmark["name"] for record in records}
-    for benchmark in wanted.benchmarks:
+    for benchmark in benchmarks:
         if benchmark.name in scored:
             _show_results([record for record in records if record.benchmark["name"] == benchmark.name], benchmark)
-    if lost := [benchmark.name for benchmark in wanted.benchmarks if benchmark.name not in scored]:
+    if lost := [benchmark.name for benchmark in benchmarks if benchmark.name not in scored]:
         raise ConfigError(f"no method could be scored on {' and '.join(lost)}; see above why each was left out")
-    again = " ".join(f"--in {benchmark.name}" for benchmark in wanted.benchmarks)
+    again = " ".join(f"--in {benchmark.name}" for benchmark in benchmarks)
     where = "" if results_dir == Path("results") else f" --results-dir {results_dir}"
     stderr().print(f"\nNext: oodbench plot {again}{where}   or: oodbench table {again}{where} --format latex")
 

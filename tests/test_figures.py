@@ -308,6 +308,18 @@ def test_every_figure_names_its_set_its_seed_and_a_reduced_training(kind):
     assert reduced.get_suptitle() == "tiny as in-distribution, seed 0; reduced training: quick"
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_methods_and_images_of_one_name_are_told_apart_in_every_figure(kind):
+    results = [
+        a_result("knn", key="first", settings={"k": 1}, weights="a"),
+        a_result("knn", key="second", settings={"k": 3}, weights="b"),
+    ]
+    figure = KINDS[kind](results)
+    said = [*figure.texts, *(text for legend in figure.legends for text in legend.get_texts())]
+    said += [axes.yaxis.label for axes in figure.axes]
+    assert {"knn [k=1]", "knn [k=3]"} <= {text.get_text() for text in said}
+
+
 def test_sets_have_colours_of_their_own_that_no_class_has():
     roles = ["seen"] * 2 + ["novelty"] * 2 + ["anomaly"] * 5
     colours = list(ood_colours({f"set {i}": role for i, role in enumerate(roles)}).values())

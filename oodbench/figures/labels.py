@@ -13,9 +13,23 @@ if TYPE_CHECKING:
 
 
 def names_of(records: Sequence[Record]) -> list[str]:
-    """Return a name for each record; where there are several recipes, they are named as well."""
+    """Return a name for each record, which says what differs where methods or images of one name are not the same.
+
+    Where there are several recipes, they are named as well.
+    """
+    from oodbench.records import to_frame
+    from oodbench.tables.experiments import experiments
+
     several = len({record.recipe for record in records}) > 1
-    return [f"{record.variant} [{record.recipe}]" if several else record.variant for record in records]
+    rows = experiments(to_frame(records)).drop_duplicates("key").set_index("key")
+    names = []
+    for record in records:
+        # Of two records of one experiment and seed, the tables know one.
+        row = rows.loc[record.key] if record.key in rows.index else None
+        images = "" if row is None else row["in_dist"].removeprefix(record.benchmark["name"])
+        name = f"{record.variant if row is None else row['variant']}{images}"
+        names.append(f"{name} [{record.recipe}]" if several else name)
+    return names
 
 
 def add_title(figure: Figure, records: Sequence[Record], **where: Any) -> None:

@@ -45,7 +45,12 @@ def resolve(name: str) -> tuple[torch.device, ...]:
 
 
 def describe(device: torch.device) -> str:
-    """Return the device's name for records, such as "cpu" or "cuda (NVIDIA A100)"."""
+    """Return the device's name for records, such as "cpu (threads: 8)" or "cuda (NVIDIA A100)".
+
+    Sums come out a little different with another number of threads, and so do trainings.
+    """
     import torch
 
-    return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
+    if device.type == "cuda":
+        return f"cuda ({torch.cuda.get_device_name(device)})"
+    return f"cpu (threads: {torch.get_num_threads()})" if device.type == "cpu" else device.type

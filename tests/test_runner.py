@@ -44,6 +44,7 @@ IGNORED = ["train_seconds", "fit_seconds", "score_seconds"]
 
 
 ALL = registry.names("methods")
+CPU = f"cpu (threads: {torch.get_num_threads()})"
 
 
 def run(methods="all", results="results", cache="cache", **options):
@@ -155,7 +156,7 @@ def test_rows_carry_what_is_needed_to_make_them_again():
     assert json.loads(row["settings"])["temperature"] == 1000.0
     assert json.loads(row["fitted"])["epsilon"] in [round(0.0002 * i, 4) for i in range(21)]
     assert row["sees"] == "id_validation"
-    assert (row["device"], row["trained_on"]) == ("cpu", "cpu")
+    assert (row["device"], row["trained_on"]) == (CPU, CPU)
     assert row["torch_version"] == torch.__version__
     assert row["plugin"] == f"oodbench {oodbench.__version__}"
     assert len({record.fingerprints[name] for name in ("id_train", "id_test", "weights")}) == 3
@@ -302,11 +303,11 @@ def test_a_record_names_each_device_that_trained_one_of_its_networks_once():
     (cell,) = prepare(request([small_benchmark()], ["ensemble(members=3)"]), cache_dir=Path("cache")).plan.cells
     run("ensemble(members=3)")
     facts = Path("cache", "networks", cell.network_keys[1][:2], cell.network_keys[1], "artifact.json")
-    facts.write_text(facts.read_text().replace('"device": "cpu"', '"device": "a GPU"'))
+    facts.write_text(facts.read_text().replace(f'"device": "{CPU}"', '"device": "a GPU"'))
 
     frame, _ = run("ensemble(members=3)", force=True)
 
-    assert set(frame["trained_on"]) == {"cpu, a GPU"}
+    assert set(frame["trained_on"]) == {f"{CPU}, a GPU"}
 
 
 class NotANumber(Own):

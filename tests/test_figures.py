@@ -155,6 +155,12 @@ def test_embeddings_of_a_network_that_many_methods_share_are_named_after_its_obj
     assert row_names(draw_embeddings([*results, a_result("odm")])) == ["ce (4 methods)", "odm"]
 
 
+def test_long_names_on_one_network_give_way_to_its_own():
+    given = {"recipe": "given: mine.py:build", "training": {}, "weights": "one"}
+    results = [a_result(name, changed={"setting": "a long value"}, **given) for name in ("first", "second")]
+    assert row_names(draw_embeddings(results)) == ["mine.py:build (2 methods)"]
+
+
 def test_embeddings_of_two_recipes_are_told_apart():
     results = [a_result("odm", weights="a", recipe="default"), a_result("odm", weights="b", recipe="quick")]
     assert row_names(draw_embeddings(results)) == ["odm [default]", "odm [quick]"]

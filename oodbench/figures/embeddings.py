@@ -22,13 +22,14 @@ POINTS = 400
 MARGIN = 0.8
 """Left of the panels, for the names of the methods, in inches."""
 NAMES = 3
-"""How many methods of one network are named: more names do not fit beside its panels."""
+LETTERS = 50
+"""How many methods of one network are named, and with how many letters: more does not fit beside its panels."""
 
 
 def draw_embeddings(results: Sequence[tuple[Record, Scores]]) -> Figure:
     """Draw a row for each result and a panel for each OOD set, over the clusters of the ID test images.
 
-    Methods that share a network share a row, which is named after its objective where they are many. Embeddings of more
+    Methods that share a network share a row, which is named after the network where they are many. Embeddings of more
     than three dimensions are projected on the first three principal components of the ID images.
 
     Args:
@@ -113,10 +114,16 @@ def _by_network(results: Sequence[tuple[Record, Scores]]) -> list[tuple[str, Sco
     names = names_of([record for record, _ in results])
     for name, (record, scores) in zip(names, results, strict=True):
         shared.setdefault(record.fingerprints["weights"], ([], record, scores))[0].append(name)
-    return [
-        (", ".join(names) if len(names) <= NAMES else f"{record.objective['name']} ({len(names)} methods)", scores)
-        for names, record, scores in shared.values()
-    ]
+    return [(_row_name(names, record), scores) for names, record, scores in shared.values()]
+
+
+def _row_name(names: Sequence[str], record: Record) -> str:
+    joined = ", ".join(names)
+    if len(names) == 1 or (len(names) <= NAMES and len(joined) <= LETTERS):
+        return joined
+    # What was trained is named after its objective, what was given after the model.
+    network = record.objective["name"] if record.training else record.recipe.removeprefix("given: ")
+    return f"{network} ({len(names)} methods)"
 
 
 def _classes(class_names: Sequence[str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -30,6 +30,9 @@ NORMALISATIONS: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
 }
 """Mean and standard deviation of each channel, for images in [0, 1], by the names that they may be given with."""
+
+Normalisation: TypeAlias = "str | Sequence[float | Sequence[float]]"
+"""As `normalisation` reads it."""
 
 
 class OwnClassifier(nn.Module):
@@ -101,7 +104,7 @@ class OwnModel:
         cls,
         model: nn.Module,
         *,
-        normalise: str,
+        normalise: Normalisation,
         features: str | None = None,
         class_names: Sequence[str] | None = None,
         name: str = "",
@@ -116,8 +119,13 @@ class OwnModel:
             name: for messages and records; "" for the name of its class.
 
         Raises:
-            ConfigError: it has no such layer, or the normalisation cannot be read.
+            ConfigError: it is no model or has no such layer, or the normalisation cannot be read.
         """
+        if not isinstance(model, nn.Module):
+            raise ConfigError(
+                f"the model must be a torch.nn.Module, got {type(model).__name__}; build the network, and load its "
+                "weights, first"
+            )
         mean, std = normalisation(normalise)
         layer = features or _last_linear(model)
         if not isinstance(dict(model.named_modules()).get(layer), nn.Module):
@@ -211,29 +219,38 @@ class OwnModel:
         return TrainedNetwork(module=self.classifier.to(device), digest=self.digest, facts=facts)
 
 
-def normalisation(text: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def normalisation(given: Normalisation) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return mean and standard deviation for images in [0, 1].
 
     Args:
-        text: "none" for images in [0, 1] as they are, "imagenet", or MEAN/STD with one number or one a channel.
+        given: "none" for images in [0, 1] as they are, "imagenet", MEAN/STD with one number or one a channel, or a pair
+            of these as numbers.
 
     Raises:
-        ConfigError: it is nothing of the kind.
+        ConfigError: it is nothing of the kind, or for images in [0, 255].
 
     >>> normalisation("0.5,0.5,0.5/0.25,0.25,0.25")
     ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
     """
-    if text in NORMALISATIONS:
-        return NORMALISATIONS[text]
+    if isinstance(given, str) and given in NORMALISATIONS:
+        return NORMALISATIONS[given]
+    parts: Any = [part.split(",") for part in given.split("/")] if isinstance(given, str) else given
     try:
-        mean, std = (tuple(float(value) for value in part.split(",")) for part in text.split("/"))
-    except ValueError:
+        mean, std = (tuple(float(value) for value in np.atleast_1d(part)) for part in parts)
+    except (TypeError, ValueError):
         mean, std = (), ()
-    if len(mean) not in (1, 3) or len(std) != len(mean) or min(std, default=0) <= 0:
+    if len(mean) not in (1, 3) or len(std) != len(mean) or not all(0 < value < np.inf for value in std):
         raise ConfigError(
             f"the normalisation must be {', '.join(NORMALISATIONS)} or MEAN/STD, such as 0.5,0.5,0.5/0.25,0.25,0.25, "
-            f"got {text!r}"
+            f"got {given!r}"
         )
+    if max(mean) > 1:
+        raise ConfigError(
+            f"the normalisation is for images in [0, 1], got {given!r}: these look like values from 0 to 255; divide "
+            "by 255"
+        )
+    if not all(0 <= value <= 1 for value in mean):
+        raise ConfigError(f"the normalisation is for images in [0, 1], and so is its mean, got {given!r}")
     return mean, std
 
 

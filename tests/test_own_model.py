@@ -249,6 +249,32 @@ def test_a_normalisation_that_cannot_be_read_is_an_error(text):
         normalisation(text)
 
 
+@pytest.mark.parametrize(
+    "pair",
+    [(0.5,), 0.5, None, ("a", "b"), ((0.5, 0.5), (0.2, 0.2)), (0.5, float("nan")), (0.5, 0.2, 0.1), [[0.5], [[1]]]],
+)
+def test_a_pair_that_is_no_normalisation_is_an_error(pair):
+    with pytest.raises(ConfigError, match="the normalisation must be none, imagenet or MEAN/STD"):
+        normalisation(pair)
+
+
+@pytest.mark.parametrize("given", ["125/60", "123.7,116.3,103.5/58.4,57.1,57.4", (127.5, 127.5)])
+def test_a_normalisation_of_bytes_is_refused(given):
+    with pytest.raises(ConfigError, match="these look like values from 0 to 255; divide by 255"):
+        normalisation(given)
+
+
+@pytest.mark.parametrize("given", ["-0.1/0.5", "nan/0.5"])
+def test_a_mean_that_no_images_have_is_refused(given):
+    with pytest.raises(ConfigError, match=r"for images in \[0, 1\], and so is its mean"):
+        normalisation(given)
+
+
+def test_a_normalisation_may_be_a_pair():
+    assert normalisation(((0.5, 0.4, 0.3), (0.2, 0.2, 0.1))) == normalisation("0.5,0.4,0.3/0.2,0.2,0.1")
+    assert normalisation((0.5, 0.25)) == normalisation(np.array([0.5, 0.25])) == ((0.5,), (0.25,))
+
+
 def test_one_number_normalises_grey_and_colour():
     assert normalisation("0.5/0.25") == ((0.5,), (0.25,))
     assert normalisation("none") == ((0.0,), (1.0,))

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from .report import Reporter
 
 
+SHARED = "are ID test images as well"
+"""What is told of images on both sides."""
+
+
 def default_data_dir() -> Path:
     """Return the folder where images are looked for: `OODBENCH_DATA`, or `data` in the working folder."""
     return Path(os.environ.get("OODBENCH_DATA") or "data").expanduser()
@@ -136,6 +140,7 @@ def load_benchmark(
         benchmark=benchmark, id_train=id_train, id_test=id_test, seen=seen, ood=ood, missing=missing, split=split
     )
     data = without_training_images(data, report)
+    tell_of_shared_images(data, report)
     if empty := _without_images(data.id_test):
         report.message(f"{benchmark.name}: no test images of {', '.join(empty[:5])}: the accuracy says nothing of them")
     return data
@@ -176,6 +181,19 @@ def without_training_images(data: BenchmarkData, report: Reporter) -> BenchmarkD
         id_test=_untrained(data.id_test, trained, report),
         ood={name: _untrained(images, trained, report) for name, images in data.ood.items()},
     )
+
+
+def tell_of_shared_images(data: BenchmarkData, report: Reporter) -> None:
+    """Tell of OOD test images that are ID test images too: no method can tell them apart.
+
+    Args:
+        data: with all images, which stay as they are.
+        report: told how many there are of each OOD set.
+    """
+    tested = frozenset(digest_of(image) for image in data.id_test.images)
+    for name, images in data.ood.items():
+        if shared := sum(digest_of(image) in tested for image in images.images):
+            report.message(f"{shared} images of {name} {SHARED}: they cannot be told apart")
 
 
 def _untrained(tests: ImageSet, trained: frozenset[bytes], report: Reporter) -> ImageSet:

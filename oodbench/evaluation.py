@@ -174,8 +174,8 @@ def _fitted(cell: Cell, inputs: FitInputs) -> Detector:
         return cell.method.fit(inputs)
     except NeedsTrainingImages as error:
         raise NeedsTrainingImages(
-            f"{cell.method_name} needs ID training images, and none are given; put them into train/ beside test/, or "
-            "leave the method out"
+            f"{cell.method_name} needs ID training images, and none are given; put them into train/ beside test/ (in "
+            "Python: id_train=), or leave the method out"
         ) from error
 
 

@@ -14,12 +14,19 @@ import numpy as np
 from . import registry
 from .artifacts import ArtifactStore, default_cache_dir
 from .benchmark import Benchmark, OodSet, Part, Recipe
-from .data import BenchmarkData, default_data_dir, load_part, without_training_images
+from .data import (
+    SHARED,
+    BenchmarkData,
+    default_data_dir,
+    load_part,
+    tell_of_shared_images,
+    without_training_images,
+)
 from .device import resolve
 from .errors import ConfigError, DataError
 from .images import Conversion, ImageSet, RawImages, convert
 from .own_images import OwnImages, place
-from .own_model import OwnModel
+from .own_model import Normalisation, OwnModel
 from .records import ResultStore, to_frame
 from .report import SILENT, Reporter, Silent
 from .request import request
@@ -44,7 +51,7 @@ def evaluate(
     *,
     id_train: Images | None = None,
     methods: str | Method | Sequence[str | Method] = "all",
-    normalise: str,
+    normalise: Normalisation,
     image_size: str | int | None = None,
     channels: int | None = None,
     features: str | None = None,
@@ -68,7 +75,7 @@ def evaluate(
             train/ and test/ those in train/, else all.
         methods: as in `oodbench.run`; "all" leaves out what cannot be scored on this model, and says why.
         normalise: what the model was trained with, for images in [0, 1]: "none", "imagenet" or MEAN/STD, such as
-            "0.5,0.5,0.5/0.25,0.25,0.25".
+            "0.5,0.5,0.5/0.25,0.25,0.25" or ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25)).
         image_size: what images are brought to, such as 224 or "48x64" (height, width); None leaves arrays as they are.
         channels: 1 (grey) or 3 (RGB, the default), where `image_size` is given.
         features: name of the linear layer that gives the logits, whose input the features are; None for the last one.
@@ -80,8 +87,9 @@ def evaluate(
         save_detectors: store each fitted detector beside its record, for `oodbench.Detector.load`.
         cache_dir: where images and outputs are kept; default `OODBENCH_CACHE`, or the user's cache folder.
         device: "auto" (a GPU where there is one), "cpu" or "cuda".
-        report: told what is going on; by default nobody is, and there are warnings of methods that "all" leaves out and
-            of test images that are left out, since they are training images as well.
+        report: told what is going on; by default nobody is, and there are warnings of methods that "all" leaves out, of
+            test images that are left out, since they are training images as well, and of images that are both ID and
+            OOD.
 
     Returns:
         A row for each method and OOD set, metrics as fractions; see `oodbench.load_results`.
@@ -95,6 +103,7 @@ def evaluate(
     if save_detectors and results_dir is None:
         raise ConfigError("save_detectors needs a folder to store them in: results_dir=")
     own = OwnModel.of(model, normalise=normalise, features=features, class_names=class_names, name=name)
+    sets = _by_name(ood)
     loader = _Loader(
         conversion=_conversion(image_size, channels),
         data_dir=Path(data_dir) if data_dir else default_data_dir(),
@@ -108,7 +117,6 @@ def evaluate(
             f"{train.name} has the classes {', '.join(train.class_names)}, and {test.name} has "
             f"{', '.join(test.class_names)}; give those of the model, in order: class_names="
         )
-    sets = ood if isinstance(ood, Mapping) else {"ood": ood}
     loaded = {entry: loader.load(images, entry) for entry, images in sets.items()}
     for other in (*loaded.values(), *filter(None, (train,))):
         if other.shape != test.shape:
@@ -118,7 +126,9 @@ def evaluate(
             )
     benchmark = _benchmark(own.name, list(sets), loader.conversion)
     data = BenchmarkData(benchmark=benchmark, id_train=train, id_test=test, seen={}, ood=loaded, missing={})
-    data = without_training_images(data, _Warning() if report is SILENT else report)
+    teller = _Warning() if report is SILENT else report
+    data = without_training_images(data, teller)
+    tell_of_shared_images(data, teller)
     several = [methods] if isinstance(methods, str) or not isinstance(methods, Sequence) else methods
     wanted = replace(request([benchmark], several, model=own), seeds=(seed,))
     if report is SILENT and wanted.every_method:
@@ -138,11 +148,20 @@ def evaluate(
 
 
 class _Warning(Silent):
-    """Warns of what is left out: nobody listens, and whoever reads the rows must know what they are made of."""
+    """Warns of what is left out or on both sides: nobody listens, and rows do not say what they are made of."""
 
     def message(self, text: str) -> None:
-        if text.startswith(("left out: ", "leaving out ")):
+        if text.startswith(("left out: ", "leaving out ")) or SHARED in text:
             warnings.warn(text, stacklevel=2)
+
+
+def _by_name(ood: Mapping[str, Images] | Images) -> Mapping[str, Images]:
+    sets = ood if isinstance(ood, Mapping) else {"ood": ood}
+    if not sets:
+        raise ConfigError('give at least one OOD set: ood={"name": images}')
+    if isinstance(ood, list | tuple) and ood and isinstance(ood[0], str | Path):
+        raise ConfigError(f'paths of OOD sets need names: ood={{"name": {str(ood[0])!r}}}')
+    return sets
 
 
 def _conversion(image_size: str | int | None, channels: int | None) -> Conversion:
@@ -189,7 +208,7 @@ class _Loader:
             return load_part(part, self.conversion, self._data_dir, self.artifacts, self._report)
         array, labels = images if isinstance(images, tuple) else (images, None)
         if hasattr(array, "shape"):
-            return self._of_array(np.asarray(array), None if labels is None else np.asarray(labels), name)
+            return self._of_array(np.asarray(array), labels, name)
         return self._of_pairs(images, name)
 
     def _is_undivided(self, dataset: str) -> bool:
@@ -198,11 +217,11 @@ class _Loader:
         is_train = found.locate("train", self._data_dir).present
         return not is_train and self._data_dir / dataset in found.locate("test", self._data_dir).files
 
-    def _of_array(self, array: np.ndarray[Any, Any], labels: np.ndarray[Any, Any] | None, name: str) -> ImageSet:
+    def _of_array(self, array: np.ndarray[Any, Any], labels: Any, name: str) -> ImageSet:
         if array.dtype != np.uint8 or array.ndim != 4 or array.shape[1] not in (1, 3):
             raise DataError(
                 f"{name}: images must be uint8 of shape (n, channels, height, width) with 1 or 3 channels, got "
-                f"{array.dtype} {array.shape}; normalisation is given apart: normalise="
+                f"{array.dtype} {array.shape}; {_remedy(array)}"
             )
         # Conversion wants the channels last, and none for grey images.
         pixels = array.transpose(0, 2, 3, 1)
@@ -225,12 +244,39 @@ class _Loader:
             raise DataError(
                 f"{name} must hold PIL images, or pairs of one with its label, got {kind}; leave transforms out"
             )
-        labels = None if pairs[0][1] is None else np.asarray([label for _, label in pairs])
+        labels = None if pairs[0][1] is None else [label for _, label in pairs]
         return self._labelled(RawImages(images=[picture for picture, _ in pairs]), labels, name)
 
-    def _labelled(self, raw: RawImages, labels: np.ndarray[Any, Any] | None, name: str) -> ImageSet:
+    def _labelled(self, raw: RawImages, labels: Any, name: str) -> ImageSet:
+        whole = None if labels is None else _whole_numbers(labels, name)
         pixels = convert(raw, self.conversion, name)
-        if labels is None:
+        if whole is None:
             return ImageSet(name=name, images=pixels)
-        names = tuple(map(str, range(int(labels.max(initial=-1)) + 1)))
-        return ImageSet(name=name, images=pixels, labels=labels.astype(np.int64), class_names=names)
+        names = tuple(map(str, range(int(whole.max(initial=-1)) + 1)))
+        return ImageSet(name=name, images=pixels, labels=whole, class_names=names)
+
+
+def _remedy(array: np.ndarray[Any, Any]) -> str:
+    """Say how an array becomes images."""
+    if array.ndim == 4 and array.shape[3] in (1, 3) and array.shape[1] not in (1, 3):
+        return "put the channels first: .transpose(0, 3, 1, 2)"
+    if array.dtype.kind == "f":
+        return 'bring values from 0 to 1 to bytes: (x * 255).astype("uint8"); normalisation is given apart: normalise='
+    return "normalisation is given apart: normalise="
+
+
+def _whole_numbers(labels: Any, name: str) -> np.ndarray[Any, np.dtype[np.int64]]:
+    try:
+        given = np.asarray(labels)
+    # Of differing lengths.
+    except ValueError:
+        given = np.empty(0, dtype=object)
+    whole = given.dtype.kind in "iub" or (
+        given.dtype.kind == "f" and bool((np.isfinite(given) & (given == np.floor(given))).all())
+    )
+    if given.ndim != 1 or not whole:
+        raise DataError(
+            f"{name}: labels must be whole numbers of shape (n,), the classes counted from 0, got {given.dtype} "
+            f"{given.shape}"
+        )
+    return given.astype(np.int64)

@@ -193,15 +193,15 @@ def make_plan(wanted: Request, data: Mapping[str, BenchmarkData]) -> Plan:
     for benchmark in wanted.benchmarks:
         recipe = benchmark.recipes[wanted.recipe or benchmark.recipe]
         for choice in wanted.methods:
+            if wanted.model is not None and (reason := _not_on_a_given_network(choice, recipe)):
+                if not wanted.every_method:
+                    raise ConfigError(f"{reason}; leave {choice.name} out")
+                left_out.append(reason)
+                continue
             if "seen_ood" in choice.method(recipe).sees and not data[benchmark.name].seen:
                 reason = f"{choice.name} needs seen OOD training images, and {benchmark.name} has none"
                 if not wanted.every_method:
                     raise ConfigError(f"{reason}; leave {choice.name} out, or choose another benchmark")
-                left_out.append(reason)
-                continue
-            if wanted.model is not None and (reason := _not_on_a_given_network(choice, recipe)):
-                if not wanted.every_method:
-                    raise ConfigError(f"{reason}; leave {choice.name} out")
                 left_out.append(reason)
                 continue
             for entry in _variants(choice, benchmark):

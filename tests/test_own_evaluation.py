@@ -139,7 +139,7 @@ def test_a_torchvision_model_is_scored(photos, noise):
     ("method", "said"),
     [
         ("ml", "ml trains a network of its own (contrastive), and a trained model is given; leave ml out"),
-        ("odm", "odm needs seen OOD training images, and Net has none; leave odm out, or choose another benchmark"),
+        ("odm", "odm trains a network of its own (contrastive), and a trained model is given; leave odm out"),
         ("ensemble", "ensemble combines several networks, and one model is given; leave ensemble out"),
     ],
 )
@@ -243,6 +243,15 @@ def test_test_images_that_are_training_images_are_left_out_with_a_warning(model,
         ("arrays", "tensors", {}, DataError, "must hold PIL images, or pairs of one with its label, got Tensor"),
         ("arrays", "number", {}, DataError, "ood must be a path, the name of a data set, uint8 arrays or"),
         ("arrays", "nothing", {}, DataError, "got nothing"),
+        ("arrays", "none", {}, ConfigError, "give at least one OOD set"),
+        ("arrays", "paths", {}, ConfigError, """paths of OOD sets need names: ood={"name": './other'}"""),
+        ("arrays", "floats", {}, DataError, 'to bytes: (x * 255).astype("uint8")'),
+        ("arrays", "last", {}, DataError, "put the channels first: .transpose(0, 3, 1, 2)"),
+        ("halves", "noise", {}, DataError, "ID test: labels must be whole numbers of shape (n,)"),
+        ("endless", "noise", {}, DataError, "ID test: labels must be whole numbers of shape (n,)"),
+        ("words", "noise", {}, DataError, "ID test: labels must be whole numbers of shape (n,)"),
+        ("one-hot", "noise", {}, DataError, "counted from 0, got float64 (72, 3)"),
+        ("ragged", "noise", {}, DataError, "ID test: labels must be whole numbers of shape (n,)"),
         ("arrays", "./nowhere", {}, MissingData, "no test images of "),
         ("few", "noise", {}, DataError, "has 72 images but 5 labels"),
         ("arrays", "noise", {"features": "fc"}, ConfigError, "no layer 'fc'"),
@@ -263,6 +272,13 @@ def test_what_does_not_fit_is_one_sentence(model, photos, noise, id_test, ood, o
         "tensors": [(torch.zeros(3, 8, 8), 0)],
         "number": 5,
         "nothing": [],
+        "none": {},
+        "paths": ["./other"],
+        "halves": (images, labels + 0.5),
+        "endless": (images, np.full(72, np.inf)),
+        "words": (images, labels.astype(str)),
+        "one-hot": (images, np.eye(3)[labels]),
+        "ragged": (images, [[0], [0, 1]]),
     }
     with pytest.raises(error) as caught:
         oodbench.evaluate(
@@ -352,3 +368,35 @@ def test_test_images_are_not_taken_for_training_images(model, photos, noise):
 
     with pytest.raises(MissingData, match="no train images of "):
         evaluate(model, photos, noise, "mahalanobis", id_train=photos, image_size=8)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int32, np.float32])
+def test_labels_are_whole_numbers_of_any_type(model, photos, noise, kind):
+    images, labels = pixels(photos / "test")
+
+    frame = evaluate(model, (images, labels.astype(kind)), noise)
+    pd.testing.assert_frame_equal(frame[TIMELESS], evaluate(model, (images, labels), noise)[TIMELESS])
+
+
+def test_images_on_both_sides_are_kept_with_a_warning(model, photos, noise):
+    images, labels = pixels(photos / "test")
+    ood = np.concatenate([noise, images[:5]])
+
+    with pytest.warns(UserWarning, match="as well") as warned:
+        frame = evaluate(model, (images, labels), {"mixed": ood, "noise": noise})
+
+    assert [str(each.message) for each in warned] == [
+        "5 images of mixed are ID test images as well: they cannot be told apart"
+    ]
+    assert frame["n_ood"].tolist() == [len(ood), len(noise)]
+
+
+@pytest.mark.parametrize(("given", "kind"), [(Net, "type"), ("net.pt", "str"), ({}, "dict"), (len, "builtin_")])
+def test_what_is_no_model_is_one_sentence(photos, noise, given, kind):
+    with pytest.raises(ConfigError, match=rf"^the model must be a torch.nn.Module, got {kind}"):
+        evaluate(given, photos, noise, image_size=8)
+
+
+def test_python_is_told_how_training_images_are_given(model, photos, noise):
+    with pytest.raises(NeedsTrainingImages, match=r"\(in Python: id_train=\)"):
+        evaluate(model, photos / "test", noise, "knn", image_size=8)

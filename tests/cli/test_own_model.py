@@ -95,8 +95,8 @@ def test_a_folder_without_training_images_does_for_methods_that_need_none(oodben
     needy = oodbench("run", *arguments, "--method", "knn")
     assert needy.code == 2
     assert needy.err.splitlines()[-1] == (
-        "Error: knn needs ID training images, and none are given; put them into train/ beside test/, or leave the "
-        "method out"
+        "Error: knn needs ID training images, and none are given; put them into train/ beside test/ (in "
+        "Python: id_train=), or leave the method out"
     )
 
 

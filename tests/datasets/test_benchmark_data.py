@@ -179,6 +179,15 @@ def test_test_images_that_are_training_images_as_well_are_left_out(
     assert "leaving out 2 images of pets (test): they are training images as well" in heard.messages
 
 
+def test_ood_images_that_are_id_test_images_as_well_are_told(benchmark: Benchmark, load_all: Callable, heard) -> None:
+    same = replace(benchmark.ood[0], name="same", part=benchmark.id_test)
+    data = load_all(replace(benchmark, ood=(same, *benchmark.ood)))
+
+    told = [line for line in heard.messages if "ID test images" in line]
+    assert told == [f"{len(data.id_test)} images of same are ID test images as well: they cannot be told apart"]
+    assert len(data.ood["same"]) == len(data.id_test)
+
+
 def test_a_test_set_of_training_images_only_is_an_error(benchmark: Benchmark, load_all: Callable) -> None:
     with pytest.raises(DataError, match=r"every image of digits \(train\) is among the training images"):
         load_all(replace(benchmark, id_test=replace(benchmark.id_train)))

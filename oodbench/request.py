@@ -105,6 +105,8 @@ def request(
         UnknownName: a name is unknown; the message names the nearest ones.
         ConfigError: a setting has a value that it cannot have, or two methods or OOD sets have one name.
     """
+    if not isinstance(seeds, int):
+        raise ConfigError(f"seeds must be a number, how many to run, such as 3, got {seeds!r}")
     if seeds < 1:
         raise ConfigError(f"--seeds must be at least 1, got {seeds}")
     texts = settings if isinstance(settings, Mapping) else parse_settings(settings)
@@ -156,16 +158,33 @@ def _unique(entries: Sequence[Any]) -> list[Any]:
     return [entry for i, entry in enumerate(entries) if entry not in entries[:i]]
 
 
-def _choice(entry: str | Method, settings: Settings) -> MethodChoice:
+def _choice(entry: str | Method | type[Method], settings: Settings) -> MethodChoice:
     if isinstance(entry, str):
         typed, own = parse_method(entry)
         name, kind = registry.find("methods", typed).name, registry.method(typed)
         return MethodChoice(name=name, kind=kind, settings={**settings.get(name, {}), **own})
+    _check_kind(entry)
+    if isinstance(entry, type):
+        entry = configure(entry, {}, of=entry.__name__)
     name = _name_of(type(entry))
     if name in settings:
         raise ConfigError(f"{name} is given as an object, which has all of its settings; change them there")
     fields = {field.name: getattr(entry, field.name) for field in dataclasses.fields(cast("Any", entry)) if field.init}
     return MethodChoice(name=name, kind=type(entry), settings=fields, given=entry)
+
+
+def _check_kind(entry: object) -> None:
+    """Refuse what is neither a method nor the class of one, or cannot be made with its defaults."""
+    kind: Any = entry if isinstance(entry, type) else type(entry)
+    name = kind.__name__
+    if not hasattr(kind, "fit"):
+        raise ConfigError(f"a method must be a name or an object such as Gap(), got {entry!r}")
+    if not dataclasses.is_dataclass(kind):
+        raise ConfigError(f"the method {name} must be a dataclass: @dataclass(frozen=True, kw_only=True)")
+    none = dataclasses.MISSING
+    for field in dataclasses.fields(kind):
+        if field.init and field.default is none and field.default_factory is none:
+            raise ConfigError(f"the field {field.name} of the method {name} needs a default")
 
 
 def _name_of(kind: type[Method]) -> str:

@@ -238,7 +238,7 @@ def run(
     out: str | Sequence[str] = (),
     split: str | None = None,
     split_seed: int | None = None,
-    image_size: str | None = None,
+    image_size: str | int | None = None,
     channels: int | None = None,
     data_dir: str | Path | None = None,
     results_dir: str | Path = "results",
@@ -261,7 +261,7 @@ def run(
         out: more OOD test sets, each the name of a data set or a path; "lsun=scenes" puts one in the place of another.
         split: divides the classes of a labelled set: "50/20/30" (known, seen, unseen), or the path of a TOML file.
         split_seed: of a random split; default 0.
-        image_size: "64" or "48x64" (height, width): what images of your own are brought to; default 32×32.
+        image_size: 64 or "48x64" (height, width): what images of your own are brought to; default 32×32.
         channels: 1 (grey) or 3 (RGB, the default) for images of your own.
         data_dir: where images are looked for; default `OODBENCH_DATA`, or `data` in the working folder.
         results_dir: where records are kept; cells that are there are not run again.
@@ -285,7 +285,12 @@ def run(
         recipe=recipe,
         settings=settings,
         out=_several(out),
-        own=OwnImages(split=split, split_seed=split_seed, image_size=image_size, channels=channels),
+        own=OwnImages(
+            split=split,
+            split_seed=split_seed,
+            image_size=None if image_size is None else str(image_size),
+            channels=channels,
+        ),
     )
     prepared = prepare(
         wanted,

@@ -236,3 +236,10 @@ def test_a_benchmark_whose_classes_are_drawn_is_still_the_registered_one():
     assert is_registered(replace(drawn, id_train=part))
     assert not is_registered(replace(drawn, conversion=oodbench.Conversion(size=(9, 9))))
     assert not is_registered(replace(drawn, id_test=replace(part, dataset="/own/tsinghua")))
+
+
+def test_a_size_may_be_a_number(photos):
+    with pytest.raises(ConfigError, match="--image-size must be a number such as 64"):
+        oodbench.run(str(photos), "msp", image_size=0)
+    with pytest.raises(ConfigError, match="digits prescribes its own"):
+        oodbench.run("digits", "msp", image_size=16)

@@ -232,3 +232,54 @@ def test_two_benchmarks_of_one_name_are_refused_and_one_that_is_named_twice_is_o
         request(["digits", "own/digits"], ["msp"])
 
     assert [benchmark.name for benchmark in request([*photos[:1], *photos[:1]], ["msp"]).benchmarks] == ["photos"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scaled(LogitMethod):
+    title: ClassVar[str] = "scaled"
+    source: ClassVar[str] = "a test"
+
+    factor: float = 1.0
+
+    def score_logits(self, logits):
+        return logits.amax(dim=1) * self.factor
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NoDefault(LogitMethod):
+    title: ClassVar[str] = "no default"
+    source: ClassVar[str] = "a test"
+
+    k: int
+
+    def score_logits(self, logits):
+        return logits.amax(dim=1) * self.k
+
+
+class NoDataclass:
+    def fit(self, inputs):
+        raise NotImplementedError
+
+
+def test_a_class_stands_for_its_object():
+    assert request([small_benchmark()], [Scaled]).methods == request([small_benchmark()], [Scaled()]).methods
+
+
+@pytest.mark.parametrize("entry", [NoDefault, NoDefault(k=2)])
+def test_a_field_without_default_is_named(entry):
+    with pytest.raises(ConfigError, match="^the field k of the method NoDefault needs a default$"):
+        request([small_benchmark()], [entry])
+
+
+@pytest.mark.parametrize("entry", [NoDataclass, NoDataclass()])
+def test_a_class_that_is_no_dataclass_is_refused(entry):
+    with pytest.raises(ConfigError, match="^the method NoDataclass must be a dataclass: @dataclass"):
+        request([small_benchmark()], [entry])
+
+
+@pytest.mark.parametrize("methods", [None, {"msp"}, [["msp"]], [len], 5, [int], {"msp": 1}])
+def test_what_is_no_method_is_refused(methods):
+    with pytest.raises(ConfigError, match=r"^a method must be a name or an object such as Gap\(\), got ") as caught:
+        run(small_benchmark(), methods)
+    entry = methods[0] if isinstance(methods, list) else methods
+    assert repr(entry) in str(caught.value)

@@ -390,6 +390,7 @@ def test_what_goes_wrong_in_a_training_is_one_sentence_and_other_networks_are_tr
         ({"settings": ["recipe.epoch=3"]}, UnknownName, "recipe has no setting 'epoch'. Did you mean 'epochs'"),
         ({"settings": ["recipe.epochs=0"]}, ConfigError, "epochs must be at least 1, got 0"),
         ({"seeds": 0}, ConfigError, "--seeds must be at least 1"),
+        ({"seeds": [0, 1]}, ConfigError, r"seeds must be a number, how many to run, such as 3, got \[0, 1\]"),
         ({"device": "gpu"}, DeviceError, "no device 'gpu'; choose auto, cpu, cuda or single GPUs"),
     ],
 )
@@ -660,3 +661,8 @@ def test_two_benchmarks_of_the_same_id_images_have_rows_of_their_own():
     for _ in range(2):
         frame = oodbench.run(alike, "msp")
         assert {name: list(rows["out_dist"]) for name, rows in frame.groupby("in_dist")} == sets
+
+
+def test_a_table_of_something_else_than_rows_is_refused():
+    with pytest.raises(ConfigError, match=r"^a table is made of result rows, .*, got str$"):
+        oodbench.make_table("x")

@@ -28,7 +28,7 @@ def make_table(frame: pd.DataFrame, layout: str = "table2", format: str = "text"
 
     Raises:
         UnknownName: no such layout or format.
-        ConfigError: there are no rows.
+        ConfigError: these are no rows, or there are none.
     """
     return render(layout_table(frame, layout), format)
 
@@ -40,6 +40,12 @@ def layout_table(frame: pd.DataFrame, layout: str) -> Table:
         UnknownName: no such layout.
         PluginError: the layout fails, or returns no table.
     """
+    import pandas as pd
+
+    if not isinstance(frame, pd.DataFrame):
+        raise ConfigError(
+            f"a table is made of result rows, as oodbench.load_results returns them, got {type(frame).__name__}"
+        )
     if frame.empty:
         raise ConfigError("there are no result rows to make a table of; run a benchmark first")
     plugin = registry.find("layouts", layout)

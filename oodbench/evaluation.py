@@ -329,6 +329,7 @@ def _record(
         objective={"name": cell.method.objective.name, **plain(cell.method.objective)},
         recipe=cell.recipe,
         training={} if cell.network.config is None else plain(cell.network.config),
+        model={} if cell.network.config is not None else dict(cell.network.model.facts),
         cut_short=cell.cut_short,
         seed=cell.seed,
         seen=cell.seen,

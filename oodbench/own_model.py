@@ -8,7 +8,7 @@ import importlib.util
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -92,12 +92,14 @@ class OwnModel:
         digest: hash of everything that it holds, of its code and of its normalisation.
         name: for messages and records.
         class_names: what its outputs stand for, in order; None where images come with the same classes in that order.
+        facts: what it was given with, for records: name, weights, normalisation, layer of the features, class names.
     """
 
     classifier: OwnClassifier
     digest: str
     name: str
     class_names: tuple[str, ...] | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -108,6 +110,7 @@ class OwnModel:
         features: str | None = None,
         class_names: Sequence[str] | None = None,
         name: str = "",
+        weights: str = "",
     ) -> OwnModel:
         """Return a copy of a model that is ready to be scored; the model itself stays as it is.
 
@@ -117,6 +120,7 @@ class OwnModel:
             features: name of the linear layer whose input the features are; None for the last one.
             class_names: what its outputs stand for, in order; None for the order that images come with.
             name: for messages and records; "" for the name of its class.
+            weights: where its weights came from, for records; "" where nobody said.
 
         Raises:
             ConfigError: it is no model or has no such layer, or the normalisation cannot be read.
@@ -135,7 +139,15 @@ class OwnModel:
         classifier.requires_grad_(requires_grad=False)
         key = digest([content_digest(classifier), code_digest(*classifier.modules())])
         names = None if class_names is None else tuple(class_names)
-        return cls(classifier=classifier, digest=key, name=name or type(model).__name__, class_names=names)
+        name = name or type(model).__name__
+        facts = {
+            "name": name,
+            "weights": weights,
+            "normalise": normalise,
+            "features": layer,
+            "class_names": None if names is None else list(names),
+        }
+        return cls(classifier=classifier, digest=key, name=name, class_names=names, facts=facts)
 
     def ordered(self, images: ImageSet) -> ImageSet:
         """Return labelled images with their classes in the order of the model's outputs.
@@ -196,11 +208,22 @@ class OwnModel:
                     f"the model {self.name} must return logits of shape (n, n_classes), got {_kind(logits)}"
                 )
             if not self._gives(logits, images):
-                raise ConfigError(
-                    f"the logits of {self.name} are not the output of its layer {self.classifier.layer!r}; name the "
-                    f"layer that gives them, one of: {', '.join(_linear(self.classifier.model))}"
-                )
+                raise ConfigError(self._other_layer(logits))
         return int(logits.shape[1])
+
+    def _other_layer(self, logits: Tensor) -> str:
+        """Say what to do about logits that are not the output of the layer."""
+        layer = self.classifier.layer
+        others = [name for name in _linear(self.classifier.model) if name != layer]
+        if not others or _are_probabilities(logits):
+            return (
+                f"the model {self.name} changes the output of its layer {layer!r} (a softmax at the end?); let it "
+                "return logits"
+            )
+        return (
+            f"the logits of {self.name} are not the output of its layer {layer!r}; name the layer that gives them, one "
+            f"of: {', '.join(others)}"
+        )
 
     def _gives(self, logits: Tensor, images: Tensor) -> bool:
         """Return whether logits are what the layer makes of the features, one vector an image."""
@@ -379,6 +402,12 @@ def _last_linear(model: nn.Module) -> str:
             f"{type(model).__name__} has no linear layer; name the layer that gives the logits: features="
         )
     return names[-1]
+
+
+def _are_probabilities(outputs: Tensor) -> bool:
+    """Return whether outputs are those of a softmax, or their logarithms."""
+    given = outputs if outputs.min() >= 0 else outputs.exp()
+    return torch.allclose(given.sum(dim=1), torch.ones_like(given[:, 0]), atol=1e-4)
 
 
 def _kind(thing: object) -> str:

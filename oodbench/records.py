@@ -63,7 +63,9 @@ class Record:
         fitted: what fitting chose, such as ODIN's ε.
         objective: its name and settings.
         recipe: name, with what was changed of it.
-        training: the training configuration.
+        training: the training configuration; empty for a model that was given.
+        model: what a given model came with: its name, weights file, normalisation, layer of the features and class
+            names; empty for a network that was trained, and in records of older versions.
         cut_short: by how much the training was shorter than the full one; "" where it was not.
         seed: of the training and of the method.
         seen: which of the benchmark's seen OOD images the method was given, or None.
@@ -110,6 +112,7 @@ class Record:
     plugin: str
     seconds: Mapping[str, float]
     scores_sha256: str = ""
+    model: Mapping[str, Any] = field(default_factory=dict)
     schema: int = field(default=SCHEMA)
 
     @property
@@ -423,6 +426,7 @@ COLUMNS = frozenset(
         "seen_images",
         "ood_images",
         "model",
+        "given",
         "key",
     ]
 )
@@ -458,6 +462,7 @@ def _flat(record: Record, row: Row, columns: Iterable[str]) -> dict[str, Any]:
         **_images(record),
         "ood_images": row.fingerprint,
         "model": "" if record.training else record.fingerprints.get("weights", ""),
+        "given": json.dumps(record.model, sort_keys=True),
         **{f"{name}_seconds": seconds for name, seconds in sorted(record.seconds.items())},
         "key": record.key,
     }

@@ -134,6 +134,22 @@ def _say(trait: str, value: str, others: Sequence[str]) -> str:
     return value
 
 
+def given_models(frame: pd.DataFrame) -> list[str]:
+    """Return a note about each given model that a name has in brackets: what it was given with.
+
+    Args:
+        frame: rows as `experiments` gives them.
+    """
+    notes: dict[str, None] = {}
+    for variant, model, given in zip(frame["variant"], frame["model"], frame["given"], strict=True):
+        said = _say("model", model, ())
+        facts = json.loads(given)
+        if model and facts and said in variant:
+            words = [f"{name} {facts[name]}" for name in ("weights", "normalise", "features") if facts[name]]
+            notes[f"{said}: {', '.join([facts['name'], *words])}."] = None
+    return [*notes]
+
+
 _HASHED: Mapping[str, str] = {
     "id_images": "images",
     "ood_images": "images",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from oodbench.metrics import METRICS
 
-from .experiments import experiments
+from .experiments import experiments, given_models
 from .legacy import PREFIX
 from .model import Entry, Mark, Span, Table
 from .published import PUBLISHED, Published
@@ -322,6 +322,7 @@ def _identities(frame: pd.DataFrame) -> list[str]:
     notes = []
     if frame["named_apart"].any():
         notes.append("[…]: what differs between results of one name; they are not averaged.")
+        notes += given_models(frame)
     if frame["repeated"].any():
         again = ", ".join(dict.fromkeys(frame.loc[frame["repeated"], "variant"]))
         notes.append(f"Several results with one seed, of which the first one counts: {again}.")

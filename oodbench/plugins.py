@@ -126,7 +126,28 @@ def _identity(thing: Any) -> Any:
     return thing
 
 
+_running: dict[Path, bool] = {}
+"""Files that are being run, and whether plugins were looked for meanwhile."""
+
+
 def _run(path: Path) -> ModuleType:
+    if path in _running:
+        _running[path] = True
+        raise _runs_oodbench(path)
+    _running[path] = False
+    try:
+        return _imported(path)
+    finally:
+        # Whatever came of it: what was found meanwhile lacks what this file offers.
+        if _running.pop(path):
+            raise _runs_oodbench(path) from None
+
+
+def _runs_oodbench(path: Path) -> PluginError:
+    return PluginError(f"{path} runs oodbench while it is loaded; put that under if __name__ == '__main__':")
+
+
+def _imported(path: Path) -> ModuleType:
     # No name that anybody else's module could have; the path tells two files of one name apart.
     name = f"{_OURS}_plugin_{digest(str(path))[:8]}_{re.sub(r'[^0-9A-Za-z]', '_', path.stem)}"
     spec = importlib.util.spec_from_file_location(name, path)
@@ -138,7 +159,7 @@ def _run(path: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        del sys.modules[name]
+        sys.modules.pop(name, None)
         _check_contract(module, f"the file {path}")
         raise PluginError(f"the file {path} cannot be imported: {_said(error)}") from error
     _check_contract(module, f"the file {path}")

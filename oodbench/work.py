@@ -130,9 +130,11 @@ def _save(detector: Detector, file: Path) -> str:
 
 
 def _summary(cell: Cell, record: Record) -> str:
-    mean = sum(row.metrics["auroc"] for row in record.rows) / len(record.rows)
+    # The record may have sets of earlier runs as well.
+    rows = [row for row in record.rows if row.out_dist in cell.tests]
+    mean = sum(row.metrics["auroc"] for row in rows) / len(rows)
     accuracy = "" if record.accuracy is None else f"ID accuracy {100 * record.accuracy:.2f}%, "
-    return f"scored {cell.label}: {accuracy}mean AUROC {100 * mean:.2f} over {len(record.rows)} OOD sets"
+    return f"scored {cell.label}: {accuracy}mean AUROC {100 * mean:.2f} over {len(rows)} OOD sets"
 
 
 def do_all(cells: Sequence[Cell], place: Place, devices: Sequence[torch.device], report: Reporter) -> Iterator[Outcome]:

@@ -271,8 +271,13 @@ def missing_message(name: str, split: str, dataset: Dataset, location: Location)
     """Return a sentence that says where images were looked for, and how to get them."""
     places = " or ".join(str(place) for place in location.looked_for)
     near = [] if name in registry.names("datasets") else get_close_matches(name, registry.names("datasets"))
+    if Path(name).is_absolute() and not any(Path(f"{name}{suffix}").exists() for suffix in ("", ".zip")):
+        return f"no {split} images of {name}: there is no such folder, and no {name}.zip; check the path"
     hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
-    return f"no {split} images of {name}: looked for {places}. {hint}{dataset.how_to_get}".strip()
+    how_to_get = dataset.how_to_get
+    if split == "train" and name not in registry.names("datasets"):
+        how_to_get = f"Put training images into {location.looked_for[0]}/<class>/."
+    return f"no {split} images of {name}: looked for {places}. {hint}{how_to_get}".strip()
 
 
 def _decoded(

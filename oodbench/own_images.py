@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from . import registry
-from .errors import ConfigError
+from .errors import ConfigError, UnknownName
 from .images import Conversion
 from .splits import SplitRule, parse_split
 
@@ -75,6 +75,7 @@ class OwnImages:
         channels: 1 (grey) or 3 (RGB); None for 3.
         trained: whether a trained model is given: it says what size it takes, and a folder that is not divided holds
             test images only.
+        data_dir: where a folder may lie that is named without its path, for messages; None for the default one.
     """
 
     split: str | None = None
@@ -82,6 +83,7 @@ class OwnImages:
     image_size: str | None = None
     channels: int | None = None
     trained: bool = False
+    data_dir: Path | None = None
 
     def benchmark(self, name: str) -> Benchmark:
         """Return the benchmark that a name, or the path of a folder or ZIP of images, stands for.
@@ -100,7 +102,19 @@ class OwnImages:
         if is_path(name):
             label, dataset = place(name)
             return _maker().of_all_classes(label, self.images(dataset), self.conversion())
-        return self._as_prescribed(registry.benchmark(name))
+        try:
+            return self._as_prescribed(registry.benchmark(name))
+        except UnknownName as error:
+            raise UnknownName(f"{error}{self._as_path(name)}") from error
+
+    def _as_path(self, name: str) -> str:
+        """Say how a folder is given, where one has the name; else ""."""
+        from .data import default_data_dir
+
+        elsewhere = (self.data_dir or default_data_dir()) / name
+        if Path(name).is_dir():
+            return f". A folder is given as a path: ./{name}"
+        return f". A folder is given as a path: {elsewhere}" if elsewhere.is_dir() else ""
 
     def _divided_anew(self, benchmark: Benchmark, rule: SplitRule) -> Benchmark:
         if self.split is None and self.split_seed is None:

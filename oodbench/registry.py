@@ -128,7 +128,7 @@ def find(kind: Kind, name: str) -> Plugin:
     for plugin, error in refused.items():
         if folded(plugin.name) == folded(name):
             raise error
-    raise UnknownName(f"no {kind[:-1]} {name!r}{did_you_mean(name, alone)} See: oodbench list {kind}")
+    raise UnknownName(f"no {kind[:-1]} {name!r}{did_you_mean(name, names(kind))} See: oodbench list {kind}")
 
 
 def origin(kind: Kind, name: str) -> str:
@@ -205,7 +205,16 @@ def method(name: str) -> type[Method]:
 
 
 def benchmark(name: str) -> Benchmark:
-    """Return a benchmark by name."""
+    """Return a benchmark by name.
+
+    Raises:
+        UnknownName: nobody offers this name, or it is that of the maker of benchmarks from folders.
+        PluginError: it cannot be used; the message says why.
+    """
+    if folded(name) == FOLDER:
+        raise UnknownName(
+            f"no benchmark {name!r}; images of your own are named by their folder: give a path, such as ./photos"
+        )
     return cast("Benchmark", load("benchmarks", name))
 
 

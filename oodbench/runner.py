@@ -290,6 +290,7 @@ def run(
             split_seed=split_seed,
             image_size=None if image_size is None else str(image_size),
             channels=channels,
+            data_dir=None if data_dir is None else Path(data_dir),
         ),
     )
     prepared = prepare(

@@ -148,7 +148,7 @@ def test_what_cannot_be_is_refused(own, name, error, message):
 
 
 def test_a_folder_that_is_not_there_or_has_no_classes_is_an_error(tmp_path, photos):
-    with pytest.raises(MissingData, match="no train images of .*nowhere: looked for"):
+    with pytest.raises(MissingData, match="no train images of .*nowhere: there is no such folder"):
         prepare(request([OwnImages().benchmark(f"{tmp_path}/nowhere")], ["msp"]))
     with pytest.raises(DataError, match="has no labels, so its classes cannot be split"):
         prepare(request([OwnImages(split="50/20/30").benchmark(str(photos / "cat"))], ["msp"]))

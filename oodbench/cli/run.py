@@ -113,7 +113,12 @@ def command(
         settings=settings,
         out=out,
         own=OwnImages(
-            split=split, split_seed=split_seed, image_size=image_size, channels=channels, trained=model is not None
+            split=split,
+            split_seed=split_seed,
+            image_size=image_size,
+            channels=channels,
+            trained=model is not None,
+            data_dir=data_dir,
         ),
         model=_own_model(model, weights, normalise, class_names, features),
     )
@@ -198,7 +203,12 @@ def _own_model(
 
     names = None if class_names is None else _class_names(class_names)
     return OwnModel.of(
-        load_model(model, weights), normalise=normalise, features=features, class_names=names, name=model
+        load_model(model, weights),
+        normalise=normalise,
+        features=features,
+        class_names=names,
+        name=model,
+        weights="" if weights is None else str(weights),
     )
 
 

@@ -53,3 +53,42 @@ def test_a_result_without_a_split_has_none_to_draw(oodbench, small):
     done = oodbench("plot", "split", "--in", small)
     assert done.code == 2
     assert done.err.startswith("Error: small has no split of classes to draw; run one: --split 50/20/30")
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        (
+            "folder",
+            "no benchmark 'folder'; images of your own are named by their folder: give a path, such as ./photos",
+        ),
+        ("photos", "See: oodbench list benchmarks. A folder is given as a path: ./photos"),
+        ("shelf", f"See: oodbench list benchmarks. A folder is given as a path: {Path('data/shelf')}"),
+        ("nowhere", "See: oodbench list benchmarks"),
+    ],
+)
+def test_a_folder_is_given_as_a_path(oodbench, photos, tmp_path, name, sentence):
+    (tmp_path / "data" / "shelf").mkdir(parents=True)
+    done = oodbench("run", "--in", name, "--method", "msp", "--data-dir", "data")
+
+    assert (done.code, done.out) == (2, "")
+    assert done.err.splitlines()[-1].endswith(sentence)
+    assert "folder," not in done.err
+
+
+def test_a_folder_that_is_not_there_is_said_not_to_be(oodbench, tmp_path):
+    done = oodbench("run", "--in", "./nothere", "--method", "msp")
+
+    path = tmp_path / "nothere"
+    assert done.code == 2
+    assert done.err.splitlines()[-1].endswith(
+        f"images of {path}: there is no such folder, and no {path}.zip; check the path"
+    )
+
+
+def test_a_folder_without_training_images_asks_for_them(oodbench, tmp_path):
+    save_photos(tmp_path / "divided" / "test", ("cat", "cow", "dog"))
+    done = oodbench("run", "--in", "./divided", "--method", "msp")
+
+    assert done.code == 2
+    assert done.err.splitlines()[-1].endswith(f" Put training images into {tmp_path / 'divided'}/train/<class>/.")

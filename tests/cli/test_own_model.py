@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -211,3 +212,31 @@ def test_a_detector_of_a_model_in_the_working_folder_is_taken_home(oodbench, min
     assert "needs the Python module 'mine', which cannot be imported here" in lost.err
     assert load_model(f"{tmp_path / 'mine.py'}:Mine", None) is not None
     assert oodbench("detect", "--from", "../results", "test").code == 0
+
+
+def test_a_record_says_what_a_model_came_with_and_tables_tell_models_apart_by_it(oodbench, mine):
+    other = (*without(mine, "--normalise"), "--normalise", "0.5/0.25")
+    assert [oodbench("run", *each, "--method", "msp").code for each in (mine, other)] == [0, 0]
+
+    given = {json.loads(text)["normalise"]: json.loads(text) for text in load_results("results")["given"]}
+    assert given["0.5/0.25"] == {
+        "name": "mine.py:Mine", "weights": "w.pt", "normalise": "0.5/0.25", "features": "head", "class_names": None,
+    }  # fmt: skip
+    notes = " ".join(oodbench("table", "--format", "markdown").out.split())
+    for model, normalise in load_results("results")[["model", "given"]].drop_duplicates().to_numpy():
+        words = f"mine.py:Mine, weights w.pt, normalise {json.loads(normalise)['normalise']}, features head."
+        assert f"model {model[:8]}: {words}" in notes
+
+
+def test_the_mean_of_a_run_is_over_its_own_sets(oodbench, mine):
+    first = oodbench("run", *mine, "--method", "msp")
+    n_sets = len(load_results("results"))
+    second = oodbench("run", *without(mine, "--out"), "--out", "uniform", "--method", "msp", "--force")
+
+    assert f"over {n_sets} OOD sets" in first.err
+    assert len(load_results("results")) > n_sets - 1
+    (row,) = [line for line in second.err.splitlines() if line.startswith("scored photos msp")]
+    frame = load_results("results").set_index("out_dist")["auroc"]
+    asked = frame.drop("cars")
+    assert row.endswith(f"mean AUROC {100 * asked.mean():.2f} over {len(asked)} OOD sets")
+    assert "cars" in frame

@@ -100,8 +100,15 @@ def do(group: Sequence[Cell], place: Place, device: torch.device, report: Report
         report.message(f"left out: {', '.join(cell.label for cell in group)}: {error}")
         yield from ((cell, error) for cell in group)
         return
-    bench = Bench.of(jobs, networks, data, place.artifacts, device, report)
+    # Benchmarks with the same training images share networks, and have test images of their own.
+    benches = {
+        cell.benchmark.name: Bench.of(
+            cell.networks, networks, place.data[cell.benchmark.name], place.artifacts, device, report
+        )
+        for cell in {cell.benchmark.name: cell for cell in group}.values()
+    }
     for cell in group:
+        bench = benches[cell.benchmark.name]
         report.progress(f"scoring {cell.label}", 0, 1)
         try:
             with reported_as(ScoreError, cell.method_name):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,19 @@ def test_two_workers_give_the_table_of_one():
     # Three networks: two classifiers, one of them shared, and an embedding.
     assert listener.count("[cpu] trained") == 3
     assert listener.count("[cpu] scored") == 3
+
+
+def test_benchmarks_that_share_a_network_are_scored_on_their_own_sets():
+    first = small_benchmark()
+    frame = oodbench.run(
+        [first, small_benchmark("other", ood=first.ood[1:])], "msp", results_dir="both", cache_dir="cache", device="cpu"
+    )
+
+    sets = frame.groupby("in_dist")["out_dist"].apply(set)
+    assert sets["small"] - sets["other"] == {"seen digits"}
+    assert len(list(Path("cache/networks").iterdir())) == 1
+    stored = json.loads(next(Path("both/other").glob("*.json")).read_text())
+    assert [row["out_dist"] for row in stored["rows"]] == ["new digits", "noise"]
 
 
 def test_an_error_in_a_worker_is_an_error_of_the_run_and_the_others_are_stored():

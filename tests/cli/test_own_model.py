@@ -240,3 +240,14 @@ def test_the_mean_of_a_run_is_over_its_own_sets(oodbench, mine):
     asked = frame.drop("cars")
     assert row.endswith(f"mean AUROC {100 * asked.mean():.2f} over {len(asked)} OOD sets")
     assert "cars" in frame
+
+
+def test_a_model_is_scored_on_the_images_of_each_of_two_folders(oodbench, mine, tmp_path):
+    for image in save_photos(tmp_path / "pets", ("cat", "cow", "dog"), seed=3).rglob("*[1-9].png"):
+        image.unlink()
+    done = oodbench("run", *without(mine, "--in"), "--in", "./cars", "--in", "./pets", "--method", "msp")
+
+    assert done.code == 0, done.err
+    frame = load_results("results").set_index("in_dist")
+    assert set(frame.loc["cars", "n_id"]) == {72}
+    assert set(frame.loc["pets", "n_id"]) == {9}

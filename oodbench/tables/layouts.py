@@ -323,6 +323,9 @@ def _identities(frame: pd.DataFrame) -> list[str]:
     if frame["named_apart"].any():
         notes.append("[…]: what differs between results of one name; they are not averaged.")
         notes += given_models(frame)
+    of_given = frame[frame["model"] != ""]
+    if (of_given.groupby(["in_dist", "variant", "recipe", "out_dist"]).size() > 1).any():
+        notes.append("A given model is the same for all seeds: ± says nothing of how training varies.")
     if frame["repeated"].any():
         again = ", ".join(dict.fromkeys(frame.loc[frame["repeated"], "variant"]))
         notes.append(f"Several results with one seed, of which the first one counts: {again}.")

@@ -70,6 +70,27 @@ def test_other_layouts_do_not_average_them_either(layout):
     assert cells == ([("40.0/80.0",)] if layout == "table1" else [("odm [k=3]", "80.0"), ("odm [k=1]", "40.0")])
 
 
+@pytest.mark.parametrize(
+    ("training", "seeds", "said"), [({}, (0, 1), True), ({}, (0, 0), False), ({"e": 1}, (0, 1), False)]
+)
+def test_seeds_of_a_given_model_are_said_to_tell_nothing_of_training(training, seeds, said):
+    table = table_of(*(of(0.4, training=training, fingerprints=IMAGES, seed=seed) for seed in seeds))
+
+    assert ("A given model is the same for all seeds: ± says nothing of how training varies." in table.notes) is said
+
+
+def test_a_given_model_is_described_where_a_name_has_it_in_brackets():
+    facts = {"name": "m.py:build", "weights": "", "normalise": "imagenet", "features": "fc", "class_names": None}
+    one, other = (
+        of(auroc, training={}, fingerprints=IMAGES | {"weights": weights}, model=model)
+        for auroc, weights, model in ((0.4, "1111111122", facts), (0.8, "3333333344", {}))
+    )
+
+    said = "model 11111111: m.py:build, normalise imagenet, features fc."
+    assert [note for note in table_of(one, other).notes if "model " in note] == [said]
+    assert said not in table_of(one).notes
+
+
 def test_a_name_says_no_more_than_it_takes_to_tell_results_apart():
     one, other, third = ({"k": k, "p": 2, "t": t} for k, t in ((1, 1), (3, 3), (3, 3)))
     table = table_of(

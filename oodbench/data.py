@@ -139,8 +139,7 @@ def load_benchmark(
     data = BenchmarkData(
         benchmark=benchmark, id_train=id_train, id_test=id_test, seen=seen, ood=ood, missing=missing, split=split
     )
-    data = without_training_images(data, report)
-    tell_of_shared_images(data, report)
+    data = without_shared_images(data, report)
     if empty := _without_images(data.id_test):
         report.message(f"{benchmark.name}: no test images of {', '.join(empty[:5])}: the accuracy says nothing of them")
     return data
@@ -164,40 +163,38 @@ def divide(benchmark: Benchmark, load: Callable[[Part], ImageSet]) -> tuple[Benc
     return benchmark.divided(split), split
 
 
-def without_training_images(data: BenchmarkData, report: Reporter) -> BenchmarkData:
+def without_shared_images(data: BenchmarkData, report: Reporter) -> BenchmarkData:
     """Leave out the test images that are training images too, which published data now and then has.
+
+    OOD test images that are ID test images too stay, and are told: no method can tell them apart.
 
     Args:
         data: with all images.
-        report: told how many are left out.
+        report: told how many are left out, and how many are on both sides.
 
     Raises:
         DataError: nothing is left of a test set.
     """
     training_sets = (*data.seen.values(), *([data.id_train] if data.id_train else []))
-    trained = frozenset(digest_of(image) for images in training_sets for image in images.images)
-    return replace(
-        data,
-        id_test=_untrained(data.id_test, trained, report),
-        ood={name: _untrained(images, trained, report) for name, images in data.ood.items()},
-    )
-
-
-def tell_of_shared_images(data: BenchmarkData, report: Reporter) -> None:
-    """Tell of OOD test images that are ID test images too: no method can tell them apart.
-
-    Args:
-        data: with all images, which stay as they are.
-        report: told how many there are of each OOD set.
-    """
-    tested = frozenset(digest_of(image) for image in data.id_test.images)
+    trained = frozenset(image for images in training_sets for image in _digests(images))
+    id_digests = _digests(data.id_test)
+    id_test = _untrained(data.id_test, id_digests, trained, report)
+    tested = frozenset(id_digests) - trained
+    ood = {}
     for name, images in data.ood.items():
-        if shared := sum(digest_of(image) in tested for image in images.images):
+        digests = _digests(images)
+        ood[name] = _untrained(images, digests, trained, report)
+        if shared := sum(image in tested for image in digests):
             report.message(f"{shared} images of {name} {SHARED}: they cannot be told apart")
+    return replace(data, id_test=id_test, ood=ood)
 
 
-def _untrained(tests: ImageSet, trained: frozenset[bytes], report: Reporter) -> ImageSet:
-    kept = [i for i, image in enumerate(tests.images) if digest_of(image) not in trained]
+def _digests(images: ImageSet) -> list[bytes]:
+    return [digest_of(image) for image in images.images]
+
+
+def _untrained(tests: ImageSet, digests: list[bytes], trained: frozenset[bytes], report: Reporter) -> ImageSet:
+    kept = [i for i, image in enumerate(digests) if image not in trained]
     if len(kept) == len(tests):
         return tests
     if not kept:

@@ -19,8 +19,7 @@ from .data import (
     BenchmarkData,
     default_data_dir,
     load_part,
-    tell_of_shared_images,
-    without_training_images,
+    without_shared_images,
 )
 from .device import resolve
 from .errors import ConfigError, DataError
@@ -126,9 +125,7 @@ def evaluate(
             )
     benchmark = _benchmark(own.name, list(sets), loader.conversion)
     data = BenchmarkData(benchmark=benchmark, id_train=train, id_test=test, seen={}, ood=loaded, missing={})
-    teller = _Warning() if report is SILENT else report
-    data = without_training_images(data, teller)
-    tell_of_shared_images(data, teller)
+    data = without_shared_images(data, _Warning() if report is SILENT else report)
     several = [methods] if isinstance(methods, str) or not isinstance(methods, Sequence) else methods
     wanted = replace(request([benchmark], several, model=own), seeds=(seed,))
     if report is SILENT and wanted.every_method:

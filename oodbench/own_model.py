@@ -143,7 +143,7 @@ class OwnModel:
         facts = {
             "name": name,
             "weights": weights,
-            "normalise": normalise,
+            "normalise": normalise if isinstance(normalise, str) else _as_text(mean, std),
             "features": layer,
             "class_names": None if names is None else list(names),
         }
@@ -275,6 +275,10 @@ def normalisation(given: Normalisation) -> tuple[tuple[float, ...], tuple[float,
     if not all(0 <= value <= 1 for value in mean):
         raise ConfigError(f"the normalisation is for images in [0, 1], and so is its mean, got {given!r}")
     return mean, std
+
+
+def _as_text(mean: Sequence[float], std: Sequence[float]) -> str:
+    return "/".join(",".join(f"{value:g}" for value in part) for part in (mean, std))
 
 
 def load_model(text: str, weights: Path | None) -> nn.Module:

@@ -14,6 +14,7 @@ from .config import configure, parse_settings, reconfigure
 from .errors import ConfigError, PluginError, UnknownName
 from .objectives import CrossEntropy
 from .own_images import OwnImages, place
+from .shapes import unfit
 
 if TYPE_CHECKING:
     from .api import Method
@@ -174,17 +175,12 @@ def _choice(entry: str | Method | type[Method], settings: Settings) -> MethodCho
 
 
 def _check_kind(entry: object) -> None:
-    """Refuse what is neither a method nor the class of one, or cannot be made with its defaults."""
-    kind: Any = entry if isinstance(entry, type) else type(entry)
-    name = kind.__name__
+    """Refuse what is neither a method nor the class of one, by the contract that plugins keep."""
+    kind = entry if isinstance(entry, type) else type(entry)
     if not hasattr(kind, "fit"):
         raise ConfigError(f"a method must be a name or an object such as Gap(), got {entry!r}")
-    if not dataclasses.is_dataclass(kind):
-        raise ConfigError(f"the method {name} must be a dataclass: @dataclass(frozen=True, kw_only=True)")
-    none = dataclasses.MISSING
-    for field in dataclasses.fields(kind):
-        if field.init and field.default is none and field.default_factory is none:
-            raise ConfigError(f"the field {field.name} of the method {name} needs a default")
+    if reason := unfit("methods", kind.__name__, kind):
+        raise ConfigError(f"the method {kind.__name__} cannot be used: {reason}")
 
 
 def _name_of(kind: type[Method]) -> str:

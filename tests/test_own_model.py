@@ -288,6 +288,11 @@ def test_a_normalisation_may_be_a_pair():
     assert normalisation((0.5, 0.25)) == normalisation(np.array([0.5, 0.25])) == ((0.5,), (0.25,))
 
 
+def test_facts_of_a_model_are_words_however_its_normalisation_was_given():
+    given = OwnModel.of(Net(), normalise=(np.array([0.5]), torch.tensor([0.25])))
+    assert given.facts["normalise"] == "0.5/0.25"
+
+
 def test_one_number_normalises_grey_and_colour():
     assert normalisation("0.5/0.25") == ((0.5,), (0.25,))
     assert normalisation("none") == ((0.0,), (1.0,))

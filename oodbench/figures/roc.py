@@ -63,7 +63,7 @@ def draw_roc(results: Sequence[tuple[Record, Scores]]) -> Figure:
             axes.legend(handles=lines[::-1], fontsize=7, loc="lower right", title="AUROC", title_fontsize=7)
     panels[0].set_yticks([0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0], ["50%", "60%", "70%", "80%", "90%", "95%", "100%"])
     panels[0].set_ylabel("true positive rate", fontsize=9)
-    names = list(zip(names_of([record for record, _ in named]), COLOURS, strict=False))
+    names = list(zip(names_of([record for record, _ in results]), COLOURS, strict=False))
     if others := len(results) - len(named):
         names.append((f"{others} more, with a lower mean AUROC", OTHERS))
     handles = [Line2D([], [], color=colour, label=label) for label, colour in names]

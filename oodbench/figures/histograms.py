@@ -57,7 +57,9 @@ def draw_histograms(results: Sequence[tuple[Record, Scores]]) -> Figure:
                 axes.set_xticks([])
                 axes.set_yticks([])
                 text = "no data"
-            axes.text(0.03, 0.95, text, transform=axes.transAxes, va="top", fontsize=8)
+            # On white: the threshold may lie behind it.
+            white = {"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.85}
+            axes.text(0.03, 0.95, text, transform=axes.transAxes, va="top", fontsize=8, bbox=white)
     figure.supxlabel(
         "score (right: more in-distribution); blue: ID test images\n"
         "dashed: threshold at 95% TPR; heights under a square root",

@@ -363,10 +363,15 @@ def _reductions(frame: pd.DataFrame) -> list[str]:
     ]
 
 
+_FITTED = "methods fitted"
+"""What is said of a given model, which was trained elsewhere."""
+
+
 def _counts(frame: pd.DataFrame) -> list[str]:
     """Say how many images each benchmark was trained and tested on: data sets come whole and in parts."""
     return [
-        f"{in_dist}: trained on {int(rows['n_train'].max()):,} ID images, tested on {int(rows['n_id'].max()):,}."
+        f"{in_dist}: {_FITTED if (rows['training'] == '{}').all() else 'trained'} on {int(rows['n_train'].max()):,} ID "
+        f"images, tested on {int(rows['n_id'].max()):,}."
         for in_dist, rows in frame.groupby("in_dist", sort=False)
         if rows["n_train"].max() > 0
     ]

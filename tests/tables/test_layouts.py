@@ -303,6 +303,14 @@ def test_notes_name_every_value_that_some_seed_chose_once():
     assert layout_table(to_frame(records), "table2").notes == ("odm: epsilon chosen: 0.0014, 0.002.",)
 
 
+@pytest.mark.parametrize(
+    ("training", "said"), [({"epochs": 2}, "trained on 9 ID images"), ({}, "methods fitted on 9 ID images")]
+)
+def test_notes_say_how_many_images_were_trained_on_or_that_a_given_model_was_not_trained_here(training, said):
+    frame = to_frame([a_record(n_train=9, training=training)])
+    assert f"tiny: {said}, tested on 4." in layout_table(frame, "table2").notes
+
+
 def test_notes_say_which_value_belongs_to_which_in_distribution_set():
     records = [
         a_record("ccag", in_dist="svhn", settings={"beta": 1.0, "width": 16}),

@@ -16,7 +16,6 @@ from __future__ import annotations
 from .checked import Counts, Floats
 from .columns import METRICS, CurveMetric
 from .legacy import Legacy
-from .measures import all_metrics, of_plugins
 from .roc import Prior, RocCurve, roc_curve
 from .scores import (
     aupr_in,
@@ -39,7 +38,6 @@ __all__ = [
     "Legacy",
     "Prior",
     "RocCurve",
-    "all_metrics",
     "aupr_in",
     "aupr_in_trapezoid",
     "aupr_out",
@@ -49,7 +47,6 @@ __all__ = [
     "detection_error",
     "fpr_at_tpr",
     "fpr_at_tpr_ood_positive",
-    "of_plugins",
     "roc_curve",
     "tnr_at_tpr",
 ]

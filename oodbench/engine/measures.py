@@ -1,4 +1,4 @@
-"""The metrics of the engine and of plugins together."""
+"""All metrics of a pair of score arrays: the built-in ones and those of plugins."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from oodbench import registry
-
-from .columns import METRICS
-from .roc import roc_curve
+from oodbench.plugins import registry
 
 if TYPE_CHECKING:
     from oodbench.api import Metric
+from oodbench.metrics import METRICS, roc_curve
 
 
 def of_plugins() -> dict[str, Metric]:

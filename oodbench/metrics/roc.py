@@ -75,11 +75,7 @@ class RocCurve:
 
     def index_at_tpr(self, tpr: float) -> int:
         """Index of the highest threshold whose true positive rate is at least `tpr`."""
-        if not 0 < tpr <= 1:
-            raise MetricError(f"tpr must be in (0, 1], got {tpr}; write 0.95 for 95%")
-        # In floats, tpr * n_id can land just above a whole number and then ask for one sample too many.
-        n_needed = ceil(Fraction(str(tpr)) * self.n_id)
-        return int(np.searchsorted(self.n_accepted_id, n_needed))
+        return int(np.searchsorted(self.n_accepted_id, n_needed(tpr, self.n_id)))
 
     def auroc(self) -> float:
         """See the function `auroc`; so for all methods below."""
@@ -111,6 +107,18 @@ class RocCurve:
         # TPR - FPR with both sides multiplied by n_id * n_ood, to stay in integers.
         gaps = self.n_accepted_id * self.n_ood - self.n_accepted_ood * self.n_id
         return 0.5 + int(gaps.max()) / (2 * self.n_id * self.n_ood)
+
+
+def n_needed(tpr: float, n_id: int) -> int:
+    """Return the smallest number of `n_id` samples that is a share of at least `tpr`.
+
+    Raises:
+        MetricError: `tpr` outside (0, 1].
+    """
+    if not 0 < tpr <= 1:
+        raise MetricError(f"tpr must be in (0, 1], got {tpr}; write 0.95 for 95%")
+    # In floats, tpr * n_id can land just above a whole number and then ask for one sample too many.
+    return ceil(Fraction(str(tpr)) * n_id)
 
 
 def roc_curve(scores_id: ArrayLike, scores_ood: ArrayLike) -> RocCurve:

@@ -86,12 +86,13 @@ class ResampledCurves:
         """See `detection_accuracy`."""
         gaps = self.n_accepted_id * self.n_ood
         gaps -= self.n_accepted_ood * self.n_id
-        return 0.5 + cast("Floats", gaps.max(axis=1)) / (2 * self.n_id * self.n_ood)
+        best: Floats = gaps.max(axis=1)
+        return 0.5 + best / (2 * self.n_id * self.n_ood)
 
     def _at(self, counts: Floats, tpr: float) -> Floats:
         needed = n_needed(tpr, self.n_id)
         at = [np.searchsorted(row, needed) for row in self.n_accepted_id]
-        return cast("Floats", counts[np.arange(len(at)), at])
+        return counts[np.arange(len(at)), at]
 
 
 @dataclass(frozen=True, eq=False)

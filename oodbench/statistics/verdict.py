@@ -53,6 +53,7 @@ def judge(
     sets: Sequence[OnSet],
     *,
     overall_p: float | None = None,
+    n_tests: int = 1,
     n_seeds: int = 1,
     higher_is_better: bool = True,
     alpha: float = 0.05,
@@ -70,6 +71,7 @@ def judge(
         overall: the test over sets and seeds.
         sets: the tests of single sets.
         overall_p: p-value of the overall test, corrected where several are made; default its own.
+        n_tests: number of overall tests that are corrected together.
         n_seeds: number of seeds.
         higher_is_better: direction of the metric.
         alpha: level of the tests.
@@ -80,7 +82,7 @@ def judge(
     found = [one for one in sets if one.p < alpha and abs(one.difference.estimate) > margin]
     better = tuple(one.name for one in found if sign * one.difference.estimate > 0)
     worse = tuple(one.name for one in found if sign * one.difference.estimate < 0)
-    enough = overall.least_p < alpha
+    enough = overall.least_p * n_tests < alpha
     word: Word = "no evidence"
     if enough and p < alpha and abs(overall.mean) > margin and overall.mean * overall.median >= 0:
         word = "better" if sign * overall.mean > 0 else "worse"

@@ -115,7 +115,7 @@ def _kind(first: str | Path, second: str | Path, results_dir: Path) -> Kind:
         return "recipes"
     if not missing:
         return "folders"
-    known = methods | recipes
+    known = sorted(methods | recipes)
     if unknown := [word for word in missing if as_spelled(word, known) not in known]:
         raise UnknownName(
             f"no stored method or recipe {unknown[0]!r} in {results_dir}, and no folder"

@@ -70,7 +70,9 @@ def _caption(comparison: Comparison) -> str:
 def _notes(comparison: Comparison) -> tuple[str, ...]:
     star = any(one.seen for pairing in comparison.pairings for one in pairing.sets)
     seen = ["* seen: images of this distribution were used in training, by one of the two at least."] if star else []
-    return (*seen, *comparison.notes)
+    several = any(len(one.seeds) > 1 for pairing in comparison.pairings for one in pairing.sets)
+    noise = ["A single seed is judged by the noise of images, several by that of seeds as well."] if several else []
+    return (*seen, *noise, *comparison.notes)
 
 
 def _seeds(pairing: Pairing, on_set: OnOodSet) -> list[OnSeed]:

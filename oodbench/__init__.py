@@ -48,10 +48,10 @@ _HOME = {
     "Recipe": "benchmark",
     "TrainConfig": "training.config",
     "compare": "comparison",
-    "evaluate": "own_evaluation",
-    "load_results": "runner",
+    "evaluate": "engine.python",
+    "load_results": "engine.python",
     "make_table": "tables",
-    "run": "runner",
+    "run": "engine.python",
 }
 
 __all__ = [

@@ -80,6 +80,7 @@ def command(
         for change in comparison.changes:
             click.echo(f"Changed: {change}.")
         for pairing in comparison.pairings if len(comparison.pairings) > 1 else ():
-            click.echo(pairing.verdict.sentence)
+            if pairing.overall.n_above or pairing.overall.n_below:
+                click.echo(pairing.verdict.sentence)
         click.echo(comparison.sentence)
     sys.exit(comparison.exit_code)

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 import oodbench
+from oodbench.comparison.layout import comparison_table
 from oodbench.errors import ConfigError, StoreError, UnknownName
 from oodbench.metrics import auroc
 from oodbench.statistics import compare_aurocs, over_seeds
 from oodbench.store.records import ResultStore
+from oodbench.tables import render
 
 from .made import save_cell, save_cells
 
@@ -227,3 +229,17 @@ def test_damaged_records_are_refused(stored):
 
     with pytest.raises(StoreError, match="is not a whole record"):
         oodbench.compare("msp", "odm", results_dir=stored)
+
+
+def test_a_metric_that_needs_more_than_scores_is_tested_over_sets_and_seeds_only(tmp_path, monkeypatch):
+    class OfSamples:
+        label, higher_is_better, takes = "OSCR", True, "samples"
+
+    monkeypatch.setattr("oodbench.comparison.measured.find_metric", lambda _: OfSamples)
+    save_cells(tmp_path, {"a": 0.5, "b": 1.0})
+    found = oodbench.compare("a", "b", results_dir=tmp_path)
+
+    assert found.pairings[0].overall.p == 0.03125
+    assert found.as_dict()["methods"][0]["sets"][0]["p"] is None
+    assert found.notes[-1] == "The metric needs more than scores, so that single sets were not tested."
+    assert "–" in render(comparison_table(found), "text")

@@ -81,7 +81,7 @@ class NAC(PostHocMethod):
 
         states = self._states(inputs)
         edges = torch.as_tensor(bin_edges(self.bins, self.spacing), device=inputs.train.device)
-        bins = Bins(edges=edges, upper=self.spacing == "middle")
+        bins = Bins(edges=edges)
         counts: list[Tensor] = []
         for parts in states.of(_balanced(inputs, self.fit_images)):
             found = [bins.counts(part) for part in parts]
@@ -156,17 +156,15 @@ class Bins:
 
     Attributes:
         edges: the inner ones in ascending order, float64, shape (n_bins − 1,).
-        upper: whether a state on an edge belongs to the bin above it.
     """
 
     edges: Tensor
-    upper: bool
 
     def of(self, states: Tensor) -> Tensor:
-        """Return the bin that each state is in, int64, of the same shape."""
+        """Return the bin that each state is in, int64, of the same shape; one on an edge is in the bin above."""
         import torch
 
-        return torch.bucketize(states.contiguous(), self.edges, right=self.upper)
+        return torch.bucketize(states.contiguous(), self.edges, right=True)
 
     def counts(self, states: Tensor) -> Tensor:
         """Return how many states of each neuron are in each bin, float64 of shape (n_neurons, n_bins).

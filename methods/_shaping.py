@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from oodbench.batch import Batch
 
-LogitScore = Literal["energy", "msp", "max_logit", "entropy"]
+LogitScore = Literal["energy", "msp", "max_logit", "entropy", "gen", "doctor"]
 """How the logits that come out are scored: by the method of this name, with its defaults."""
 
 IMAGES_AT_ONCE = 4096
@@ -31,8 +31,10 @@ def logit_method(score: LogitScore) -> LogitMethod:
     Raises:
         ConfigError: there is no such word.
     """
+    from .doctor import Doctor
     from .energy import Energy
     from .entropy import Entropy
+    from .gen import GEN
     from .max_logit import MaxLogit
     from .msp import MSP
 
@@ -41,6 +43,8 @@ def logit_method(score: LogitScore) -> LogitMethod:
         "msp": MSP,
         "max_logit": MaxLogit,
         "entropy": Entropy,
+        "gen": GEN,
+        "doctor": Doctor,
     }
     if score not in methods:
         raise ConfigError(f"score must be one of {', '.join(methods)}, got {score!r}")
@@ -54,7 +58,7 @@ class ShapingMethod(PostHocMethod):
     Images are classified by their unchanged logits, so that the accuracy is that of the network.
 
     Attributes:
-        score: how the logits are scored: energy, msp, max_logit or entropy.
+        score: how the logits are scored: energy, msp, max_logit, entropy, gen or doctor.
     """
 
     score: LogitScore = "energy"

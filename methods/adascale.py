@@ -37,7 +37,7 @@ class AdaSCALE(PostHocMethod):
     Images are classified by their unchanged logits, so that the accuracy is that of the network.
 
     Attributes:
-        score: how the logits are scored: energy, msp, max_logit or entropy.
+        score: how the logits are scored: energy, msp, max_logit, entropy, gen or doctor.
         variant: a or l.
         low: the least percentile.
         high: the largest one.

@@ -33,7 +33,7 @@ class ASH(ShapingMethod):
     Images are classified by their unchanged logits, so that the accuracy is that of the network.
 
     Attributes:
-        score: how the logits are scored: energy, msp, max_logit or entropy.
+        score: how the logits are scored: energy, msp, max_logit, entropy, gen or doctor.
         variant: p, b or s.
         percentile: share of an image's features, in percent, that is removed.
     """

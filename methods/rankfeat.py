@@ -33,7 +33,7 @@ class RankFeat(PostHocMethod):
 
     Attributes:
         layers: "last" for the last two maps, or names of modules, each of which is changed on its own.
-        score: how the logits are scored: energy, msp, max_logit or entropy.
+        score: how the logits are scored: energy, msp, max_logit, entropy, gen or doctor.
     """
 
     title: ClassVar[str] = "Rank-1 feature removal (RankFeat)"

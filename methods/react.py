@@ -27,7 +27,7 @@ class ReAct(ShapingMethod):
     Images are classified by their unchanged logits, so that the accuracy is that of the network.
 
     Attributes:
-        score: how the logits are scored: energy, msp, max_logit or entropy.
+        score: how the logits are scored: energy, msp, max_logit, entropy, gen or doctor.
         percentile: share of the training activations, in percent, that are left as they are.
     """
 

@@ -33,7 +33,7 @@ class VRA(ShapingMethod):
     Images are classified by their unchanged logits, so that the accuracy is that of the network.
 
     Attributes:
-        score: how the logits are scored: energy, msp, max_logit or entropy.
+        score: how the logits are scored: energy, msp, max_logit, entropy, gen or doctor.
         low: percentile of α.
         high: percentile of β.
         below: what activations below α become: zero, or low for α itself.

@@ -90,6 +90,8 @@ def test_dice_leaves_the_weights_that_contribute_most():
         ("msp", lambda f: softmax(f, axis=1).max(axis=1)),
         ("max_logit", lambda f: f.max(axis=1)),
         ("entropy", lambda f: (softmax(f, axis=1) * (f - logsumexp(f, axis=1, keepdims=True))).sum(axis=1)),
+        ("gen", lambda f: registry.method("gen")().score_logits(torch.tensor(f)).numpy()),
+        ("doctor", lambda f: registry.method("doctor")().score_logits(torch.tensor(f)).numpy()),
     ],
 )
 def test_any_logit_score_may_follow(method, word, expected):

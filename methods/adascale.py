@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from oodbench.api import FitInputs, Network
+from oodbench.api import FitInputs, Need, Network
 from oodbench.errors import ConfigError
 from oodbench.posthoc import LogitMethod, PostHocDetector, PostHocMethod
 
@@ -51,6 +51,7 @@ class AdaSCALE(PostHocMethod):
 
     title: ClassVar[str] = "Adaptive scaling (AdaSCALE)"
     source: ClassVar[str] = "Regmi, arXiv 2503.08023, Sec. 4"
+    needs: ClassVar[frozenset[Need]] = PostHocMethod.needs | {"gradients"}
 
     score: LogitScore = "energy"
     variant: Literal["a", "l"] = "a"

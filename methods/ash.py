@@ -41,8 +41,8 @@ class ASH(ShapingMethod):
     title: ClassVar[str] = "Activation shaping (ASH)"
     source: ClassVar[str] = "Djurisic et al., ICLR 2023, Alg. 1-3"
     known_exceptions: ClassVar[Mapping[str, str]] = {
-        "higher_means_more_in_distribution": "variant s multiplies the features of black images, which differ little, "
-        "far more than those of others"
+        "higher_means_more_in_distribution": "variant s scales the features of noise, which are more alike, "
+        "further up than those of ID images"
     }
 
     variant: Variant = "s"

@@ -10,13 +10,12 @@ from oodbench.api import FitInputs
 from oodbench.errors import ConfigError
 from oodbench.posthoc import PostHocDetector, PostHocMethod
 
-from ._readings import Extremes, read
+from ._readings import Extremes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from oodbench.api import Network
     from oodbench.batch import Batch
 
     from .knn import KNNDetector
@@ -78,7 +77,7 @@ class CombOOD(PostHocMethod):
                 f"combood cannot find neighbour k={self.k} among {len(inputs.train)} training images; "
                 f"give a smaller one: --set combood.k={len(inputs.train)}"
             )
-        values = _extremes(inputs.network, inputs.train)
+        values = _extremes(inputs.train)
         kept = np.ptp(values, axis=0) > np.finfo(np.float32).eps * np.abs(values).max(axis=0)
         if not kept.any():
             raise ConfigError(
@@ -88,7 +87,6 @@ class CombOOD(PostHocMethod):
         transform, gaussian = _power_transform(values[:, kept])
         covariance = np.cov(gaussian, rowvar=False).reshape(kept.sum(), kept.sum())
         return CombOODDetector(
-            network=inputs.network,
             neighbours=KNN(k=self.k).fit(inputs),
             kept=kept,
             transform=transform,
@@ -96,13 +94,13 @@ class CombOOD(PostHocMethod):
         )
 
 
-def _extremes(network: Network, batch: Batch) -> NDArray[Any]:
+def _extremes(batch: Batch) -> NDArray[Any]:
     """Return the extremes of the logits and of each layer, float64 of shape (n, 2 + 2 · layers)."""
     import torch
 
     from ._readings import extremes
 
-    values = torch.cat([extremes(batch.logits), read(Extremes(), network, batch)], dim=1)
+    values = torch.cat([extremes(batch.logits), batch.output(Extremes().name)], dim=1)
     return values.double().cpu().numpy()
 
 
@@ -132,14 +130,12 @@ class CombOODDetector(PostHocDetector):
     """Log density of neighbours and extremes.
 
     Attributes:
-        network: the trained classifier, whose layers are read.
         neighbours: distance to the k-th nearest training image.
         kept: which extremes vary in training, bool, shape (n_values,).
         transform: a fitted transform of these, from scikit-learn.
         precision: of what it gives, float64, shape (kept, kept).
     """
 
-    network: Network
     neighbours: KNNDetector
     kept: NDArray[Any]
     transform: Any
@@ -151,7 +147,7 @@ class CombOODDetector(PostHocDetector):
         import torch
 
         with np.errstate(over="ignore", invalid="ignore"):
-            values = _finite(self.transform.transform(_extremes(self.network, batch)[:, self.kept]))
+            values = _finite(self.transform.transform(_extremes(batch)[:, self.kept]))
         squared = torch.tensor(np.einsum("ni,ij,nj->n", values, self.precision, values), device=batch.device)
         distances = -self.neighbours.score(batch).clamp(max=-SMALLEST_DISTANCE)
         return -2 * math.sqrt(self.neighbours.train.shape[1]) * distances.log() - squared

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -33,6 +34,10 @@ class DICE(ShapingMethod):
 
     title: ClassVar[str] = "Sparsified head (DICE)"
     source: ClassVar[str] = "Sun & Li, ECCV 2022, Eq. 3-6"
+    known_exceptions: ClassVar[Mapping[str, str]] = {
+        "higher_means_more_in_distribution": "noise excites all units, and the tenth of a small head that is left has "
+        "no negative weights to set against them"
+    }
 
     percentile: float = 90.0
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from oodbench.api import FitInputs, Network
+from oodbench.api import FitInputs
 from oodbench.errors import ConfigError
 from oodbench.posthoc import PostHocDetector, PostHocMethod
 
-from ._readings import GramSums, read
+from ._readings import GramSums
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from torch import Tensor
 
     from oodbench.batch import Batch
@@ -48,6 +47,7 @@ class Gram(PostHocMethod):
 
     title: ClassVar[str] = "Gram matrices"
     source: ClassVar[str] = "Sastry & Oore, ICML 2020, Alg. 1-2"
+    quick: ClassVar[Mapping[str, Any]] = {"powers": (1, 2)}
 
     layers: Literal["all"] | tuple[str, ...] = "all"
     powers: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
@@ -76,7 +76,7 @@ class Gram(PostHocMethod):
         train, labels = inputs.train, inputs.train.labels
         assert labels is not None  # the engine only fits on labelled images
         widths = tuple(reading.widths(inputs.network, train.source.shape))
-        sums = read(reading, inputs.network, train)
+        sums = train.output(reading.name)
         rng = np.random.default_rng(inputs.seed)
         bounds, held_out = [], np.zeros(len(train), dtype=bool)
         for label in range(inputs.n_classes):
@@ -92,8 +92,7 @@ class Gram(PostHocMethod):
             mean = bounds_of.deviations(sums[others], labels[others]).mean(dim=0)
             expected = torch.where(mean > 0, mean, 1.0)
         return GramDetector(
-            network=inputs.network,
-            reading=reading,
+            reading=reading.name,
             bounds=bounds_of,
             expected=expected,
             divide_by_confidence=self.divide_by_confidence,
@@ -140,15 +139,13 @@ class GramDetector(PostHocDetector):
     """Deviation from the bounds of the predicted class.
 
     Attributes:
-        network: the trained classifier, whose layers are read.
-        reading: the sums that are compared.
+        reading: the name of the sums that are compared.
         bounds: of each class.
         expected: E[δ_ℓ], float64, shape (n_layers,).
         divide_by_confidence: whether deviations are divided by the largest softmax probability.
     """
 
-    network: Network
-    reading: GramSums
+    reading: str
     bounds: Bounds
     expected: Tensor
     divide_by_confidence: bool
@@ -163,7 +160,7 @@ class GramDetector(PostHocDetector):
         return batch.split(max(1, VALUES_AT_ONCE // sum(self.bounds.widths)))
 
     def _of_part(self, batch: Batch) -> Tensor:
-        sums, logits = read(self.reading, self.network, batch), batch.logits
+        sums, logits = batch.output(self.reading), batch.logits
         total: Tensor = (self.bounds.deviations(sums, logits.argmax(dim=1)) / self.expected).sum(dim=1)
         if self.divide_by_confidence:
             total = total / logits.double().softmax(dim=1).amax(dim=1)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
-from oodbench.api import FitInputs, Network
+from oodbench.api import FitInputs, Need, Network
 from oodbench.errors import ConfigError
 from oodbench.posthoc import PostHocDetector, PostHocMethod
 
@@ -71,6 +71,15 @@ class NAC(PostHocMethod):
         if self.fit_images < 1:
             raise ConfigError(f"fit_images must be at least 1, got {self.fit_images}")
 
+    @property
+    def needs(self) -> frozenset[Need]:  # type: ignore[override]  # a base that says it once for all its settings
+        """What every method of features needs, and gradients where inner layers are looked at."""
+        return PostHocMethod.needs if self._penultimate_alone else PostHocMethod.needs | {"gradients"}
+
+    @property
+    def _penultimate_alone(self) -> bool:
+        return self.layers in ("penultimate", ("penultimate",))
+
     def fit(self, inputs: FitInputs) -> NACDetector:
         """Return a detector with the counts of training images.
 
@@ -91,10 +100,10 @@ class NAC(PostHocMethod):
         return NACDetector(states=states, bins=bins, covered=covered)
 
     def _states(self, inputs: FitInputs) -> PenultimateStates | InnerStates:
-        from ._layers import PENULTIMATE, check_layers, last_of_each_resolution
+        from ._layers import check_layers, last_of_each_resolution
 
         layers: tuple[str, ...]
-        if self.layers in ("penultimate", (PENULTIMATE,)):
+        if self._penultimate_alone:
             from ._affine_head import affine_head
 
             weights, _ = affine_head(inputs.network, inputs.train, "nac")

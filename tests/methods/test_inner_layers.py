@@ -28,6 +28,10 @@ def network():
 
 
 NETWORK = network()
+OTHER_READINGS = (
+    *registry.method("gram")(layers=("body.1", "body.4"), powers=(1, 2, 3)).reads,
+    *registry.method("gram")(powers=(1, 2)).reads,
+)
 
 
 def pixels(n, seed):
@@ -35,7 +39,12 @@ def pixels(n, seed):
 
 
 def batch(n=60, seed=0):
-    return batch_of_images(NETWORK, pixels(n, seed), np.arange(n) % 3)
+    return images(pixels(n, seed))
+
+
+def images(values):
+    readings = [reading for name in ("gram", "combood") for reading in registry.method(name)().reads]
+    return batch_of_images(NETWORK, values, np.arange(len(values)) % 3, readings=(*readings, *OTHER_READINGS))
 
 
 def fitted(name, train, **settings):
@@ -69,7 +78,7 @@ def test_extremes_are_the_largest_and_minus_the_smallest():
 def test_readings_say_what_they_are_and_are_small(name):
     (reading,) = registry.method(name)().reads
 
-    values = readings.read(reading, NETWORK, batch(4))
+    values = batch(4).output(reading.name)
 
     assert reading == registry.method(name)().reads[0]
     assert reading.name
@@ -124,7 +133,7 @@ def test_layers_are_weighed_by_the_deviation_of_images_that_were_held_out():
 
 @pytest.mark.parametrize("name", ["gram", "nac", "combood"])
 def test_copies_of_one_black_image_give_finite_scores(name):
-    black = batch_of_images(NETWORK, np.zeros((60, 1, 8, 8), dtype=np.uint8), np.arange(60) % 3)
+    black = images(np.zeros((60, 1, 8, 8), dtype=np.uint8))
 
     if name == "combood":
         with pytest.raises(ConfigError, match="combood needs training images that differ"):
@@ -276,7 +285,7 @@ def test_impossible_settings_are_refused(method, settings, message):
 
 def test_unknown_layers_and_too_few_images_are_refused_with_what_to_do():
     with pytest.raises(ConfigError, match=r"no layer 'body\.99' to look at; its layers are: body\.0"):
-        fitted("gram", batch(), layers=("body.99",))
+        batch_of_images(NETWORK, pixels(2, 0), readings=registry.method("gram")(layers=("body.99",)).reads)
     with pytest.raises(ConfigError, match=r"nac\.alpha has 2 values for 1 layers"):
         fitted("nac", batch(), alpha=(1.0, 2.0))
     with pytest.raises(ConfigError, match=r"k=50 among 20 training images.*--set combood\.k=20"):

@@ -104,9 +104,12 @@ def fitted(name, n=60, **settings):
         labels = network(torch.tensor(images).float() / 255).argmax(dim=1).numpy()
     # All classes, whatever the network says.
     labels[:6] = np.arange(6) % 3
-    train = batch_of_images(network, images, labels)
-    test = batch_of_images(network, np.random.default_rng(1).integers(0, 256, (20, 1, 8, 8), dtype=np.uint8))
-    return network, train, test, registry.method(name)(**settings).fit(fit_inputs(train, network=network))
+    method = registry.method(name)(**settings)
+    readings = getattr(method, "reads", ())
+    train = batch_of_images(network, images, labels, readings=readings)
+    others = np.random.default_rng(1).integers(0, 256, (20, 1, 8, 8), dtype=np.uint8)
+    test = batch_of_images(network, others, readings=readings)
+    return network, train, test, method.fit(fit_inputs(train, network=network))
 
 
 @pytest.mark.parametrize("layer", ["first", "second"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from oodbench.api import FitInputs
 from oodbench.errors import ConfigError
@@ -47,7 +47,7 @@ class Gram(PostHocMethod):
 
     title: ClassVar[str] = "Gram matrices"
     source: ClassVar[str] = "Sastry & Oore, ICML 2020, Alg. 1-2"
-    quick: ClassVar[Mapping[str, Any]] = {"powers": (1, 2)}
+    quick: ClassVar[Mapping[str, object]] = {"powers": (1, 2)}
 
     layers: Literal["all"] | tuple[str, ...] = "all"
     powers: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)

@@ -36,7 +36,7 @@ class SeenOutlierLearner(Learner):
 
     def __init__(self, network: nn.Module, beta: float, setting: Setting) -> None:
         self._network, self._beta, self._setting = network, beta, setting
-        self._optimizer, self._schedule = setting.adam(network)
+        self._optimizer, self._schedule = setting.optimizer(network)
 
     def step(self, images: Tensor, labels: Tensor) -> Tensor:
         """Do one step of Adam."""
@@ -84,11 +84,11 @@ class GeneratedOutlierLearner(Learner):
         self._network, self._beta, self._pull_away, self._setting = network, beta, pull_away, setting
         self._generator = generator.to(setting.device)
         self._discriminator = discriminator.to(setting.device)
-        self._optimizer, self._schedule = setting.adam(network)
+        self._optimizer, self._schedule = setting.optimizer(network)
         # As in the public code, only the classifier's weights are penalised.
         options = {"betas": (0.5, 0.999), "weight_decay": 0.0}
-        self._optimizer_g, self._schedule_g = setting.adam(self._generator, **options)
-        self._optimizer_d, self._schedule_d = setting.adam(self._discriminator, **options)
+        self._optimizer_g, self._schedule_g = setting.optimizer(self._generator, "adam", **options)
+        self._optimizer_d, self._schedule_d = setting.optimizer(self._discriminator, "adam", **options)
         noise = torch.randn(64, self._generator.latent, generator=setting.random, device=setting.device)
         self._picture_noise = {"noise": noise}
 

@@ -147,6 +147,7 @@ def network_of(
             "images_seen": log.images_seen,
             "losses": log.losses,
             "config": plain(job.config),
+            "precision": log.precision,
         }
 
     folder = artifacts.find("networks", job.key) or artifacts.save("networks", job.key, train_and_save)

@@ -13,8 +13,8 @@ import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
-from oodbench import registry
 from oodbench.images import ImageSet
+from oodbench.plugins import registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -28,18 +28,18 @@ import torch
 from _scene import Counted, Scene, Seconds, machine, threads, timed
 from torch.utils.data import ConcatDataset, DataLoader, TensorDataset
 
-from oodbench.artifacts import ArtifactStore
 from oodbench.benchmark import Benchmark, OodSet, Part, Recipe
-from oodbench.data import BenchmarkData
-from oodbench.evaluation import Bench, evaluate
+from oodbench.data.loading import BenchmarkData
+from oodbench.engine.evaluation import Bench, evaluate
+from oodbench.engine.request import request
+from oodbench.engine.runner import Prepared, prepare_with
+from oodbench.given.model import OwnModel
 from oodbench.images import Conversion
-from oodbench.own_model import OwnModel
-from oodbench.records import ResultStore
-from oodbench.report import SILENT
-from oodbench.request import request
-from oodbench.runner import Prepared, prepare_with
+from oodbench.progress import SILENT
+from oodbench.store.artifacts import ArtifactStore
+from oodbench.store.records import ResultStore
 from oodbench.training.config import TrainConfig
-from oodbench.training.trained import TrainedNetwork
+from oodbench.training.network import TrainedNetwork
 
 Scores = dict[str, np.ndarray]
 """Of each OOD set, and of the ID test set under "ID test"."""

@@ -1,8 +1,8 @@
 """Seconds of all metrics of two sets of scores: ours, the peers', and one sort of the pooled scores for scale.
 
-Ours are all columns of `oodbench.metrics.all_metrics`; scikit-learn computes AUROC, both average precisions and the ROC
-curve, torchmetrics the same, pytorch-ood what its `OODMetrics` reports. The code published with CC-AG walks over
-200,000 thresholds in five loops; some of its thresholds are timed here, and the time of all is extrapolated.
+Ours are all columns of `oodbench.engine.measures.all_metrics`; scikit-learn computes AUROC, both average precisions and
+the ROC curve, torchmetrics the same, pytorch-ood what its `OODMetrics` reports. The code published with CC-AG walks
+over 200,000 thresholds in five loops; some of its thresholds are timed here, and the time of all is extrapolated.
 Rounds alternate; medians are printed, with the ratio to ours.
 
     python benchmarks/metrics.py --threads 1
@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from _scene import machine, threads
 
-from oodbench.metrics import all_metrics
+from oodbench.engine.measures import all_metrics
 
 Metrics = Callable[[np.ndarray, np.ndarray], object]
 

@@ -23,8 +23,8 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import CIFAR10
 from torchvision.transforms import ToTensor
 
-from oodbench import registry
 from oodbench.objectives import CrossEntropy
+from oodbench.plugins import registry
 from oodbench.training.config import TrainConfig
 from oodbench.training.loop import TrainingImages, train
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from oodbench.atomic import write_atomic
 from oodbench.errors import DataError
+from oodbench.store.atomic import write_atomic
 
 
 class Journal:

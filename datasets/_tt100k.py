@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from oodbench.errors import DataError
-from oodbench.hashing import digest
+from oodbench.hashing.values import digest
 
 ANNOTATIONS = ("annotations.json", "annotations_all.json", "data/annotations.json", "data/annotations_all.json")
 """Where the releases of 2016 and 2021 have their boxes, below the folder that they are unpacked to."""

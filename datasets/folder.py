@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from oodbench.api import Location
-from oodbench.data import files_below
 from oodbench.errors import ConfigError, DataError
+from oodbench.folders import files_below
 from oodbench.images import SUFFIXES, Conversion, RawImages, decode
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from oodbench.api import Location
-from oodbench.atomic import write_atomic
 from oodbench.errors import DataError, MissingData
-from oodbench.hashing import file_digest
+from oodbench.hashing.values import file_digest
 from oodbench.images import Conversion, RawImages, decode
-from oodbench.report import Reporter
+from oodbench.progress import Reporter
+from oodbench.store.atomic import write_atomic
 
 from ._cutting import BACKGROUND, Cut, CutSettings, cut_frame
 from ._journal import Journal

@@ -18,14 +18,14 @@ from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
 import oodbench
-from oodbench import registry
-from oodbench.hashing import plain
-from oodbench.request import request
+from oodbench.engine.request import request
+from oodbench.hashing.values import plain
+from oodbench.plugins import registry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from oodbench.request import MethodChoice
+    from oodbench.engine.request import MethodChoice
 
 PAGE = Path(__file__).with_name("methods.md")
 RESULTS = Path(__file__).with_name("methods.csv")

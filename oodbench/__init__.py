@@ -16,12 +16,11 @@ if TYPE_CHECKING:
     from .batch import Batch
     from .benchmark import Benchmark, OodSet, Part, Recipe
     from .detector import Detection, Detector
+    from .engine.python import evaluate, load_results, run
     from .errors import OodbenchError
     from .images import Conversion, ImageSet
     from .objectives import CrossEntropy, LossObjective
-    from .own_evaluation import evaluate
     from .posthoc import LogitMethod
-    from .runner import load_results, run
     from .tables import make_table
     from .training.config import TrainConfig
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
 
 from .images import Conversion, RawImages
+from .splits import SplitRule
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from .batch import Batch
-    from .report import Reporter
+    from .benchmark import Benchmark
+    from .progress import Reporter
     from .tables.model import Table
     from .training.learner import Learner, Setting
 
@@ -226,3 +228,21 @@ class Layout(Protocol):
 
     def __call__(self, frame: pd.DataFrame) -> Table:
         """Return a table (`oodbench.tables.Table`) of rows as `oodbench.load_results` returns them, at least one."""
+
+
+class Maker(Protocol):
+    """The benchmark plugin that serves images of a user's own."""
+
+    def of_all_classes(self, name: str, images: Mapping[str, object], conversion: Conversion) -> Benchmark:
+        """Return a benchmark with all classes of a labelled set as in-distribution.
+
+        Args:
+            name: of the benchmark.
+            images: `dataset` and `settings` of its parts.
+            conversion: what images are brought to.
+        """
+
+    def of_some_classes(
+        self, name: str, images: Mapping[str, object], conversion: Conversion, split: SplitRule
+    ) -> Benchmark:
+        """Return a benchmark with the classes of a labelled set divided by a rule."""

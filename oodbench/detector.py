@@ -14,24 +14,24 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from . import device as devices
-from . import registry
 from .batch import Batch, batch_size
-from .data import files_below
 from .detector_file import FORMAT, Contents, read_contents, write_contents
+from .engine import device as devices
+from .engine.evaluation import BATCH_SIZE, classes_of, scores_of
+from .engine.outputs import compute_outputs
 from .errors import DataError, MissingData
-from .evaluation import BATCH_SIZE, classes_of, scores_of
-from .hashing import plain
+from .folders import files_below
+from .hashing.values import plain
 from .images import SUFFIXES, Conversion, ImageSet, RawImages, convert, decode
 from .metrics import roc_curve
-from .outputs import compute_outputs
+from .plugins import registry
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from . import api
-    from .evaluation import Bench
-    from .records import Record, Scores
+    from .engine.evaluation import Bench
+    from .store.records import Record, Scores
 
 Images: TypeAlias = "str | Path | Image | NDArray[np.uint8] | Iterable[str | Path | Image | NDArray[np.uint8]]"
 """An image file, a folder, a PIL image, a uint8 array of shape (n, channels, height, width), or several of these."""

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .atomic import file_atomic
 from .errors import ConfigError, MissingData, PluginError, StoreError
-from .records import SUFFIX
+from .store.atomic import file_atomic
+from .store.records import SUFFIX
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from numpy.typing import NDArray
 
-    from .plan import Cell
+    from .jobs import Cell
 
 FORMAT = 1
 """Counts up when files that were written before can be read no longer."""
@@ -120,7 +120,7 @@ def _member(file: Path, name: str) -> bytes:
 def _unpickled(file: Path, about: Mapping[str, Any], content: bytes, device: torch.device) -> Mapping[str, Any]:
     import torch
 
-    from .own_model import importable_here
+    from .given.building import importable_here
 
     importable_here()
     try:

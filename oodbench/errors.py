@@ -1,8 +1,9 @@
 """Every error a user can see: one sentence that says what is wrong, where, and what to do next."""
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 
 TRACEBACK = "OODBENCH_TRACEBACK"
@@ -77,3 +78,12 @@ def reported_as(kind: type[OodbenchError], what: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise kind(f"{what} failed with {described(error)}; {TRACEBACK}=1 shows the whole traceback") from error
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return the end of a sentence about an unknown name: its nearest neighbours, or the whole choice."""
+    known = list(known)
+    near = get_close_matches(name.lower(), known, n=3, cutoff=0.5)
+    if near:
+        return f". Did you mean {' or '.join(map(repr, near))}?"
+    return f"; there is: {', '.join(known)}." if known else "; there is none."

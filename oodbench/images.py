@@ -10,7 +10,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Literal
 
 from .errors import DataError
-from .hashing import array_digest, digest
+from .hashing.values import array_digest, digest
 
 if TYPE_CHECKING:
     import numpy as np

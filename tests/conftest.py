@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from oodbench import registry
+from oodbench.plugins import registry
 
 torch.set_num_threads(1)
 

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from oodbench import registry
 from oodbench.api import FitInputs
 from oodbench.batch import Batch, Outputs
 from oodbench.images import ImageSet
+from oodbench.plugins import registry
 
 
 class Classifier(nn.Module):

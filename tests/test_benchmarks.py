@@ -6,11 +6,11 @@ import hashlib
 
 import pytest
 
-from oodbench import registry
-from oodbench.artifacts import ArtifactStore
-from oodbench.data import load_benchmark
-from oodbench.report import SILENT
-from oodbench.request import request
+from oodbench.data.loading import load_benchmark
+from oodbench.engine.request import request
+from oodbench.plugins import registry
+from oodbench.progress import SILENT
+from oodbench.store.artifacts import ArtifactStore
 
 NAMES = registry.names("benchmarks")
 

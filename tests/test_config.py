@@ -7,8 +7,8 @@ from typing import Literal
 
 import pytest
 
-from oodbench.config import configure, parse_settings, reconfigure
 from oodbench.errors import ConfigError, UnknownName
+from oodbench.settings import configure, parse_settings, reconfigure
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,8 +14,8 @@ import pytest
 import torch
 from torch import nn
 
-from oodbench.contents import content_digest
-from oodbench.hashing import code_digest
+from oodbench.hashing.code import code_digest
+from oodbench.hashing.contents import content_digest
 
 from .test_request import cells
 
@@ -240,10 +240,10 @@ def test_order_of_layers_counts():
 
 PROCESS = """
 import functools
-from oodbench.own_model import OwnModel
-from oodbench.plan import make_plan
-from oodbench.request import request
-from oodbench.runner import prepare
+from oodbench.given.model import OwnModel
+from oodbench.engine.plan import make_plan
+from oodbench.engine.request import request
+from oodbench.engine.runner import prepare
 from tests.helpers import small_benchmark
 
 class Net(torch.nn.Module):

@@ -14,14 +14,15 @@ import torch
 from PIL import Image
 
 import oodbench
-from oodbench import Detection, Detector, metrics, registry
-from oodbench.data import default_data_dir
+from oodbench import Detection, Detector, metrics
 from oodbench.detector_file import FORMAT, find_detector, read_about
+from oodbench.engine.request import request
+from oodbench.engine.runner import prepare
 from oodbench.errors import ConfigError, DataError, DeviceError, MetricError, MissingData, PluginError, StoreError
+from oodbench.folders import default_data_dir
 from oodbench.images import Conversion
-from oodbench.records import ResultStore
-from oodbench.request import request
-from oodbench.runner import prepare
+from oodbench.plugins import registry
+from oodbench.store.records import ResultStore
 
 from .helpers import Listener, small_benchmark
 

@@ -17,8 +17,8 @@ import pytest
 from markdown_it import MarkdownIt
 
 import oodbench
-from oodbench import registry
 from oodbench.cli import cli
+from oodbench.plugins import registry
 from oodbench.splits import SplitRule, read_split
 from oodbench.testing import CHECKS, run_checks
 
@@ -174,7 +174,7 @@ def documented(page, kind):
 
 
 def test_every_field_of_a_record_is_described():
-    from oodbench.records import Record
+    from oodbench.store.records import Record
 
     fields = Record.__dataclass_fields__
     assert set(fields) - documented("formats.md", fields) == set()

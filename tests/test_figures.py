@@ -13,7 +13,7 @@ from oodbench.figures import KINDS, draw_embeddings, draw_histograms, draw_roc, 
 from oodbench.figures.colours import ID_COLOURS, ood_colours
 from oodbench.images import ImageSet
 from oodbench.metrics import roc_curve
-from oodbench.records import Scores
+from oodbench.store.records import Scores
 
 from .test_records import a_record, a_row
 

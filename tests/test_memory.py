@@ -11,14 +11,14 @@ import pytest
 import torch
 from numpy.lib.format import open_memmap
 
-from oodbench import registry
-from oodbench.artifacts import ArtifactStore
 from oodbench.batch import Batch
-from oodbench.evaluation import scores_of
+from oodbench.engine.evaluation import scores_of
+from oodbench.engine.outputs import outputs_of
 from oodbench.images import ImageSet
-from oodbench.outputs import outputs_of
-from oodbench.report import SILENT
-from oodbench.training.trained import TrainedNetwork
+from oodbench.plugins import registry
+from oodbench.progress import SILENT
+from oodbench.store.artifacts import ArtifactStore
+from oodbench.training.network import TrainedNetwork
 
 STATUS = Path("/proc/self/status")
 N, SIDE = 40_000, 64

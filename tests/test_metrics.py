@@ -12,10 +12,10 @@ from sklearn.metrics import auc, average_precision_score, precision_recall_curve
 from sklearn.metrics import roc_curve as sklearn_roc_curve
 
 from oodbench import metrics
+from oodbench.engine.measures import all_metrics
 from oodbench.errors import MetricError
 from oodbench.metrics import (
     METRICS,
-    all_metrics,
     aupr_in,
     aupr_in_trapezoid,
     aupr_out,

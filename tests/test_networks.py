@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from oodbench import registry
 from oodbench.errors import ConfigError
 from oodbench.networks.wrn import WideResNet
+from oodbench.plugins import registry
 
 SHAPES = {"tinynet": (1, 8, 8), "lenet": (1, 28, 28)}
 

@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from oodbench import batch as module
-from oodbench.artifacts import ArtifactStore
+from oodbench.engine.outputs import outputs_of
+from oodbench.engine.request import request
+from oodbench.engine.runner import prepare
 from oodbench.images import ImageSet
-from oodbench.outputs import outputs_of
-from oodbench.report import SILENT
-from oodbench.request import request
-from oodbench.runner import prepare
-from oodbench.training.trained import TrainedNetwork, network_of
+from oodbench.progress import SILENT
+from oodbench.store.artifacts import ArtifactStore
+from oodbench.training.network import TrainedNetwork
+from oodbench.training.trained import network_of
 from tests.helpers import Listener, small_benchmark
 
 CPU = torch.device("cpu")

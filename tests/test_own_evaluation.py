@@ -13,14 +13,15 @@ from PIL import Image
 from torch import nn
 
 import oodbench
-from oodbench import registry
+from oodbench.engine.naming import OwnImages
+from oodbench.engine.request import request
+from oodbench.engine.runner import execute, prepare
 from oodbench.errors import ConfigError, DataError, MissingData, NeedsTrainingImages
+from oodbench.given.model import OwnModel
 from oodbench.metrics import auroc
-from oodbench.own_images import OwnImages
-from oodbench.own_model import OwnModel
-from oodbench.records import ResultStore, to_frame
-from oodbench.request import request
-from oodbench.runner import execute, prepare
+from oodbench.plugins import registry
+from oodbench.store.records import ResultStore
+from oodbench.store.rows import to_frame
 
 from .helpers import Listener, save_photos
 from .networks_of_ones_own import Net, brightness_classifier

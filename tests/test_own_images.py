@@ -11,14 +11,14 @@ import pytest
 from PIL import Image
 
 import oodbench
-from oodbench import registry
 from oodbench.benchmark import Part
+from oodbench.engine.naming import OwnImages, is_registered, place
+from oodbench.engine.request import request
+from oodbench.engine.runner import prepare
 from oodbench.errors import ConfigError, DataError, MissingData, UnknownName
-from oodbench.hashing import digest
-from oodbench.own_images import OwnImages, is_registered, place
-from oodbench.records import ResultStore
-from oodbench.request import request
-from oodbench.runner import prepare
+from oodbench.hashing.values import digest
+from oodbench.plugins import registry
+from oodbench.store.records import ResultStore
 from oodbench.tables import layout_table
 from oodbench.tables.model import plain_text
 from tests.helpers import save_photos, small_benchmark

@@ -11,10 +11,11 @@ import pytest
 import torch
 from torch import nn
 
-from oodbench import registry
 from oodbench.errors import ConfigError
+from oodbench.given.building import load_model
+from oodbench.given.model import OwnModel, normalisation
 from oodbench.images import ImageSet
-from oodbench.own_model import OwnModel, load_model, normalisation
+from oodbench.plugins import registry
 
 from .fitting import batch_of_images
 from .networks_of_ones_own import Net, WithAuxiliary, WithTemperature

@@ -9,7 +9,7 @@ from textwrap import dedent
 import pytest
 
 from oodbench.metrics import METRICS
-from oodbench.records import to_frame
+from oodbench.store.rows import to_frame
 from oodbench.tables import layout_table, make_table
 from oodbench.tables.model import plain_text
 from oodbench.tables.published import PUBLISHED, published_folder

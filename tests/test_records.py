@@ -17,7 +17,8 @@ import pytest
 
 from oodbench.errors import StoreError
 from oodbench.metrics import METRICS
-from oodbench.records import Record, ResultStore, Row, Scores, to_frame
+from oodbench.store.records import Record, ResultStore, Row, Scores
+from oodbench.store.rows import to_frame
 
 FILE = Path("tiny/odm-1a2b3c4d-seed0.json")
 

@@ -6,8 +6,8 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from oodbench import registry
 from oodbench.errors import PluginError, UnknownName
+from oodbench.plugins import registry
 
 
 @pytest.fixture

@@ -9,12 +9,13 @@ from typing import ClassVar
 import pytest
 
 from oodbench.benchmark import OodSet, Part, Recipe
+from oodbench.engine.plan import make_plan
+from oodbench.engine.python import run
+from oodbench.engine.request import parse_method, request
+from oodbench.engine.runner import prepare
 from oodbench.errors import ConfigError, UnknownName
-from oodbench.plan import make_plan
+from oodbench.plugins.registry import origin
 from oodbench.posthoc import LogitMethod
-from oodbench.registry import origin
-from oodbench.request import parse_method, request
-from oodbench.runner import prepare, run
 from oodbench.training.config import TrainConfig
 
 from .helpers import small_benchmark
@@ -101,7 +102,7 @@ def test_wrong_setting_of_a_recipe_is_found_before_images_are_loaded():
 
 
 def test_method_object_keeps_its_settings():
-    from oodbench import registry
+    from oodbench.plugins import registry
 
     method = registry.method("ml")(margin=2.5)
     (cell,) = cells(method)
@@ -116,7 +117,7 @@ def test_equal_benchmarks_are_one():
 
 
 def test_method_object_stands_as_it_is_whatever_the_recipe_prescribes():
-    from oodbench import registry
+    from oodbench.plugins import registry
 
     (own,) = cells(registry.method("ccag")())
     (prescribed,) = cells("ccag")
@@ -149,7 +150,7 @@ def test_method_object_keeps_what_a_factory_would_give_and_what_is_no_text():
 
 
 def test_settings_for_a_method_object_are_refused():
-    from oodbench import registry
+    from oodbench.plugins import registry
 
     with pytest.raises(ConfigError, match="ml is given as an object, which has all of its settings; change them there"):
         request([small_benchmark()], [registry.method("ml")()], settings=["ml.margin=3"])
@@ -215,7 +216,7 @@ def test_other_classes_of_a_set_that_is_there_are_not_left_out_without_a_word():
 
 
 def test_method_object_is_none_of_the_variants_of_a_benchmark():
-    from oodbench import registry
+    from oodbench.plugins import registry
 
     benchmark = small_benchmark(variants={"ml": ({"margin": 3}, {"margin": 5})})
     assert [cell.method.margin for cell in cells("ml", benchmark=benchmark)] == [3.0, 5.0]

@@ -17,9 +17,10 @@ import pytest
 import torch
 
 import oodbench
-from oodbench import registry
-from oodbench.artifacts import ArtifactStore
 from oodbench.benchmark import OodSet, Part
+from oodbench.engine.plan import make_plan
+from oodbench.engine.request import request
+from oodbench.engine.runner import execute, prepare
 from oodbench.errors import (
     ConfigError,
     DataError,
@@ -32,11 +33,10 @@ from oodbench.errors import (
 )
 from oodbench.metrics import METRICS
 from oodbench.objectives import CrossEntropy
-from oodbench.plan import make_plan
+from oodbench.plugins import registry
 from oodbench.posthoc import LogitMethod
-from oodbench.records import ResultStore
-from oodbench.request import request
-from oodbench.runner import execute, prepare
+from oodbench.store.artifacts import ArtifactStore
+from oodbench.store.records import ResultStore
 
 from .helpers import Listener, small_benchmark
 
@@ -628,7 +628,7 @@ def test_a_run_that_dies_between_scores_and_record_is_gone_on_with(monkeypatch, 
 
 def test_drawn_embeddings_are_spread_over_a_set_that_may_be_in_the_order_of_its_classes():
     from oodbench.batch import Batch
-    from oodbench.evaluation import DRAWN, _sample
+    from oodbench.engine.evaluation import DRAWN, _sample
     from oodbench.images import ImageSet
 
     labels = np.repeat(np.arange(5), 500)

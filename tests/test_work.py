@@ -13,13 +13,13 @@ import pytest
 import torch
 
 import oodbench
-from oodbench import device as devices
-from oodbench import registry
+from oodbench.engine import device as devices
+from oodbench.engine.request import request
+from oodbench.engine.runner import prepare
+from oodbench.engine.work import groups
 from oodbench.errors import ConfigError, DeviceError, PluginError, TrainingError
+from oodbench.plugins import registry
 from oodbench.posthoc import LogitMethod
-from oodbench.request import request
-from oodbench.runner import prepare
-from oodbench.work import groups
 from tests.helpers import Listener, small_benchmark
 
 TIMES = ["train_seconds", "fit_seconds", "score_seconds"]

@@ -11,8 +11,7 @@ from typing import NoReturn
 import click
 
 from oodbench import __version__
-from oodbench.errors import TRACEBACK, OodbenchError
-from oodbench.registry import did_you_mean
+from oodbench.errors import TRACEBACK, OodbenchError, did_you_mean
 
 # In the order of the help text: what it does, and the module where the command lives.
 _COMMANDS = {

@@ -12,7 +12,7 @@ import click
 from . import options
 
 if TYPE_CHECKING:
-    from oodbench.plugins import Plugin
+    from oodbench.plugins.plugin import Plugin
     from oodbench.testing import Outcome
 
 
@@ -43,7 +43,7 @@ def command(context: click.Context, names: tuple[str, ...], data_dir: Path | Non
 
 
 def _default_data_dir() -> Path:
-    from oodbench.data import default_data_dir
+    from oodbench.folders import default_data_dir
 
     return default_data_dir()
 
@@ -55,7 +55,7 @@ def _wanted(names: tuple[str, ...], files: tuple[Path, ...], data_dir: Path) -> 
         UnknownName: nothing of any kind has this name.
         PluginError: what has this name cannot be used.
     """
-    from oodbench import registry
+    from oodbench.plugins import registry
 
     if not names:
         return [plugin for file in files for plugin in registry.in_file(file)]
@@ -63,8 +63,8 @@ def _wanted(names: tuple[str, ...], files: tuple[Path, ...], data_dir: Path) -> 
 
 
 def _named(name: str, data_dir: Path) -> list[Plugin]:
-    from oodbench import registry
-    from oodbench.errors import UnknownName
+    from oodbench.errors import UnknownName, did_you_mean
+    from oodbench.plugins import registry
 
     found = []
     for kind in registry.KINDS:
@@ -81,7 +81,7 @@ def _named(name: str, data_dir: Path) -> list[Plugin]:
         folder = registry.find("datasets", registry.FOLDER)
         return [dataclasses.replace(folder, name=name, fetch=lambda: own)]
     known = {known for kind in registry.KINDS for known in registry.names(kind)}
-    raise UnknownName(f"nothing has the name {name!r}{registry.did_you_mean(name, sorted(known))} See: oodbench list")
+    raise UnknownName(f"nothing has the name {name!r}{did_you_mean(name, sorted(known))} See: oodbench list")
 
 
 def _check(plugin: Plugin, data_dir: Path) -> bool:

@@ -40,10 +40,10 @@ def command(
     oodbench data --download mnist
     oodbench data --prepare tsinghua
     """
-    from oodbench import registry
-    from oodbench.config import parse_settings
-    from oodbench.data import default_data_dir
     from oodbench.errors import UnknownName
+    from oodbench.folders import default_data_dir
+    from oodbench.plugins import registry
+    from oodbench.settings import parse_settings
 
     from .terminal import stderr
 
@@ -94,15 +94,15 @@ def _download(name: str, dataset: Dataset, data_dir: Path, *, named: bool) -> No
 
 
 def _show(name: str, dataset: Dataset, data_dir: Path) -> None:
-    from oodbench import registry
-    from oodbench.errors import UnknownName
+    from oodbench.errors import UnknownName, did_you_mean
+    from oodbench.plugins import registry
 
     from .terminal import show
 
     locations = _locations(dataset, data_dir)
     near = get_close_matches(name, registry.names("datasets"))
     if near and name not in near and not any(location.present for location in locations.values()):
-        raise UnknownName(f"nothing is there for {name!r}{registry.did_you_mean(name, registry.names('datasets'))}")
+        raise UnknownName(f"nothing is there for {name!r}{did_you_mean(name, registry.names('datasets'))}")
     show(f"{name}: {dataset.title}")
     for split, location in locations.items():
         if location.present:

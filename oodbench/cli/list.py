@@ -28,10 +28,9 @@ def command(kinds: tuple[str, ...], data_dir: Path | None) -> None:
     KIND is methods, benchmarks, datasets, networks, metrics, layouts, recipes, or settings (the hyper-parameters of
     each method). Plugins that cannot be used come last, with the reason.
     """
-    from oodbench import registry
-    from oodbench.data import default_data_dir
-    from oodbench.errors import UnknownName
-    from oodbench.registry import did_you_mean
+    from oodbench.errors import UnknownName, did_you_mean
+    from oodbench.folders import default_data_dir
+    from oodbench.plugins import registry
 
     from .terminal import show, stderr
 
@@ -60,7 +59,7 @@ def command(kinds: tuple[str, ...], data_dir: Path | None) -> None:
 
 
 def _methods(_: Path) -> Table:
-    from oodbench import registry
+    from oodbench.plugins import registry
 
     from .terminal import listing
 
@@ -78,7 +77,7 @@ def _methods(_: Path) -> Table:
 
 
 def _benchmarks(data_dir: Path) -> Table:
-    from oodbench import registry
+    from oodbench.plugins import registry
 
     from .terminal import listing
 
@@ -96,7 +95,7 @@ def _benchmarks(data_dir: Path) -> Table:
 
 
 def _datasets(data_dir: Path) -> Table:
-    from oodbench import registry
+    from oodbench.plugins import registry
 
     from .terminal import listing
 
@@ -112,7 +111,7 @@ def _datasets(data_dir: Path) -> Table:
 
 
 def _networks(_: Path) -> Table:
-    from oodbench import registry
+    from oodbench.plugins import registry
 
     from .terminal import listing
 
@@ -123,7 +122,9 @@ def _networks(_: Path) -> Table:
 
 
 def _metrics(_: Path) -> Table:
-    from oodbench import __version__, metrics, registry
+    from oodbench import __version__, metrics
+    from oodbench.engine import measures
+    from oodbench.plugins import registry
 
     from .terminal import listing
 
@@ -131,7 +132,7 @@ def _metrics(_: Path) -> Table:
     own: list[tuple[str, Metric, str]] = [
         (name, metric, f"oodbench {__version__}") for name, metric in metrics.METRICS.items()
     ]
-    others = [(name, metric, registry.origin("metrics", name)) for name, metric in metrics.of_plugins().items()]
+    others = [(name, metric, registry.origin("metrics", name)) for name, metric in measures.of_plugins().items()]
     for name, metric, origin in (*own, *others):
         table.add_row(name, metric.label, "higher" if metric.higher_is_better else "lower", origin)
     return table
@@ -140,7 +141,7 @@ def _metrics(_: Path) -> Table:
 def _layouts(_: Path) -> Table:
     import inspect
 
-    from oodbench import registry
+    from oodbench.plugins import registry
 
     from .terminal import listing
 
@@ -152,7 +153,7 @@ def _layouts(_: Path) -> Table:
 
 
 def _recipes(_: Path) -> Table:
-    from oodbench import registry
+    from oodbench.plugins import registry
 
     from .terminal import listing
 
@@ -166,7 +167,7 @@ def _recipes(_: Path) -> Table:
 def _settings(_: Path) -> Table:
     import dataclasses
 
-    from oodbench import registry
+    from oodbench.plugins import registry
 
     from .terminal import listing
 

@@ -24,7 +24,7 @@ def command(what: str, name: str, parent: Path) -> None:
     oodbench new method my-score
     oodbench new dataset my-images --dir projects
     """
-    from oodbench.scaffold import WHATS, scaffold
+    from oodbench.plugins.scaffold import WHATS, scaffold
 
     from .select import check_choice
     from .terminal import show, stderr

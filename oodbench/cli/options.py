@@ -75,7 +75,7 @@ def _plugin(command: F, callback: Callable[..., None]) -> F:
 
 
 def _add(context: click.Context, _: click.Parameter, files: tuple[Path, ...]) -> None:
-    from oodbench import registry
+    from oodbench.plugins import registry
 
     context.meta[FILES] = files
     for file in files:
@@ -83,7 +83,7 @@ def _add(context: click.Context, _: click.Parameter, files: tuple[Path, ...]) ->
 
 
 def _add_and_load(context: click.Context, _: click.Parameter, files: tuple[Path, ...]) -> None:
-    from oodbench import registry
+    from oodbench.plugins import registry
 
     _add(context, _, files)
     for file in files:

@@ -12,7 +12,7 @@ from . import options
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from oodbench.records import Record
+    from oodbench.store.records import Record
 
 SPLIT = "split"
 
@@ -83,14 +83,15 @@ def command(
 
 
 def _split(record: Record, data_dir: Path | None) -> Figure:
-    from oodbench.artifacts import ArtifactStore, default_cache_dir
     from oodbench.benchmark import Part
-    from oodbench.data import default_data_dir, load_part
+    from oodbench.data.parts import load_part
+    from oodbench.engine.naming import OwnImages
     from oodbench.errors import StoreError
     from oodbench.figures import draw_split
+    from oodbench.folders import default_cache_dir, default_data_dir
     from oodbench.images import Conversion
-    from oodbench.own_images import OwnImages
-    from oodbench.report import SILENT
+    from oodbench.progress import SILENT
+    from oodbench.store.artifacts import ArtifactStore
 
     if record.split is None:
         raise StoreError(f"{record.benchmark['name']} has no split of classes to draw; run one: --split 50/20/30")

@@ -14,10 +14,10 @@ from . import options
 
 if TYPE_CHECKING:
     from oodbench.benchmark import Benchmark
-    from oodbench.own_model import OwnModel
-    from oodbench.records import Record
-    from oodbench.report import Reporter
-    from oodbench.runner import Prepared
+    from oodbench.engine.runner import Prepared
+    from oodbench.given.model import OwnModel
+    from oodbench.progress import Reporter
+    from oodbench.store.records import Record
 
 MANY = 6
 """From so many methods on, a line each must do."""
@@ -99,9 +99,9 @@ def command(
     oodbench run --model my_module:build --weights w.pt --normalise imagenet --image-size 224 --in ./photos
     oodbench run --plugin my_score.py --method my_score
     """
-    from oodbench.own_images import OwnImages
-    from oodbench.request import request
-    from oodbench.runner import execute, prepare
+    from oodbench.engine.naming import OwnImages
+    from oodbench.engine.request import request
+    from oodbench.engine.runner import execute, prepare
 
     from .terminal import TerminalReporter
 
@@ -178,7 +178,7 @@ def _show_all(records: Sequence[Record], benchmarks: Sequence[Benchmark], result
 
 
 def _show_results(records: Sequence[Record], benchmark: Benchmark) -> None:
-    from oodbench.records import to_frame
+    from oodbench.store.rows import to_frame
     from oodbench.tables import layout_table
 
     from .terminal import show_table
@@ -199,7 +199,8 @@ def _own_model(
         return None
     if normalise is None:
         raise ConfigError("--normalise is missing: none, imagenet or MEAN/STD, as the model was trained with")
-    from oodbench.own_model import OwnModel, load_model
+    from oodbench.given.building import load_model
+    from oodbench.given.model import OwnModel
 
     names = None if class_names is None else _class_names(class_names)
     return OwnModel.of(
@@ -233,7 +234,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def _embedded() -> list[str]:
-    from oodbench import registry
+    from oodbench.plugins import registry
 
     known = registry.usable("benchmarks").items()
     return [name for name, found in known if found.embedded and registry.find("benchmarks", name).built_in][:1]
@@ -241,7 +242,7 @@ def _embedded() -> list[str]:
 
 def _refused(prepared: Prepared) -> dict[str, str]:
     """Return why a run would leave out cells for want of training images, by their labels."""
-    from oodbench.evaluation import refused_without_training_images
+    from oodbench.engine.evaluation import refused_without_training_images
 
     reasons = {
         cell.label: refused_without_training_images(cell, prepared.data[cell.benchmark.name])

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oodbench.errors import StoreError, UnknownName
+from oodbench.errors import StoreError, UnknownName, did_you_mean
 from oodbench.objectives import CrossEntropy
-from oodbench.registry import did_you_mean
 
 if TYPE_CHECKING:
-    from oodbench.records import Record, ResultStore
+    from oodbench.store.records import Record, ResultStore
 
 
 def check_choice(value: str | None, choices: Iterable[str], what: str) -> None:
@@ -39,7 +38,7 @@ def select(
         StoreError: there are no such records, or one is not whole.
         UnknownName: no record has such a benchmark, method or recipe.
     """
-    from oodbench.records import ResultStore
+    from oodbench.store.records import ResultStore
 
     store = ResultStore(results_dir)
     records = store.all()

@@ -46,8 +46,8 @@ def command(
     oodbench table --in mnist-267 --format latex > table.tex
     oodbench table --layout flat --format csv > results.csv
     """
-    from oodbench import registry
-    from oodbench.records import to_frame
+    from oodbench.plugins import registry
+    from oodbench.store.rows import to_frame
     from oodbench.tables import FORMATS, layout_table, render
     from oodbench.tables.legacy import add_legacy
 

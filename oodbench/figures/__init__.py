@@ -13,7 +13,7 @@ from .split import draw_split
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from oodbench.records import Record, Scores
+    from oodbench.store.records import Record, Scores
 
 __all__ = ["KINDS", "draw_embeddings", "draw_histograms", "draw_roc", "draw_split"]
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from oodbench.records import Record, Scores
+    from oodbench.store.records import Record, Scores
 
 POINTS = 400
 """Drawn of each set: more hide each other."""

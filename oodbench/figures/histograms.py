@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from oodbench.records import Record, Scores
+    from oodbench.store.records import Record, Scores
 
 BINS = 60
 ID_COLOUR = "#2e6bb5"

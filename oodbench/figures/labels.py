@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from oodbench.records import Record
+    from oodbench.store.records import Record
 
 
 def names_of(records: Sequence[Record]) -> list[str]:
@@ -17,7 +17,7 @@ def names_of(records: Sequence[Record]) -> list[str]:
 
     Where there are several recipes, they are named as well.
     """
-    from oodbench.records import to_frame
+    from oodbench.store.rows import to_frame
     from oodbench.tables.experiments import experiments
 
     several = len({record.recipe for record in records}) > 1

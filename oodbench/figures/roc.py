@@ -12,7 +12,7 @@ from .labels import add_title, names_of, roles_of
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from oodbench.records import Record, Scores
+    from oodbench.store.records import Record, Scores
 
 
 COLOURS = ("#c0392b", "#2e6bb5", "#2ca02c", "#7d3c98", "#e08214", "#0f9d9d", "#8e5a2b", "#c2478c")

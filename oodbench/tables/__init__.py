@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from oodbench import registry
 from oodbench.errors import ConfigError, OodbenchError
+from oodbench.plugins import registry
 
 from .model import Entry, Span, Table
 from .render import FORMATS, render

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from oodbench.plan import short
+from oodbench.settings import short
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +33,7 @@ def experiments(frame: pd.DataFrame) -> pd.DataFrame:
     """Return result rows with names that tell experiments apart, and each seed of an experiment once.
 
     Args:
-        frame: rows as `oodbench.records.to_frame` gives them.
+        frame: rows as `oodbench.store.rows.to_frame` gives them.
 
     Returns:
         Rows are seeds of one experiment if `in_dist`, `variant`, `recipe` and `out_dist` are the same: where one name

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from oodbench.records import Record, ResultStore
+    from oodbench.store.records import Record, ResultStore
 
     Metric = Callable[[NDArray[np.float64], NDArray[np.float64]], float]
 
@@ -35,7 +35,7 @@ def add_legacy(frame: pd.DataFrame, store: ResultStore, records: Iterable[Record
     They are NaN where all scores are equal, which that code cannot evaluate.
 
     Args:
-        frame: rows of these records, as `oodbench.records.to_frame` gives them.
+        frame: rows of these records, as `oodbench.store.rows.to_frame` gives them.
         store: where the raw scores are.
         records: the records.
 

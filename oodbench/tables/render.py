@@ -8,8 +8,7 @@ import io
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from oodbench.errors import UnknownName
-from oodbench.registry import did_you_mean
+from oodbench.errors import UnknownName, did_you_mean
 
 from .model import Entry, Span, Table, plain_text
 

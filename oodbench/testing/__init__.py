@@ -21,8 +21,7 @@ from typing import Any
 from oodbench.api import Dataset, Method
 from oodbench.benchmark import Benchmark
 from oodbench.errors import PluginError
-from oodbench.plugins import Kind
-from oodbench.shapes import kind_of
+from oodbench.plugins.shapes import Kind, kind_of
 
 from .benchmarks import BENCHMARK_CHECKS
 from .contract import Check, Outcome, parametrize, require_all, run_checks

@@ -12,15 +12,17 @@ from unittest import SkipTest
 
 import torch
 
-from oodbench import registry
-from oodbench.artifacts import ArtifactStore, default_cache_dir
 from oodbench.batch import to_unit_interval
 from oodbench.benchmark import Benchmark, Part
-from oodbench.config import configure
-from oodbench.data import default_data_dir, divide, load_part
+from oodbench.data.loading import divide
+from oodbench.data.parts import load_part
 from oodbench.errors import MissingData
+from oodbench.folders import default_cache_dir, default_data_dir
 from oodbench.images import ImageSet
-from oodbench.report import SILENT
+from oodbench.plugins import registry
+from oodbench.progress import SILENT
+from oodbench.settings import configure
+from oodbench.store.artifacts import ArtifactStore
 
 from .contract import Check, require
 from .datasets import image_digests, none_shared

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oodbench.api import Dataset, Location
-from oodbench.data import default_data_dir
+from oodbench.folders import default_data_dir
 from oodbench.images import Conversion, ImageSet, convert, digest_of
 
 from .contract import Check, require, title

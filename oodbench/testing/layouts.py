@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from oodbench.api import Layout
-from oodbench.metrics import all_metrics
-from oodbench.records import Record, Row, to_frame
+from oodbench.engine.measures import all_metrics
+from oodbench.store.records import Record, Row
+from oodbench.store.rows import to_frame
 from oodbench.tables import FORMATS, Table, render
 
 from .contract import Check, require

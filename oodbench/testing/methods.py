@@ -17,7 +17,7 @@ from torch import Tensor
 from oodbench.api import Detector, Method, Sees
 from oodbench.batch import Batch
 from oodbench.errors import PluginError
-from oodbench.hashing import array_digest
+from oodbench.hashing.values import array_digest
 
 from .contract import Check, require
 from .problem import Problem, problem

@@ -6,8 +6,8 @@ import dataclasses
 import pickle
 from typing import Any
 
-from oodbench.config import reconfigure
 from oodbench.errors import OodbenchError
+from oodbench.settings import reconfigure
 
 from .contract import require
 

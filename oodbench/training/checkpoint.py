@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from oodbench.atomic import write_atomic
-from oodbench.report import SILENT, Reporter
+from oodbench.progress import SILENT, Reporter
+from oodbench.store.atomic import write_atomic
 
 _CHECKSUM = hashlib.sha256().digest_size
 

@@ -4,80 +4,27 @@ from __future__ import annotations
 
 import time
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from oodbench import device as devices
-from oodbench import registry
+from oodbench.engine import device as devices
 from oodbench.errors import ConfigError
-from oodbench.hashing import array_digest, plain
+from oodbench.hashing.values import array_digest, plain
+from oodbench.plugins import registry
 
 from .checkpoint import Checkpoint
 from .learner import Learner
 from .loop import TrainingImages, train
+from .network import TrainedNetwork
 from .seeding import seeded
 
 if TYPE_CHECKING:
-    from oodbench.artifacts import ArtifactStore
-    from oodbench.data import BenchmarkData
-    from oodbench.plan import TrainingJob
-    from oodbench.report import Reporter
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class TrainedNetwork:
-    """A network and what is known of its training.
-
-    Attributes:
-        module: in evaluation mode, on the device of the run; fits `oodbench.api.Network`.
-        digest: SHA-256 of its weights.
-        facts: noted when it was trained: device, versions, seconds, losses.
-    """
-
-    module: Any
-    digest: str
-    facts: dict[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class HoldOut:
-    """Which in-distribution training images a network is trained on, and which are held out.
-
-    Attributes:
-        fit: indices, sorted.
-        validation: indices, sorted; may be empty.
-    """
-
-    fit: NDArray[np.intp]
-    validation: NDArray[np.intp]
-
-    @classmethod
-    def of(cls, labels: NDArray[np.int64], share: float, max_images: int | None, seed: int) -> HoldOut:
-        """Hold out a share of each class, drawn from a seed, and keep at most `max_images` of the rest.
-
-        A class always keeps at least one image to train on.
-        """
-        rng = np.random.default_rng([seed, 267])
-        validation = []
-        for label in np.unique(labels):
-            members = np.flatnonzero(labels == label)
-            validation.append(rng.permutation(members)[: min(round(share * len(members)), len(members) - 1)])
-        held_out = np.sort(np.concatenate(validation))
-        fit = np.setdiff1d(np.arange(len(labels)), held_out)
-        if max_images is not None and max_images < len(fit):
-            fit = np.sort(_one_of_each_first(rng.permutation(fit), labels)[:max_images])
-        return cls(fit=fit, validation=held_out)
-
-
-def _one_of_each_first(order: NDArray[np.intp], labels: NDArray[np.int64]) -> NDArray[np.intp]:
-    """Bring one image of each class to the front, so that no cut loses a class."""
-    _, first = np.unique(labels[order], return_index=True)
-    return np.concatenate([order[first], np.delete(order, first)])
+    from oodbench.data.loading import BenchmarkData
+    from oodbench.jobs import TrainingJob
+    from oodbench.progress import Reporter
+    from oodbench.store.artifacts import ArtifactStore
 
 
 def network_of(

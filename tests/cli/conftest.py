@@ -27,7 +27,7 @@ def oodbench(capfd, monkeypatch):
 @pytest.fixture
 def small(monkeypatch):
     """Let the registry know the benchmark "small", which runs in a second."""
-    from oodbench import registry
+    from oodbench.plugins import registry
     from tests.helpers import small_benchmark
 
     found = registry.benchmark

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from oodbench import registry
 from oodbench.metrics import METRICS
+from oodbench.plugins import registry
 
 
 @pytest.fixture
@@ -294,7 +294,7 @@ def test_a_run_in_which_every_method_is_left_out_is_one_sentence(oodbench, small
 
 
 def test_a_benchmark_on_which_nothing_could_be_scored_does_not_hide_the_table_of_another(oodbench, small, monkeypatch):
-    from oodbench import runner
+    from oodbench.engine import runner
 
     execute = runner.execute
 

@@ -15,8 +15,8 @@ from PIL import Image
 def home(tmp_path_factory):
     """A folder with the results of a run that stored a detector, and a few of its test images as files."""
     import oodbench
-    from oodbench.request import request
-    from oodbench.runner import prepare
+    from oodbench.engine.request import request
+    from oodbench.engine.runner import prepare
     from tests.helpers import small_benchmark
 
     folder = tmp_path_factory.mktemp("home")

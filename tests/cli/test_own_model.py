@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from oodbench import load_results
-from oodbench.own_model import load_model
+from oodbench.given.building import load_model
 from tests.helpers import save_photos
 from tests.networks_of_ones_own import brightness_classifier
 

@@ -10,7 +10,7 @@ import pytest
 
 from oodbench import cli
 from oodbench.errors import ScoreError
-from oodbench.scaffold import WHATS
+from oodbench.plugins.scaffold import WHATS
 from tests.plugins.test_faults import METHOD
 
 ROOT = Path(__file__).parents[2]
@@ -219,7 +219,8 @@ def test_run_takes_a_method_from_a_file(oodbench, small, file, name):
 
 
 def test_edited_file_is_run_again(oodbench, small, file):
-    from oodbench import hashing, registry
+    from oodbench.hashing import values as hashing
+    from oodbench.plugins import registry
 
     command = ("run", "--plugin", file, "--in", small, "--method", "thing", "--set", "recipe.epochs=1")
     first, again = oodbench(*command), oodbench(*command)

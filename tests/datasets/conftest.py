@@ -11,11 +11,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from oodbench.artifacts import ArtifactStore
 from oodbench.benchmark import Part
-from oodbench.data import load_part
+from oodbench.data.parts import load_part
 from oodbench.images import Conversion, ImageSet
-from oodbench.report import SILENT, Silent
+from oodbench.progress import SILENT, Silent
+from oodbench.store.artifacts import ArtifactStore
 
 Pixels = NDArray[np.uint8]
 Load = Callable[..., ImageSet]

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from oodbench.artifacts import ArtifactStore
 from oodbench.benchmark import Benchmark, OodSet, Part, Recipe
-from oodbench.data import load_benchmark
+from oodbench.data.loading import load_benchmark
 from oodbench.errors import DataError, MissingData
 from oodbench.images import Conversion, ImageSet
+from oodbench.store.artifacts import ArtifactStore
 from oodbench.training.config import TrainConfig
 
 Pixels = NDArray[np.uint8]

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from oodbench import registry
-from oodbench.artifacts import ArtifactStore
 from oodbench.benchmark import Part
-from oodbench.data import load_part
+from oodbench.data.parts import load_part
 from oodbench.errors import DataError
 from oodbench.images import Conversion, ImageSet, RawImages
+from oodbench.plugins import registry
+from oodbench.store.artifacts import ArtifactStore
 
 Pixels = NDArray[np.uint8]
 Load = Callable[..., ImageSet]

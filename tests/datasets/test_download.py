@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from scipy.io import savemat
 from torchvision import datasets as official
 
-from oodbench import registry
-from oodbench.artifacts import ArtifactStore
 from oodbench.benchmark import Part
-from oodbench.data import load_part
+from oodbench.data.parts import load_part
 from oodbench.errors import DataError
 from oodbench.images import Conversion, ImageSet
-from oodbench.report import SILENT
+from oodbench.plugins import registry
+from oodbench.progress import SILENT
+from oodbench.store.artifacts import ArtifactStore
 
 Pixels = NDArray[np.uint8]
 Load = Callable[..., ImageSet]

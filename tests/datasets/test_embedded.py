@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from oodbench import registry
 from oodbench.images import Conversion, ImageSet
+from oodbench.plugins import registry
 
 Load = Callable[..., ImageSet]
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.Image import Resampling
 
-from oodbench import registry
 from oodbench.errors import ConfigError, DataError, MissingData
 from oodbench.images import Conversion, ImageSet
+from oodbench.plugins import registry
 
 Pixels = NDArray[np.uint8]
 Load = Callable[..., ImageSet]

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from oodbench import registry
-from oodbench.artifacts import ArtifactStore
 from oodbench.benchmark import Part
-from oodbench.data import default_data_dir, load_part
+from oodbench.data.parts import load_part
 from oodbench.errors import DataError, MissingData
+from oodbench.folders import default_data_dir
 from oodbench.images import Conversion, ImageSet, RawImages
-from oodbench.report import SILENT
+from oodbench.plugins import registry
+from oodbench.progress import SILENT
+from oodbench.store.artifacts import ArtifactStore
 
 Pixels = NDArray[np.uint8]
 Load = Callable[..., ImageSet]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from oodbench import registry
 from oodbench.errors import ConfigError, DataError, UnknownName
 from oodbench.images import ImageSet
+from oodbench.plugins import registry
 
 Load = Callable[..., ImageSet]
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from oodbench import registry
 from oodbench.errors import DataError
 from oodbench.images import ImageSet
+from oodbench.plugins import registry
 
 Pixels = NDArray[np.uint8]
 Load = Callable[..., ImageSet]

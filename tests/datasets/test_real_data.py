@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oodbench import registry
-from oodbench.artifacts import ArtifactStore
 from oodbench.benchmark import Part
-from oodbench.data import load_part
+from oodbench.data.parts import load_part
 from oodbench.errors import MissingData
 from oodbench.images import Conversion, ImageSet
-from oodbench.report import SILENT
+from oodbench.plugins import registry
+from oodbench.progress import SILENT
+from oodbench.store.artifacts import ArtifactStore
 
 Real = Callable[..., ImageSet]
 

@@ -10,12 +10,14 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from oodbench.artifacts import ArtifactStore, default_cache_dir
-from oodbench.atomic import folder_atomic, write_atomic
 from oodbench.benchmark import Part
 from oodbench.errors import StoreError
-from oodbench.hashing import array_digest, code_digest, digest, file_digest, plain
+from oodbench.folders import default_cache_dir
+from oodbench.hashing.code import code_digest
+from oodbench.hashing.values import array_digest, digest, file_digest, plain
 from oodbench.images import Conversion
+from oodbench.store.artifacts import ArtifactStore
+from oodbench.store.atomic import folder_atomic, write_atomic
 
 KEY = "ab" + "0" * 62
 

@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from oodbench import registry
 from oodbench.api import Preparable
 from oodbench.errors import ConfigError, DataError, MissingData
 from oodbench.images import Conversion
-from oodbench.report import SILENT
+from oodbench.plugins import registry
+from oodbench.progress import SILENT
 
 SIDE = 200
 

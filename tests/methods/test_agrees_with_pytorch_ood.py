@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from oodbench import registry
+from oodbench.plugins import registry
 from tests.fitting import batch_of, batch_of_images, fit_inputs
 from tests.linear_head import Classifier, random_features
 

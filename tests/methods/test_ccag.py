@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from oodbench import registry
 from oodbench.errors import ConfigError
+from oodbench.plugins import registry
 from oodbench.training.checkpoint import Checkpoint
 from oodbench.training.config import TrainConfig
 from oodbench.training.learner import Setting

@@ -7,8 +7,8 @@ import dataclasses
 import pytest
 import torch
 
-from oodbench import registry
 from oodbench.errors import ConfigError
+from oodbench.plugins import registry
 
 
 def contrastive(**settings):

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from oodbench import registry
 from oodbench.batch import Batch, Outputs
+from oodbench.engine.request import request
+from oodbench.engine.runner import prepare
 from oodbench.errors import ConfigError
 from oodbench.images import ImageSet
-from oodbench.request import request
-from oodbench.runner import prepare
+from oodbench.plugins import registry
 from tests.helpers import small_benchmark
 
 Ensemble = registry.method("ensemble")

@@ -12,8 +12,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
 from torch import nn
 
-from oodbench import registry
 from oodbench.errors import ConfigError
+from oodbench.plugins import registry
 from tests.fitting import batch_of, batch_of_images, fit_inputs
 
 NAMES = ("isolation_forest", "lof", "oc_svm", "dbscan")

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch.nn.functional import kl_div
 
-from oodbench import registry
 from oodbench.errors import ConfigError
+from oodbench.plugins import registry
 from tests.linear_head import Classifier, batch_of, random_features
 
 

@@ -10,8 +10,8 @@ import pytest
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
 
-from oodbench import registry
 from oodbench.errors import ConfigError
+from oodbench.plugins import registry
 from tests.linear_head import Classifier, random_features
 
 CLASSIFIER = Classifier.random()

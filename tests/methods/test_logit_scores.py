@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from oodbench import registry
 from oodbench.errors import ConfigError
+from oodbench.plugins import registry
 from tests.linear_head import batch_of
 
 

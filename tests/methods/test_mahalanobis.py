@@ -13,8 +13,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from oodbench import registry
 from oodbench.errors import ConfigError
+from oodbench.plugins import registry
 from tests.fitting import batch_of, batch_of_images, fit_inputs
 
 
@@ -292,7 +292,7 @@ def test_tuning_on_ood_images_that_are_not_there_says_what_to_do():
 
 
 def test_layers_are_read_from_the_command_line():
-    from oodbench.config import configure
+    from oodbench.settings import configure
 
     kind = registry.method("mahalanobis")
 

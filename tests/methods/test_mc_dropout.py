@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from oodbench import batch as batch_module
-from oodbench import registry
 from oodbench.errors import ConfigError
 from oodbench.objectives import CrossEntropy
+from oodbench.plugins import registry
 from oodbench.training.checkpoint import Checkpoint
 from oodbench.training.config import TrainConfig
 from oodbench.training.loop import TrainingImages, train

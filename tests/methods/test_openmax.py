@@ -12,8 +12,8 @@ from scipy.optimize import brentq
 from scipy.spatial import distance as spd
 from scipy.stats import weibull_min
 
-from oodbench import registry
 from oodbench.errors import ConfigError
+from oodbench.plugins import registry
 from tests.fitting import batch_of, fit_inputs
 
 N_CLASSES = 5

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from oodbench import registry
 from oodbench.errors import ConfigError
+from oodbench.plugins import registry
 from tests.linear_head import Classifier, random_features
 
 TRAIN = np.arange(1.0, 11.0).reshape(5, 2)

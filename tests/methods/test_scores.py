@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from oodbench import batch as batch_module
-from oodbench import registry
 from oodbench.api import FitInputs
 from oodbench.batch import Batch, Outputs
 from oodbench.errors import ConfigError
 from oodbench.images import ImageSet
+from oodbench.plugins import registry
 
 
 class Net(nn.Module):

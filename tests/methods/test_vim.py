@@ -10,8 +10,8 @@ import torch
 from scipy.special import logsumexp
 from torch import nn
 
-from oodbench import registry
 from oodbench.errors import ConfigError
+from oodbench.plugins import registry
 from tests.linear_head import Classifier, random_features
 
 

@@ -12,11 +12,11 @@ from unittest import SkipTest
 import numpy as np
 import pytest
 
-from oodbench import registry
 from oodbench.api import Location
 from oodbench.benchmark import OodSet, Part, Recipe
 from oodbench.errors import OodbenchError, PluginError
 from oodbench.images import Conversion, RawImages
+from oodbench.plugins import registry
 from oodbench.testing import (
     BENCHMARK_CHECKS,
     benchmarks,

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from oodbench import registry
+from oodbench.engine.python import run
 from oodbench.errors import PluginError
-from oodbench.hashing import code_digest
+from oodbench.hashing.code import code_digest
 from oodbench.metrics import METRICS
-from oodbench.records import COLUMNS, ResultStore
-from oodbench.runner import run
+from oodbench.plugins import registry
+from oodbench.store.records import ResultStore
+from oodbench.store.rows import COLUMNS
 from tests.helpers import small_benchmark
 
 METHOD = """

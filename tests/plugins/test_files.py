@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from oodbench import registry
 from oodbench.errors import PluginError, UnknownName
-from oodbench.hashing import code_digest
+from oodbench.hashing.code import code_digest
+from oodbench.plugins import registry
 
 from .test_faults import BENCHMARK, METHOD
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from oodbench import registry
 from oodbench.errors import PluginError
 from oodbench.objectives import CrossEntropy
+from oodbench.plugins import registry
 from oodbench.posthoc import LogitDetector, LogitMethod
 from oodbench.testing import check_method, methods, parametrize_with_checks, values
 

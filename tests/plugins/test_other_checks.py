@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from oodbench import registry
+from oodbench.engine.measures import all_metrics
+from oodbench.engine.python import load_results, run
 from oodbench.errors import PluginError
-from oodbench.metrics import METRICS, CurveMetric, all_metrics
+from oodbench.metrics import METRICS, CurveMetric
 from oodbench.networks.tinynet import TinyNet
-from oodbench.runner import load_results, run
+from oodbench.plugins import registry
 from oodbench.tables import Span, Table, layout_table, make_table
 from oodbench.testing import layouts, metrics, networks, parametrize_with_checks
 from tests.helpers import small_benchmark

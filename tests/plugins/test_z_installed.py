@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from oodbench.scaffold import scaffold
+from oodbench.plugins.scaffold import scaffold
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "oodbench-fdbd"

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from oodbench.metrics import METRICS
-from oodbench.records import to_frame
+from oodbench.store.rows import to_frame
 from oodbench.tables import layout_table
 from oodbench.tables.experiments import experiments
 from tests.test_records import a_record, a_row

@@ -11,7 +11,7 @@ import pytest
 
 from oodbench.errors import UnknownName
 from oodbench.metrics import METRICS
-from oodbench.records import to_frame
+from oodbench.store.rows import to_frame
 from oodbench.tables import layout_table, make_table
 from oodbench.tables.model import Span, plain_text
 from tests.test_records import a_record, a_row

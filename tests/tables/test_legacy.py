@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from oodbench.metrics import auroc
-from oodbench.records import ResultStore, to_frame
+from oodbench.store.records import ResultStore
+from oodbench.store.rows import to_frame
 from oodbench.tables import make_table
 from oodbench.tables.legacy import PREFIX, add_legacy
 from tests.test_records import a_record, a_row, some_scores

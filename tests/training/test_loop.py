@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import nn
 
-from oodbench import registry
 from oodbench.errors import ConfigError, TrainingError
 from oodbench.objectives import CrossEntropy, LossObjective
+from oodbench.plugins import registry
 from oodbench.training.checkpoint import Checkpoint
 from oodbench.training.config import TrainConfig, cut_short
 from oodbench.training.learner import LossLearner
 from oodbench.training.loop import TrainingImages, train
-from oodbench.training.trained import HoldOut
+from oodbench.training.network import HoldOut
 from tests.helpers import Listener
 
 CPU = torch.device("cpu")

@@ -13,15 +13,13 @@ from importlib import import_module
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, get_args
+from typing import Any
 
-from .api import CONTRACT
-from .errors import PluginError
-from .hashing import digest, file_digest
-from .shapes import kind_of, unfit
+from oodbench.api import CONTRACT
+from oodbench.errors import PluginError
+from oodbench.hashing.values import digest, file_digest
 
-Kind = Literal["methods", "datasets", "benchmarks", "networks", "metrics", "layouts"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+from .shapes import Kind, kind_of, unfit
 
 _OURS = __name__.partition(".")[0]
 
@@ -99,8 +97,8 @@ def of_file(path: Path) -> list[Plugin]:
     """Return what a single file offers; the file is run.
 
     Every public class or object that it defines is taken for what it looks like: one with `fit` for a method, one
-    with `locate` and `read` for a data set, and so on (`oodbench.shapes.kind_of`). Its name is its attribute `name`,
-    or that of its class or function in snake case.
+    with `locate` and `read` for a data set, and so on (`oodbench.plugins.shapes.kind_of`). Its name is its attribute
+    `name`, or that of its class or function in snake case.
 
     Raises:
         PluginError: the file cannot be read or run, was written for another contract, or offers nothing.

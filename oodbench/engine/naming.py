@@ -5,36 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from . import registry
-from .errors import ConfigError, UnknownName
-from .images import Conversion
-from .splits import SplitRule, parse_split
+from oodbench.api import Maker
+from oodbench.errors import ConfigError, UnknownName
+from oodbench.images import Conversion
+from oodbench.plugins import registry
+from oodbench.splits import SplitRule, parse_split
 
 if TYPE_CHECKING:
-    from .benchmark import Benchmark
+    from oodbench.benchmark import Benchmark
 
 TEST_SHARE = 0.2
 """Of the images of a folder that is not divided into train/ and test/."""
-
-
-class Maker(Protocol):
-    """The benchmark plugin that serves images of a user's own."""
-
-    def of_all_classes(self, name: str, images: Mapping[str, object], conversion: Conversion) -> Benchmark:
-        """Return a benchmark with all classes of a labelled set as in-distribution.
-
-        Args:
-            name: of the benchmark.
-            images: `dataset` and `settings` of its parts.
-            conversion: what images are brought to.
-        """
-
-    def of_some_classes(
-        self, name: str, images: Mapping[str, object], conversion: Conversion, split: SplitRule
-    ) -> Benchmark:
-        """Return a benchmark with the classes of a labelled set divided by a rule."""
 
 
 def is_path(text: str) -> bool:
@@ -109,7 +92,7 @@ class OwnImages:
 
     def _as_path(self, name: str) -> str:
         """Say how a folder is given, where one has the name; else ""."""
-        from .data import default_data_dir
+        from oodbench.folders import default_data_dir
 
         elsewhere = (self.data_dir or default_data_dir()) / name
         if Path(name).is_dir():

@@ -6,21 +6,21 @@ Nothing that is wrong with one plugin keeps another from being found: `faults` t
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from .errors import PluginError, UnknownName
-from .plugins import KINDS, Kind, Plugin, of_entry_point, of_file
-from .shapes import FOLDER
+from oodbench.benchmark import Benchmark
+from oodbench.errors import PluginError, UnknownName, did_you_mean
+
+from .plugin import Plugin, of_entry_point, of_file
+from .shapes import FOLDER, KINDS, Kind, folded
 
 if TYPE_CHECKING:
-    from .api import Dataset, Layout, Method, NetworkBuilder
-    from .benchmark import Benchmark
+    from oodbench.api import Dataset, Layout, Method, NetworkBuilder
 
 __all__ = ["FOLDER", "KINDS", "Kind", "Plugin"]
 
@@ -46,15 +46,6 @@ def forget() -> None:
     """Look for plugins anew at the next call: something was installed, removed or added."""
     for found in (_files, _found, _loaded):
         found.cache_clear()
-
-
-def folded(name: str) -> str:
-    """Return a name as names are compared: "My-Score" and "my_score" are one.
-
-    >>> folded("My-Score")
-    'my_score'
-    """
-    return name.lower().replace("-", "_")
 
 
 @cache
@@ -102,7 +93,20 @@ def _found(kind: Kind) -> tuple[dict[str, Plugin], dict[Plugin, PluginError]]:
 
 @cache
 def _loaded(plugin: Plugin) -> Any:
-    return plugin.load()
+    found = plugin.load()
+    if isinstance(found, Benchmark) and (reason := _lacking(found)):
+        raise plugin.refuse(f"cannot be used: {reason}")
+    return found
+
+
+def _lacking(benchmark: Benchmark) -> str:
+    """Say which plugin a benchmark names that is not there, or return ""."""
+    needs: tuple[tuple[Kind, str], ...] = (("networks", benchmark.network), ("layouts", benchmark.layout))
+    for kind, wanted in needs:
+        known = names(kind)
+        if wanted not in known:
+            return f"it names the {kind[:-1]} {wanted!r}, which nothing installed brings; there is: {', '.join(known)}"
+    return ""
 
 
 def names(kind: Kind) -> list[str]:
@@ -190,15 +194,6 @@ def in_file(path: Path) -> list[Plugin]:
     return offer
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return the end of a sentence about an unknown name: its nearest neighbours, or the whole choice."""
-    known = list(known)
-    near = get_close_matches(name.lower(), known, n=3, cutoff=0.5)
-    if near:
-        return f". Did you mean {' or '.join(map(repr, near))}?"
-    return f"; there is: {', '.join(known)}." if known else "; there is none."
-
-
 def method(name: str) -> type[Method]:
     """Return a method class by name."""
     return cast("type[Method]", load("methods", name))
@@ -233,7 +228,7 @@ def dataset(name: str, settings: Mapping[str, object] | None = None) -> Dataset:
 
     Folders have names of their own, so that here "-" and "_" are two.
     """
-    from .config import configure
+    from oodbench.settings import configure
 
     alone, refused = _found("datasets")
     contested = {plugin.name for plugin in refused}

@@ -9,8 +9,7 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TypeVar
 
-from .errors import ConfigError, UnknownName
-from .registry import did_you_mean
+from .errors import ConfigError, UnknownName, did_you_mean
 
 T = TypeVar("T")
 
@@ -129,3 +128,25 @@ def parse_settings(texts: Iterable[str]) -> dict[str, dict[str, str]]:
             raise ConfigError(f"--set {text!r} is not of the form NAME.SETTING=VALUE, such as odm.margin=5")
         parsed.setdefault(owner, {})[name.strip()] = value.strip()
     return parsed
+
+
+def variant(method: str, changed: Mapping[str, object]) -> str:
+    """Return a method's name with the hyper-parameters that are not at their defaults.
+
+    >>> variant("odm", {"margin": 5.0})
+    'odm (margin=5)'
+    """
+    if not changed:
+        return method
+    return f"{method} ({', '.join(f'{name}={short(value)}' for name, value in changed.items())})"
+
+
+def short(value: object) -> str:
+    """Return a value as short as it can be without being mistaken for another one."""
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
+
+
+def differences(one: Any, other: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass instance that differ from those of another of its class, in order."""
+    names = [field.name for field in dataclasses.fields(one)]
+    return {name: getattr(one, name) for name in names if getattr(one, name) != getattr(other, name)}

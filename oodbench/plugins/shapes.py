@@ -6,16 +6,26 @@ import dataclasses
 import inspect
 import sys
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal, get_args
 
-from .api import Dataset, Method, Metric
-from .benchmark import Benchmark
+from oodbench.api import Dataset, Maker, Method, Metric
+from oodbench.benchmark import Benchmark
+from oodbench.columns import COLUMNS
 
-if TYPE_CHECKING:
-    from .plugins import Kind
+Kind = Literal["methods", "datasets", "benchmarks", "networks", "metrics", "layouts"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 FOLDER = "folder"
 """The data set plugin that serves every name that no other has, and the benchmark plugin for such images."""
+
+
+def folded(name: str) -> str:
+    """Return a name as names are compared: "My-Score" and "my_score" are one.
+
+    >>> folded("My-Score")
+    'my_score'
+    """
+    return name.lower().replace("-", "_")
 
 
 def unfit(kind: Kind, name: str, thing: object) -> str:
@@ -54,9 +64,9 @@ def _is_module(kind: type) -> bool:
 
 
 def _returns_table(function: Callable[..., object]) -> bool:
-    from .tables.model import Table
-
-    return inspect.get_annotations(function).get("return") in (Table, Table.__name__)
+    annotation = inspect.get_annotations(function).get("return")
+    # Written out or as a string; the class itself would bring all tables along.
+    return getattr(annotation, "__name__", annotation) == "Table"
 
 
 def _unfit_method(thing: object, _: str) -> str:
@@ -97,20 +107,13 @@ def _unfit_defaults(thing: Any) -> str:
 
 
 def _unfit_benchmark(thing: object, name: str) -> str:
-    from . import registry
-    from .own_images import Maker
 
     if name == FOLDER:
         return _lacks([word for word in members(Maker) if not hasattr(thing, word)], Maker)
     if not isinstance(thing, Benchmark):
         return f"it is {thing!r}, not a Benchmark"
-    if registry.folded(thing.name) != registry.folded(name):
+    if folded(thing.name) != folded(name):
         return f"it calls itself {thing.name!r}; give the Benchmark and its entry point one name"
-    needs: tuple[tuple[Kind, str], ...] = (("networks", thing.network), ("layouts", thing.layout))
-    for kind, wanted in needs:
-        known = registry.names(kind)
-        if wanted not in known:
-            return f"it names the {kind[:-1]} {wanted!r}, which nothing installed brings; there is: {', '.join(known)}"
     return ""
 
 
@@ -119,8 +122,7 @@ def _unfit_network(thing: object, _: str) -> str:
 
 
 def _unfit_metric(thing: object, name: str) -> str:
-    from .metrics import METRICS
-    from .records import COLUMNS
+    from oodbench.metrics import METRICS
 
     if name in METRICS:
         return "the name is taken by a metric of oodbench; choose another one"

@@ -8,18 +8,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from . import registry
-from .benchmark import OodSet, Part
-from .config import configure, parse_settings, reconfigure
-from .errors import ConfigError, PluginError, UnknownName
-from .objectives import CrossEntropy
-from .own_images import OwnImages, place
-from .shapes import unfit
+from oodbench.benchmark import OodSet, Part
+from oodbench.errors import ConfigError, PluginError, UnknownName, did_you_mean
+from oodbench.objectives import CrossEntropy
+from oodbench.plugins import registry
+from oodbench.plugins.shapes import unfit
+from oodbench.settings import configure, parse_settings, reconfigure
+
+from .naming import OwnImages, place
 
 if TYPE_CHECKING:
-    from .api import Method
-    from .benchmark import Benchmark, Recipe
-    from .own_model import OwnModel
+    from oodbench.api import Method
+    from oodbench.benchmark import Benchmark, Recipe
+    from oodbench.given.model import OwnModel
 
 Settings = Mapping[str, Mapping[str, object]]
 """By owner (a method's name, or "recipe"): settings by name."""
@@ -227,7 +228,7 @@ def _check_owners(settings: Settings, chosen: Sequence[MethodChoice]) -> None:
     known = [*dict.fromkeys(choice.name for choice in chosen), RECIPE]
     if unknown := [owner for owner in settings if owner not in known]:
         raise UnknownName(
-            f"settings for {unknown[0]!r}, which is no method of this run{registry.did_you_mean(unknown[0], known)}"
+            f"settings for {unknown[0]!r}, which is no method of this run{did_you_mean(unknown[0], known)}"
         )
 
 
@@ -236,7 +237,7 @@ def _check_recipe(benchmark: Benchmark, wanted: Request) -> None:
     if wanted.recipe is not None and wanted.recipe not in benchmark.recipes:
         raise UnknownName(
             f"benchmark {benchmark.name} has no recipe {wanted.recipe!r}"
-            f"{registry.did_you_mean(wanted.recipe, benchmark.recipes)}"
+            f"{did_you_mean(wanted.recipe, benchmark.recipes)}"
         )
     recipe = benchmark.recipes[wanted.recipe or benchmark.recipe]
     for choice in wanted.methods:
@@ -262,7 +263,7 @@ def _with_sets(benchmark: Benchmark, out: Sequence[str]) -> Benchmark:
         names = [entry.name for entry in sets]
         if equals and stands_for not in names:
             raise UnknownName(
-                f"benchmark {benchmark.name} has no OOD set {stands_for!r}{registry.did_you_mean(stands_for, names)}"
+                f"benchmark {benchmark.name} has no OOD set {stands_for!r}{did_you_mean(stands_for, names)}"
             )
         if equals:
             i = names.index(stands_for)

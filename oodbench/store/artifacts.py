@@ -1,24 +1,17 @@
 """What was expensive to make (decoded images, networks, outputs), kept under the hash of what went into it."""
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from oodbench.errors import StoreError
+from oodbench.hashing.values import file_digest
+
 from .atomic import folder_atomic
-from .errors import StoreError
-from .hashing import file_digest
 
 _MANIFEST = "artifact.json"
-
-
-def default_cache_dir() -> Path:
-    """Return the folder for artifacts: `OODBENCH_CACHE`, or `oodbench` in the user's cache folder."""
-    if chosen := os.environ.get("OODBENCH_CACHE"):
-        return Path(chosen).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "oodbench"
 
 
 class ArtifactStore:

@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from .artifacts import ArtifactStore, default_cache_dir
-from .data import BenchmarkData, default_data_dir, load_benchmark
-from .detector_file import is_stored
+from oodbench.data.loading import BenchmarkData, load_benchmark
+from oodbench.detector_file import is_stored
+from oodbench.errors import ConfigError, OodbenchError
+from oodbench.folders import default_cache_dir, default_data_dir
+from oodbench.hashing.values import plain
+from oodbench.jobs import Cell, Plan
+from oodbench.progress import SILENT, Reporter
+from oodbench.store.artifacts import ArtifactStore
+from oodbench.store.records import Record, ResultStore
+
 from .device import resolve
-from .errors import ConfigError, OodbenchError
-from .hashing import plain
-from .own_images import OwnImages
-from .plan import Cell, Plan, make_plan
-from .records import Record, ResultStore, to_frame
-from .report import SILENT, Reporter
-from .request import Request, Settings, request
-from .work import Place, do_all
+from .local import do_all
+from .plan import make_plan
+from .request import Request
+from .work import Place
 
 if TYPE_CHECKING:
-    import pandas as pd
     import torch
 
-    from .api import Method
-    from .benchmark import Benchmark
-    from .own_model import OwnModel
+    from oodbench.benchmark import Benchmark
+    from oodbench.given.model import OwnModel
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -226,108 +226,3 @@ def only(record: Record, benchmark: Benchmark) -> Record:
     rows = sorted((row for row in record.rows if row.out_dist in names), key=lambda row: names.index(row.out_dist))
     missing = {name: role for name, role in record.missing.items() if name in names}
     return dataclasses.replace(record, rows=tuple(rows), missing=missing)
-
-
-def run(
-    benchmarks: str | Benchmark | Sequence[str | Benchmark],
-    methods: str | Method | Sequence[str | Method] = "all",
-    *,
-    seeds: int = 1,
-    recipe: str | None = None,
-    settings: Settings | Sequence[str] = (),
-    out: str | Sequence[str] = (),
-    split: str | None = None,
-    split_seed: int | None = None,
-    image_size: str | int | None = None,
-    channels: int | None = None,
-    data_dir: str | Path | None = None,
-    results_dir: str | Path = "results",
-    cache_dir: str | Path | None = None,
-    device: str = "auto",
-    force: bool = False,
-    download: bool = False,
-    save_detectors: bool = False,
-    report: Reporter = SILENT,
-) -> pd.DataFrame:
-    """Run methods on benchmarks, as `oodbench run` does, and return the results.
-
-    Args:
-        benchmarks: names, paths of folders or ZIPs of images, or benchmarks of your own; one or several.
-        methods: names such as "odm" or "odm(margin=5)", or methods with hyper-parameters of your own; one or
-            several, or "all".
-        seeds: how many: 0 … seeds − 1.
-        recipe: name of a training recipe, or None for each benchmark's default.
-        settings: such as `{"odm": {"margin": 5}, "recipe": {"epochs": 2}}` or `["odm.margin=5"]`.
-        out: more OOD test sets, each the name of a data set or a path; "lsun=scenes" puts one in the place of another.
-        split: divides the classes of a labelled set: "50/20/30" (known, seen, unseen), or the path of a TOML file.
-        split_seed: of a random split; default 0.
-        image_size: 64 or "48x64" (height, width): what images of your own are brought to; default 32×32.
-        channels: 1 (grey) or 3 (RGB, the default) for images of your own.
-        data_dir: where images are looked for; default `OODBENCH_DATA`, or `data` in the working folder.
-        results_dir: where records are kept; cells that are there are not run again.
-        cache_dir: where networks and outputs are kept; default `OODBENCH_CACHE`, or the user's cache folder.
-        device: "auto" (all GPUs, or the CPU where there is none), "cpu", "cuda", or devices such as "cuda:0,cuda:1".
-        force: run cells that are stored already as well.
-        download: fetch data sets that are missing and may be fetched.
-        save_detectors: store each fitted detector beside its record, for `oodbench.Detector.load`.
-        report: told what is going on; by default nobody is.
-
-    Returns:
-        A row for each cell and OOD test set, metrics as fractions; see `oodbench.load_results`.
-
-    Raises:
-        OodbenchError: something is missing or wrong; the message says what, where, and what to do next.
-    """
-    wanted = request(
-        _several(benchmarks),
-        _several(methods),
-        seeds=seeds,
-        recipe=recipe,
-        settings=settings,
-        out=_several(out),
-        own=OwnImages(
-            split=split,
-            split_seed=split_seed,
-            image_size=None if image_size is None else str(image_size),
-            channels=channels,
-            data_dir=None if data_dir is None else Path(data_dir),
-        ),
-    )
-    prepared = prepare(
-        wanted,
-        data_dir=None if data_dir is None else Path(data_dir),
-        results_dir=Path(results_dir),
-        cache_dir=None if cache_dir is None else Path(cache_dir),
-        device=device,
-        force=force,
-        download=download,
-        save_detectors=save_detectors,
-        report=report,
-    )
-    if report is SILENT:
-        # Nobody listens, and whoever reads the rows must know why some are not there.
-        for reason in prepared.plan.left_out:
-            warnings.warn(f"left out: {reason}", stacklevel=2)
-        for data in prepared.data.values():
-            for reason in data.missing.values():
-                warnings.warn(f"an OOD set of {data.benchmark.name} is missing: {reason}", stacklevel=2)
-    return to_frame(execute(prepared, report))
-
-
-def _several(one_or_more: Any) -> Sequence[Any]:
-    return [one_or_more] if isinstance(one_or_more, str) or not isinstance(one_or_more, Sequence) else one_or_more
-
-
-def load_results(results_dir: str | Path = "results") -> pd.DataFrame:
-    """Return all stored results as a tidy table.
-
-    Args:
-        results_dir: where records are kept.
-
-    Returns:
-        A row for each cell and OOD test set; see `oodbench.records.to_frame` for the columns.
-
-    Raises:
-        StoreError: there are none, or a record is not whole.
-    """
-    return to_frame(ResultStore(Path(results_dir)).all())

@@ -11,9 +11,10 @@ from pathlib import Path
 from string import Template
 from typing import Literal, get_args
 
+from oodbench.api import CONTRACT
+from oodbench.errors import ConfigError
+
 from . import registry
-from .api import CONTRACT
-from .errors import ConfigError
 
 What = Literal["method", "dataset", "benchmark"]
 WHATS: tuple[What, ...] = get_args(What)

@@ -22,7 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .hashing import NOT_HASHED, array_digest, compiled, digest, source_of
+from .source import NOT_HASHED, compiled, source_of
+from .values import array_digest, digest
 
 _WORDS = (type(None), bool, int, float, complex, str, bytes, range, slice, type(...), type(NotImplemented))
 _TORCH_WORDS = (torch.dtype, torch.device, torch.layout, torch.memory_format)

@@ -2,181 +2,29 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from . import metrics, registry
-from .config import reconfigure
-from .errors import ConfigError, UnknownName
-from .hashing import code_digest, digest
-from .objectives import CrossEntropy
-from .own_images import is_registered
+from oodbench.errors import ConfigError, UnknownName, did_you_mean
+from oodbench.hashing.code import code_digest
+from oodbench.hashing.values import digest
+from oodbench.jobs import Cell, GivenNetwork, Plan, TrainingJob
+from oodbench.objectives import CrossEntropy
+from oodbench.plugins import registry
+from oodbench.settings import differences, reconfigure, variant
+from oodbench.training.config import TrainConfig, cut_short
+
+from . import measures
+from .naming import is_registered
 from .request import RECIPE, MethodChoice, Request
-from .training.config import TrainConfig, cut_short
 
 if TYPE_CHECKING:
-    from .api import Method, Objective
-    from .benchmark import Benchmark, Recipe
-    from .data import BenchmarkData
-    from .own_model import OwnModel
-    from .training.trained import HoldOut
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingJob:
-    """One network to train.
-
-    Attributes:
-        benchmark: names the images and the network.
-        objective: what it is trained for.
-        config: how long and how fast.
-        seed: of everything random in it.
-        seen: which of the benchmark's seen OOD images it trains on, or None.
-        key: hash of all this and of the images; names the artifact.
-    """
-
-    benchmark: Benchmark
-    objective: Objective
-    config: TrainConfig
-    seed: int
-    key: str
-    seen: str | None = None
-
-    def hold_out(self, data: BenchmarkData) -> HoldOut:
-        """Return which of the ID training images the network is trained on, and which are held out."""
-        from .training.trained import HoldOut
-
-        labels = data.training_images.labels
-        assert labels is not None  # load_benchmark refuses ID sets without labels
-        return HoldOut.of(labels, self.benchmark.validation_share, self.config.max_images, self.seed)
-
-    @property
-    def label(self) -> str:
-        """Short name for messages, such as "mnist-267 ce seed 0"."""
-        seen = "" if self.seen is None else f" + {self.seen}"
-        return f"{self.benchmark.name} {self.objective.name}{seen} seed {self.seed}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class GivenNetwork:
-    """A classifier of a user's own: like a training job that is done.
-
-    Attributes:
-        benchmark: names the images.
-        model: the classifier.
-        objective: what it was trained for, cross-entropy.
-        seed: of the held-out images.
-        key: hash of the model and of the ID training images.
-    """
-
-    benchmark: Benchmark
-    model: OwnModel
-    objective: Objective
-    seed: int
-    key: str
-    config: None = None
-    seen: None = None
-
-    def hold_out(self, data: BenchmarkData) -> HoldOut:
-        """Return which of the ID training images methods are fitted on, and which are held out."""
-        from .training.trained import HoldOut
-
-        labels = data.training_images.labels
-        assert labels is not None  # sets without labels are refused
-        return HoldOut.of(labels, self.benchmark.validation_share, None, self.seed)
-
-    @property
-    def label(self) -> str:
-        """Short name for messages, such as "photos ResNet"."""
-        return f"{self.benchmark.name} {self.model.name}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cell:
-    """One benchmark × method × seed: a fitted detector, scored on every OOD set.
-
-    Attributes:
-        method_name: as registered.
-        method: with its hyper-parameters.
-        changed: those that differ from what the recipe prescribes.
-        recipe: name of the training recipe, with what was changed of it.
-        cut_short: by how much the training is shorter than the full one; "" where it is not.
-        networks: that it needs, to be trained or given: one, or several for a method with `members`.
-        seed: of the method; a method with `members` has networks of its own for each seed.
-        seen: which of the benchmark's seen OOD images it may see, or None.
-        key: hash of everything that its scores depend on.
-        tests: content of the OOD sets to score, by their names.
-        file: name of its record below the results folder.
-    """
-
-    method_name: str
-    method: Method
-    changed: Mapping[str, object]
-    recipe: str
-    cut_short: str
-    networks: tuple[TrainingJob, ...] | tuple[GivenNetwork]
-    seed: int
-    seen: str | None
-    key: str
-    tests: Mapping[str, str]
-    file: Path
-
-    @property
-    def network(self) -> TrainingJob | GivenNetwork:
-        """The network that it needs, or the first of several."""
-        return self.networks[0]
-
-    @property
-    def network_keys(self) -> tuple[str, ...]:
-        """The keys of its networks: cells that have the same ones are scored together."""
-        return tuple(job.key for job in self.networks)
-
-    @property
-    def benchmark(self) -> Benchmark:
-        """Where it is scored."""
-        return self.network.benchmark
-
-    @property
-    def label(self) -> str:
-        """Short name for messages, such as "mnist-267 odm (margin=5) seed 0"."""
-        return f"{self.benchmark.name} {variant(self.method_name, self.changed)} seed {self.seed}"
-
-
-def variant(method: str, changed: Mapping[str, object]) -> str:
-    """Return a method's name with the hyper-parameters that are not at their defaults.
-
-    >>> variant("odm", {"margin": 5.0})
-    'odm (margin=5)'
-    """
-    if not changed:
-        return method
-    return f"{method} ({', '.join(f'{name}={short(value)}' for name, value in changed.items())})"
-
-
-def short(value: object) -> str:
-    """Return a value as short as it can be without being mistaken for another one."""
-    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What a request comes down to.
-
-    Attributes:
-        cells: all of them, in the order of the tables.
-        left_out: why a method is not run on a benchmark, a sentence each.
-    """
-
-    cells: tuple[Cell, ...]
-    left_out: tuple[str, ...] = ()
-
-    def trainings(self) -> list[TrainingJob]:
-        """Return the networks to train that the cells need, each once."""
-        jobs = (job for cell in self.cells for job in cell.networks)
-        return list({job.key: job for job in jobs if isinstance(job, TrainingJob)}.values())
+    from oodbench.api import Method, Objective
+    from oodbench.benchmark import Benchmark, Recipe
+    from oodbench.data.loading import BenchmarkData
+    from oodbench.given.model import OwnModel
 
 
 def make_plan(wanted: Request, data: Mapping[str, BenchmarkData]) -> Plan:
@@ -245,7 +93,7 @@ def _cell(wanted: Request, data: BenchmarkData, choice: MethodChoice, seed: int)
         cut, made_by = _cut_short(benchmark, method.objective, config), config
         name = variant(name, differences(config, prescribed))
     tests = {name: images.fingerprint for name, images in data.ood.items()}
-    code = code_digest(method, metrics.all_metrics, *metrics.of_plugins().values())
+    code = code_digest(method, measures.all_metrics, *measures.of_plugins().values())
     return Cell(
         method_name=choice.name,
         method=method,
@@ -302,8 +150,7 @@ def _seen(name: str, method: Method, data: BenchmarkData) -> str | None:
         return next(iter(data.seen))
     if wanted not in data.seen:
         raise UnknownName(
-            f"{data.benchmark.name} has no seen OOD images {wanted!r} for {name}"
-            f"{registry.did_you_mean(str(wanted), data.seen)}"
+            f"{data.benchmark.name} has no seen OOD images {wanted!r} for {name}{did_you_mean(str(wanted), data.seen)}"
         )
     return str(wanted)
 
@@ -317,8 +164,8 @@ def _training(
 
 
 def _training_key(data: BenchmarkData, objective: Objective, config: TrainConfig, seed: int, seen: str | None) -> str:
-    from .training.learner import Learner
-    from .training.loop import train
+    from oodbench.training.learner import Learner
+    from oodbench.training.loop import train
 
     benchmark = data.benchmark
     seen_images = None if seen is None else data.seen[seen].fingerprint
@@ -334,9 +181,3 @@ def _training_key(data: BenchmarkData, objective: Objective, config: TrainConfig
             "loop": code_digest(train, Learner),
         }
     )
-
-
-def differences(one: Any, other: Any) -> dict[str, Any]:
-    """Return the fields of a dataclass instance that differ from those of another of its class, in order."""
-    names = [field.name for field in dataclasses.fields(one)]
-    return {name: getattr(one, name) for name in names if getattr(one, name) != getattr(other, name)}

@@ -10,18 +10,19 @@ import numpy as np
 import torch
 from numpy.lib.format import open_memmap
 
-from .batch import Outputs, in_passes, to_unit_interval
-from .hashing import code_digest, digest
+from oodbench.batch import Outputs, in_passes, to_unit_interval
+from oodbench.hashing.code import code_digest
+from oodbench.hashing.values import digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
-    from .artifacts import ArtifactStore
-    from .images import ImageSet
-    from .report import Reporter
-    from .training.trained import TrainedNetwork
+    from oodbench.images import ImageSet
+    from oodbench.progress import Reporter
+    from oodbench.store.artifacts import ArtifactStore
+    from oodbench.training.network import TrainedNetwork
 
 
 @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""`oodbench.evaluate`: a trained classifier and images of any kind in, a table of results out."""
+"""The two calls of Python users: `oodbench.run` on benchmarks, `oodbench.evaluate` on a model of their own."""
 
 from __future__ import annotations
 
@@ -7,40 +7,34 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from oodbench.benchmark import Benchmark, OodSet, Part, Recipe
+from oodbench.data.loading import SHARED, BenchmarkData, without_shared_images
+from oodbench.errors import ConfigError, DataError
+from oodbench.folders import default_cache_dir, default_data_dir
+from oodbench.given.images import _conversion, _Loader
+from oodbench.given.model import Normalisation, OwnModel
+from oodbench.images import Conversion
+from oodbench.progress import SILENT, Reporter, Silent
+from oodbench.store.artifacts import ArtifactStore
+from oodbench.store.records import ResultStore
+from oodbench.store.rows import to_frame
+from oodbench.training.config import TrainConfig
 
-from . import registry
-from .artifacts import ArtifactStore, default_cache_dir
-from .benchmark import Benchmark, OodSet, Part, Recipe
-from .data import (
-    SHARED,
-    BenchmarkData,
-    default_data_dir,
-    load_part,
-    without_shared_images,
-)
 from .device import resolve
-from .errors import ConfigError, DataError
-from .images import Conversion, ImageSet, RawImages, convert
-from .own_images import OwnImages, place
-from .own_model import Normalisation, OwnModel
-from .records import ResultStore, to_frame
-from .report import SILENT, Reporter, Silent
+from .naming import OwnImages
 from .request import request
-from .runner import execute, prepare_with
-from .training.config import TrainConfig
+from .runner import execute, prepare, prepare_with
 
 if TYPE_CHECKING:
     import pandas as pd
     from torch import nn
 
-    from .api import Method
+    from oodbench.api import Method
+    from oodbench.given.images import Images
 
-Images: TypeAlias = "str | Path | ImageSet | np.ndarray[Any, Any] | tuple[Any, Any] | Sequence[Any]"
-"""A folder or ZIP, the name of a data set, an `ImageSet`, uint8 arrays or tensors of shape (n, channels, height, width)
-alone or in a tuple with labels, or a sequence of (PIL image, label) as torchvision's data sets are."""
+    from .request import Settings
 
 
 def evaluate(
@@ -161,12 +155,6 @@ def _by_name(ood: Mapping[str, Images] | Images) -> Mapping[str, Images]:
     return sets
 
 
-def _conversion(image_size: str | int | None, channels: int | None) -> Conversion:
-    if image_size is None:
-        return Conversion(channels=1 if channels == 1 else 3 if channels == 3 else None)
-    return OwnImages(image_size=str(image_size), channels=channels).conversion()
-
-
 def _benchmark(name: str, sets: Sequence[str], conversion: Conversion) -> Benchmark:
     """Return what stands in records for images that no benchmark names."""
     return Benchmark(
@@ -182,98 +170,106 @@ def _benchmark(name: str, sets: Sequence[str], conversion: Conversion) -> Benchm
     )
 
 
-class _Loader:
-    """Turns whatever holds images into image sets.
+def run(
+    benchmarks: str | Benchmark | Sequence[str | Benchmark],
+    methods: str | Method | Sequence[str | Method] = "all",
+    *,
+    seeds: int = 1,
+    recipe: str | None = None,
+    settings: Settings | Sequence[str] = (),
+    out: str | Sequence[str] = (),
+    split: str | None = None,
+    split_seed: int | None = None,
+    image_size: str | int | None = None,
+    channels: int | None = None,
+    data_dir: str | Path | None = None,
+    results_dir: str | Path = "results",
+    cache_dir: str | Path | None = None,
+    device: str = "auto",
+    force: bool = False,
+    download: bool = False,
+    save_detectors: bool = False,
+    report: Reporter = SILENT,
+) -> pd.DataFrame:
+    """Run methods on benchmarks, as `oodbench run` does, and return the results.
 
     Args:
-        conversion: what images are brought to.
-        data_dir: where names are looked for.
-        artifacts: where decoded folders are kept.
-        report: told what is being decoded.
+        benchmarks: names, paths of folders or ZIPs of images, or benchmarks of your own; one or several.
+        methods: names such as "odm" or "odm(margin=5)", or methods with hyper-parameters of your own; one or
+            several, or "all".
+        seeds: how many: 0 … seeds − 1.
+        recipe: name of a training recipe, or None for each benchmark's default.
+        settings: such as `{"odm": {"margin": 5}, "recipe": {"epochs": 2}}` or `["odm.margin=5"]`.
+        out: more OOD test sets, each the name of a data set or a path; "lsun=scenes" puts one in the place of another.
+        split: divides the classes of a labelled set: "50/20/30" (known, seen, unseen), or the path of a TOML file.
+        split_seed: of a random split; default 0.
+        image_size: 64 or "48x64" (height, width): what images of your own are brought to; default 32×32.
+        channels: 1 (grey) or 3 (RGB, the default) for images of your own.
+        data_dir: where images are looked for; default `OODBENCH_DATA`, or `data` in the working folder.
+        results_dir: where records are kept; cells that are there are not run again.
+        cache_dir: where networks and outputs are kept; default `OODBENCH_CACHE`, or the user's cache folder.
+        device: "auto" (all GPUs, or the CPU where there is none), "cpu", "cuda", or devices such as "cuda:0,cuda:1".
+        force: run cells that are stored already as well.
+        download: fetch data sets that are missing and may be fetched.
+        save_detectors: store each fitted detector beside its record, for `oodbench.Detector.load`.
+        report: told what is going on; by default nobody is.
+
+    Returns:
+        A row for each cell and OOD test set, metrics as fractions; see `oodbench.load_results`.
+
+    Raises:
+        OodbenchError: something is missing or wrong; the message says what, where, and what to do next.
     """
-
-    def __init__(self, *, conversion: Conversion, data_dir: Path, artifacts: ArtifactStore, report: Reporter) -> None:
-        self.conversion, self.artifacts = conversion, artifacts
-        self._data_dir, self._report = data_dir, report
-
-    def load(self, images: Images, name: str, split: Literal["train", "test"] = "test") -> ImageSet:
-        if isinstance(images, ImageSet):
-            return images
-        if isinstance(images, str | Path):
-            _, dataset = place(str(images) if isinstance(images, str) else f"{images.absolute()}")
-            part = Part(dataset=dataset, split="test" if self._is_undivided(dataset) else split)
-            return load_part(part, self.conversion, self._data_dir, self.artifacts, self._report)
-        array, labels = images if isinstance(images, tuple) else (images, None)
-        if hasattr(array, "shape"):
-            return self._of_array(np.asarray(array), labels, name)
-        return self._of_pairs(images, name)
-
-    def _is_undivided(self, dataset: str) -> bool:
-        """Return whether a folder holds images as they lie, without a part for training and one for tests."""
-        found = registry.dataset(dataset)
-        is_train = found.locate("train", self._data_dir).present
-        return not is_train and self._data_dir / dataset in found.locate("test", self._data_dir).files
-
-    def _of_array(self, array: np.ndarray[Any, Any], labels: Any, name: str) -> ImageSet:
-        if array.dtype != np.uint8 or array.ndim != 4 or array.shape[1] not in (1, 3):
-            raise DataError(
-                f"{name}: images must be uint8 of shape (n, channels, height, width) with 1 or 3 channels, got "
-                f"{array.dtype} {array.shape}; {_remedy(array)}"
-            )
-        # Conversion wants the channels last, and none for grey images.
-        pixels = array.transpose(0, 2, 3, 1)
-        raw = RawImages(images=pixels[..., 0] if pixels.shape[3] == 1 else pixels)
-        return self._labelled(raw, labels, name)
-
-    def _of_pairs(self, pairs: Any, name: str) -> ImageSet:
-        from PIL.Image import Image
-
-        if not hasattr(pairs, "__len__") or not hasattr(pairs, "__getitem__"):
-            raise DataError(
-                f"{name} must be a path, the name of a data set, uint8 arrays or a sequence of PIL images, got a "
-                f"{type(pairs).__name__}"
-            )
-        pairs = [
-            entry if isinstance(entry, tuple) else (entry, None) for entry in (pairs[i] for i in range(len(pairs)))
-        ]
-        if not pairs or not all(isinstance(picture, Image) for picture, _ in pairs):
-            kind = type(pairs[0][0]).__name__ if pairs else "nothing"
-            raise DataError(
-                f"{name} must hold PIL images, or pairs of one with its label, got {kind}; leave transforms out"
-            )
-        labels = None if pairs[0][1] is None else [label for _, label in pairs]
-        return self._labelled(RawImages(images=[picture for picture, _ in pairs]), labels, name)
-
-    def _labelled(self, raw: RawImages, labels: Any, name: str) -> ImageSet:
-        whole = None if labels is None else _whole_numbers(labels, name)
-        pixels = convert(raw, self.conversion, name)
-        if whole is None:
-            return ImageSet(name=name, images=pixels)
-        names = tuple(map(str, range(int(whole.max(initial=-1)) + 1)))
-        return ImageSet(name=name, images=pixels, labels=whole, class_names=names)
-
-
-def _remedy(array: np.ndarray[Any, Any]) -> str:
-    """Say how an array becomes images."""
-    if array.ndim == 4 and array.shape[3] in (1, 3) and array.shape[1] not in (1, 3):
-        return "put the channels first: .transpose(0, 3, 1, 2)"
-    if array.dtype.kind == "f":
-        return 'bring values from 0 to 1 to bytes: (x * 255).astype("uint8"); normalisation is given apart: normalise='
-    return "normalisation is given apart: normalise="
-
-
-def _whole_numbers(labels: Any, name: str) -> np.ndarray[Any, np.dtype[np.int64]]:
-    try:
-        given = np.asarray(labels)
-    # Of differing lengths.
-    except ValueError:
-        given = np.empty(0, dtype=object)
-    whole = given.dtype.kind in "iub" or (
-        given.dtype.kind == "f" and bool((np.isfinite(given) & (given == np.floor(given))).all())
+    wanted = request(
+        _several(benchmarks),
+        _several(methods),
+        seeds=seeds,
+        recipe=recipe,
+        settings=settings,
+        out=_several(out),
+        own=OwnImages(
+            split=split,
+            split_seed=split_seed,
+            image_size=None if image_size is None else str(image_size),
+            channels=channels,
+            data_dir=None if data_dir is None else Path(data_dir),
+        ),
     )
-    if given.ndim != 1 or not whole:
-        raise DataError(
-            f"{name}: labels must be whole numbers of shape (n,), the classes counted from 0, got {given.dtype} "
-            f"{given.shape}"
-        )
-    return given.astype(np.int64)
+    prepared = prepare(
+        wanted,
+        data_dir=None if data_dir is None else Path(data_dir),
+        results_dir=Path(results_dir),
+        cache_dir=None if cache_dir is None else Path(cache_dir),
+        device=device,
+        force=force,
+        download=download,
+        save_detectors=save_detectors,
+        report=report,
+    )
+    if report is SILENT:
+        # Nobody listens, and whoever reads the rows must know why some are not there.
+        for reason in prepared.plan.left_out:
+            warnings.warn(f"left out: {reason}", stacklevel=2)
+        for data in prepared.data.values():
+            for reason in data.missing.values():
+                warnings.warn(f"an OOD set of {data.benchmark.name} is missing: {reason}", stacklevel=2)
+    return to_frame(execute(prepared, report))
+
+
+def _several(one_or_more: Any) -> Sequence[Any]:
+    return [one_or_more] if isinstance(one_or_more, str) or not isinstance(one_or_more, Sequence) else one_or_more
+
+
+def load_results(results_dir: str | Path = "results") -> pd.DataFrame:
+    """Return all stored results as a tidy table.
+
+    Args:
+        results_dir: where records are kept.
+
+    Returns:
+        A row for each cell and OOD test set; see `oodbench.store.rows.to_frame` for the columns.
+
+    Raises:
+        StoreError: there are none, or a record is not whole.
+    """
+    return to_frame(ResultStore(Path(results_dir)).all())

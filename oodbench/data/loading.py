@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from . import registry
-from .errors import DataError, MissingData, NeedsTrainingImages
-from .hashing import code_digest, digest, file_digest
-from .images import Conversion, ImageSet, convert, digest_of
-from .splits import ClassSplit, class_counts
+from oodbench.errors import DataError, MissingData, NeedsTrainingImages
+from oodbench.images import ImageSet, digest_of
+from oodbench.splits import ClassSplit, class_counts
+
+from .parts import load_part
 
 if TYPE_CHECKING:
-    from .api import Dataset, Location
-    from .artifacts import ArtifactStore
-    from .benchmark import Benchmark, OodSet, Part
-    from .report import Reporter
+    from oodbench.benchmark import Benchmark, OodSet, Part
+    from oodbench.progress import Reporter
+    from oodbench.store.artifacts import ArtifactStore
 
 
 SHARED = "are ID test images as well"
 """What is told of images on both sides."""
-
-
-def default_data_dir() -> Path:
-    """Return the folder where images are looked for: `OODBENCH_DATA`, or `data` in the working folder."""
-    return Path(os.environ.get("OODBENCH_DATA") or "data").expanduser()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -232,116 +224,3 @@ def _without_images(images: ImageSet | None) -> list[str]:
         return []
     there = set(images.labels.tolist())
     return [name for label, name in enumerate(images.class_names) if label not in there]
-
-
-def load_part(
-    part: Part,
-    conversion: Conversion,
-    data_dir: Path,
-    artifacts: ArtifactStore,
-    report: Reporter,
-    *,
-    download: bool = False,
-) -> ImageSet:
-    """Return the images of one part, from the cache where they have been decoded before.
-
-    Raises:
-        MissingData: nothing is there; the message says where it was looked for, and how to get it.
-        DataError: a file is damaged, or the part is empty or has no such class.
-    """
-    dataset = registry.dataset(part.dataset, dict(part.settings))
-    location = dataset.locate(part.split, data_dir)
-    if not location.present and download and dataset.downloadable:
-        report.message(f"downloading {part.dataset} to {data_dir}")
-        try:
-            dataset.download(data_dir)
-        except DataError as error:
-            raise MissingData(str(error)) from error
-        location = dataset.locate(part.split, data_dir)
-    if not location.present:
-        raise MissingData(missing_message(part.dataset, part.split, dataset, location))
-    whole = _decoded(dataset, part, location, conversion, data_dir, artifacts, report)
-    return whole if part.classes is None else whole.of_classes(part.classes)
-
-
-def missing_message(name: str, split: str, dataset: Dataset, location: Location) -> str:
-    """Return a sentence that says where images were looked for, and how to get them."""
-    places = " or ".join(str(place) for place in location.looked_for)
-    near = [] if name in registry.names("datasets") else get_close_matches(name, registry.names("datasets"))
-    if Path(name).is_absolute() and not any(Path(f"{name}{suffix}").exists() for suffix in ("", ".zip")):
-        return f"no {split} images of {name}: there is no such folder, and no {name}.zip; check the path"
-    hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
-    how_to_get = dataset.how_to_get
-    if split == "train" and name not in registry.names("datasets"):
-        how_to_get = f"Put training images into {location.looked_for[0]}/<class>/."
-    return f"no {split} images of {name}: looked for {places}. {hint}{how_to_get}".strip()
-
-
-def _decoded(
-    dataset: Dataset,
-    part: Part,
-    location: Location,
-    conversion: Conversion,
-    data_dir: Path,
-    artifacts: ArtifactStore,
-    report: Reporter,
-) -> ImageSet:
-    """Return a whole split as converted arrays, memory-mapped from the cache."""
-    import numpy as np
-    import PIL
-
-    name = f"{part.dataset} ({part.split})"
-    sources = [_source_digest(file) for file in location.files]
-    if location.listed:
-        sources.append(digest([_stats(file) for file in location.listed]))
-    # Many sets fall back to the folder plugin, and Pillow decodes and resizes.
-    code = code_digest(dataset, convert, registry.load("datasets", registry.FOLDER))
-    key = digest(["images", type(dataset).__name__, dataset, code, PIL.__version__, part.split, conversion, sources])
-
-    def decode(aside: Path) -> dict[str, Any]:
-        report.progress(f"decoding {name}", 0, 1)
-        try:
-            raw = dataset.read(part.split, data_dir, conversion)
-            images = convert(raw, conversion, name)
-        # Else it would be taken for a failure to write to the cache.
-        except OSError as error:
-            raise DataError(f"{name} cannot be read: {error}; repair the files, then run the command again") from error
-        np.save(aside / "images.npy", images)
-        if raw.labels is not None:
-            np.save(aside / "labels.npy", np.asarray(raw.labels, dtype=np.int64))
-        report.progress(f"decoding {name}", 1, 1)
-        return {"class_names": list(raw.class_names)}
-
-    folder = artifacts.find("images", key) or artifacts.save("images", key, decode)
-    labels = folder / "labels.npy"
-    return ImageSet(
-        name=name,
-        images=np.load(folder / "images.npy", mmap_mode="r"),
-        labels=np.load(labels) if labels.exists() else None,
-        class_names=tuple(artifacts.facts("images", key)["class_names"]),
-    )
-
-
-def _source_digest(file: Path) -> str:
-    """Return a hash that changes when a source does: of a file's content; of a folder's names, sizes and dates.
-
-    A folder's files are not all read for it: that would take as long as decoding them.
-    """
-    if file.is_file():
-        return file_digest(file)
-    return digest([[entry.relative_to(file).as_posix(), *_stats(entry)] for entry in sorted(files_below(file))])
-
-
-def _stats(file: Path) -> list[int]:
-    """Return size and date of a file; nothing where it is gone, which is told when it is read."""
-    try:
-        stat = file.stat()
-    except OSError:
-        return []
-    return [stat.st_size, stat.st_mtime_ns]
-
-
-def files_below(folder: Path) -> Iterator[Path]:
-    """Yield all files below a folder, in no order; links to folders are followed."""
-    for place, _, names in os.walk(folder, followlinks=True):
-        yield from (Path(place) / name for name in names)

@@ -13,27 +13,30 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 
-from . import __version__, metrics, registry
+from oodbench import __version__
+from oodbench.api import FitInputs
+from oodbench.batch import Batch, batch_size
+from oodbench.errors import ConfigError, NeedsTrainingImages, ScoreError, UnknownName
+from oodbench.hashing.values import digest, plain
+from oodbench.plugins import registry
+from oodbench.store.records import Record, Row, Scores
+from oodbench.training.network import TrainedNetwork
+
 from . import device as devices
-from .api import FitInputs
-from .batch import Batch, batch_size
-from .errors import ConfigError, NeedsTrainingImages, ScoreError, UnknownName
-from .hashing import digest, plain
+from . import measures
+from .naming import is_registered
 from .outputs import outputs_of
-from .own_images import is_registered
-from .records import Record, Row, Scores
-from .training.trained import TrainedNetwork
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from .api import Detector
-    from .artifacts import ArtifactStore
-    from .data import BenchmarkData
-    from .images import ImageSet
-    from .plan import Cell, GivenNetwork, TrainingJob
-    from .report import Reporter
+    from oodbench.api import Detector
+    from oodbench.data.loading import BenchmarkData
+    from oodbench.images import ImageSet
+    from oodbench.jobs import Cell, GivenNetwork, TrainingJob
+    from oodbench.progress import Reporter
+    from oodbench.store.artifacts import ArtifactStore
 
 BATCH_SIZE = 2000
 """How many images a detector scores together, where they are small."""
@@ -307,7 +310,7 @@ def _record(
             seen=name == cell.seen,
             n_ood=len(values),
             fingerprint=data.ood[name].fingerprint,
-            metrics=metrics.all_metrics(scores.id, values),
+            metrics=measures.all_metrics(scores.id, values),
         )
         for name, values in scores.ood.items()
     )

@@ -1,0 +1,34 @@
+"""The columns of result rows."""
+
+COLUMNS = frozenset(
+    [
+        "in_dist",
+        "method",
+        "seed",
+        "out_dist",
+        "role",
+        "accuracy",
+        "recipe",
+        "cut_short",
+        "variant",
+        "seen",
+        "sees",
+        "settings",
+        "fitted",
+        "training",
+        "n_train",
+        "n_id",
+        "n_ood",
+        "device",
+        "trained_on",
+        "plugin",
+        "benchmark_plugin",
+        "id_images",
+        "seen_images",
+        "ood_images",
+        "model",
+        "given",
+        "key",
+    ]
+)
+"""Columns of result rows besides metrics, versions and seconds: no metric may have such a name."""

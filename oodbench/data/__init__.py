@@ -1,0 +1,1 @@
+"""From the parts that a benchmark names to image sets."""

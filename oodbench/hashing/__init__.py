@@ -1,0 +1,1 @@
+"""What results are named by: hashes of values, source, code and contents."""

@@ -1,0 +1,1 @@
+"""What other packages bring: how it is found, and what it must look like."""

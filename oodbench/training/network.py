@@ -1,0 +1,60 @@
+"""What is known of a trained network, and which images it was trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainedNetwork:
+    """A network and what is known of its training.
+
+    Attributes:
+        module: in evaluation mode, on the device of the run; fits `oodbench.api.Network`.
+        digest: SHA-256 of its weights.
+        facts: noted when it was trained: device, versions, seconds, losses.
+    """
+
+    module: Any
+    digest: str
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HoldOut:
+    """Which in-distribution training images a network is trained on, and which are held out.
+
+    Attributes:
+        fit: indices, sorted.
+        validation: indices, sorted; may be empty.
+    """
+
+    fit: NDArray[np.intp]
+    validation: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, labels: NDArray[np.int64], share: float, max_images: int | None, seed: int) -> HoldOut:
+        """Hold out a share of each class, drawn from a seed, and keep at most `max_images` of the rest.
+
+        A class always keeps at least one image to train on.
+        """
+        rng = np.random.default_rng([seed, 267])
+        validation = []
+        for label in np.unique(labels):
+            members = np.flatnonzero(labels == label)
+            validation.append(rng.permutation(members)[: min(round(share * len(members)), len(members) - 1)])
+        held_out = np.sort(np.concatenate(validation))
+        fit = np.setdiff1d(np.arange(len(labels)), held_out)
+        if max_images is not None and max_images < len(fit):
+            fit = np.sort(_one_of_each_first(rng.permutation(fit), labels)[:max_images])
+        return cls(fit=fit, validation=held_out)
+
+
+def _one_of_each_first(order: NDArray[np.intp], labels: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Bring one image of each class to the front, so that no cut loses a class."""
+    _, first = np.unique(labels[order], return_index=True)
+    return np.concatenate([order[first], np.delete(order, first)])

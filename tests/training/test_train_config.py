@@ -63,13 +63,12 @@ def setting_of(config, steps=3, steps_per_epoch=3):
     )
 
 
-def rates(config, steps_per_epoch=4, lr=None, **options):
+def rates(config, steps_per_epoch=4, lr=None):
     """Return the learning rate of each step, as the optimizer sees it."""
     network = nn.Linear(2, 2)
     steps = config.total_steps(steps_per_epoch)
-    optimizer, schedule = setting_of(config, steps, steps_per_epoch).optimizer(
-        network, **({} if lr is None else {"lr": lr}), **options
-    )
+    given = {} if lr is None else {"lr": lr}
+    optimizer, schedule = setting_of(config, steps, steps_per_epoch).optimizer(network, **given)
     out = []
     for _ in range(steps):
         out.append(optimizer.param_groups[0]["lr"])

@@ -42,7 +42,6 @@ def _recipes(*, ccag_beta: float, ccag_batch: int, quick_images: int) -> dict[st
         schedule="one-cycle",
         network="vgg13_bn",
         max_images=quick_images,
-        precision="bfloat16",
     )
     return {
         "paper": Recipe(

@@ -56,7 +56,6 @@ BENCHMARK = Benchmark(
                 learning_rate=1e-3,
                 schedule="one-cycle",
                 network="wrn_16_4",
-                precision="bfloat16",
             ),
             methods={"ml": _EMBED_FAST, "odm": _MINE_FAST, "ccag": {"width": 16}},
             about="240 steps of WRN-16-4, minutes on 2 CPU cores",

@@ -33,7 +33,7 @@ class ODIN:
     Source: Liang et al., ICLR 2018, Eq. 1 and 2; survey (Salehi et al.) §6.2, Eq. 60.
 
     The paper chooses ε on images of another OOD set. The default sees no OOD image: it is the ε that the paper chose
-    for DenseNet on CIFAR-10. Hsu et al. (CVPR 2020, Eq. 10) choose the ε with the largest mean score of held-out ID
+    for DenseNet on CIFAR-10. Hsu et al. (CVPR 2020) choose the ε with the largest mean score of held-out ID
     images; since the step goes up that very score, it is often the largest value of the grid, and then the fitted
     record and the tables say so.
 

@@ -176,58 +176,9 @@ def test_impossible_settings_are_refused(settings):
         contrastive(**settings)
 
 
-def test_warm_start_first_learns_to_classify_then_to_embed():
-    import numpy as np
+def test_it_starts_from_the_classifier_where_asked_to():
+    from oodbench.objectives import CrossEntropy
 
-    from oodbench.training.config import TrainConfig
-    from oodbench.training.loop import TrainingImages, train
-
-    rng = np.random.default_rng(0)
-    labels = np.arange(120) % 3
-    pixels = rng.integers(0, 60, (120, 1, 4, 4)).astype(np.uint8)
-    pixels[np.arange(120), 0, labels] += 180
-    after_first = {}
-
-    def build():
-        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 16), torch.nn.ReLU(), torch.nn.Linear(16, 4))
-
-    def note(epoch, n_epochs, loss, learner):
-        network = learner.parts()["first"].parts()["network"]
-        with torch.no_grad():
-            outputs = network(torch.tensor(pixels).float() / 255)
-        after_first[epoch] = (outputs[:, :3].argmax(1).numpy() == labels).mean(), outputs
-
-    objective = contrastive(warm_start=0.5, pairs="all", margin=5.0)
-    config = TrainConfig(epochs=40, batch_size=40, learning_rate=1e-2)
-    data = TrainingImages(images=pixels, labels=labels)
-    train(build, objective, data, config, seed=0, device=torch.device("cpu"), on_epoch=note)
-
-    spread = [objective.loss(outputs, torch.tensor(labels), generator()).item() for _, outputs in after_first.values()]
-    assert after_first[20][0] > 0.95
-    assert spread[39] < 0.5 * spread[19]
-
-
-def test_warm_start_puts_a_classifier_on_top_of_an_embedding_with_fewer_outputs_than_classes():
-    from oodbench.training.config import TrainConfig
-    from oodbench.training.loop import TrainingImages, train
-
-    labels = torch.arange(64).remainder(4)
-    pixels = torch.zeros(64, 1, 2, 2).byte()
-    pixels[:, 0].flatten(1)[torch.arange(64), labels] = 255
-    data = TrainingImages(images=pixels.numpy(), labels=labels.numpy())
-    classifiers = []
-
-    def build():
-        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 3))
-
-    def note(epoch, n_epochs, loss, learner):
-        classifiers.append(learner.parts()["first"].parts()["network"])
-
-    config = TrainConfig(epochs=80, batch_size=64, learning_rate=0.1)
-    objective = contrastive(warm_start=0.5, pairs="all")
-    network, _ = train(build, objective, data, config, seed=0, device=torch.device("cpu"), on_epoch=note)
-
-    classifier = classifiers[-1]
-    assert network(pixels[:5].float()).shape == (5, 3)
-    assert classifier(pixels[:5].float()).shape == (5, 4)
-    assert classifier[0] is network
+    assert registry.method("odm")().objective.starts_from is None
+    assert registry.method("odm")(start="ce").objective.starts_from == CrossEntropy()
+    assert registry.method("ml")(start="ce").objective != registry.method("ml")().objective

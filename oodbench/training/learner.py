@@ -18,7 +18,7 @@ from .pixels import Pixels
 from .precision import taken
 
 if TYPE_CHECKING:
-    from oodbench.objectives import LossObjective
+    from oodbench.objectives import LossObjective, SeenOodObjective
 
 
 def to_network_input(pixels: Tensor) -> Tensor:
@@ -175,6 +175,36 @@ class LossLearner(Learner):
         with self._setting.autocast():
             outputs = self._forward(images)
         loss = self._loss(in_float32(outputs), labels, self._setting.random)
+        descend(loss, self._optimizer)
+        self._schedule.step()
+        return loss.detach()
+
+    def parts(self) -> Mapping[str, Any]:
+        """Return network, optimizer and schedule."""
+        return {"network": self._network, "optimizer": self._optimizer, "schedule": self._schedule}
+
+
+class SeenOodLearner(Learner):
+    """One network that goes down the gradient of a loss of ID images and seen OOD images, shown in one pass.
+
+    Args:
+        network: in training mode, on the device of the training.
+        objective: gives the loss.
+        setting: of the training; it must have seen OOD images.
+    """
+
+    def __init__(self, network: nn.Module, objective: SeenOodObjective, setting: Setting) -> None:
+        self._network, self._objective, self._setting = network, objective, setting
+        self._forward = torch.compile(network) if setting.config.compile else network
+        self._optimizer, self._schedule = setting.optimizer(network)
+
+    def step(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Do one step on the loss of a batch and as many seen OOD images as the objective asks for."""
+        n_id = len(images)
+        outliers = self._setting.draw_seen(max(1, round(n_id * self._objective.ood_ratio)))
+        with self._setting.autocast():
+            outputs = in_float32(self._forward(torch.cat([images, outliers])))
+        loss = self._objective.loss_with_ood(outputs[:n_id], labels, outputs[n_id:], self._setting.random)
         descend(loss, self._optimizer)
         self._schedule.step()
         return loss.detach()

@@ -12,7 +12,7 @@ from oodbench.plugins import registry
 
 
 def contrastive(**settings):
-    objective = registry.method("ml")().objective
+    objective = registry.method("ml")().networks[0]
     return dataclasses.replace(objective, **settings)
 
 
@@ -138,13 +138,13 @@ def test_mean_of_sampled_losses_comes_near_the_weighted_mean_of_all_pairs():
 
 
 def test_ood_images_are_in_every_second_batch_and_a_quarter_of_it():
-    objective = registry.method("odm")().objective
+    objective = registry.method("odm")().networks[0]
 
     assert [objective.n_ood_images(1024, step) for step in range(4)] == [0, 256, 0, 256]
 
 
 def test_a_quarter_of_all_pairs_is_of_an_id_and_an_ood_image():
-    objective = registry.method("odm")().objective
+    objective = registry.method("odm")().networks[0]
     pairs = ood = 0
     for step in range(10):
         n_ood = objective.n_ood_images(128, step)
@@ -156,15 +156,18 @@ def test_a_quarter_of_all_pairs_is_of_an_id_and_an_ood_image():
 
 
 def test_plain_metric_learning_uses_no_ood_images():
-    objective = registry.method("ml")().objective
+    objective = registry.method("ml")().networks[0]
 
     assert not objective.uses_seen_ood
     assert {objective.n_ood_images(128, step) for step in range(10)} == {0}
 
 
 def test_embedding_has_the_size_that_the_benchmark_prescribes_unless_set():
-    assert contrastive().output_size(n_classes=5, embedding_dim=3) == 3
-    assert contrastive(embedding_dim=7).output_size(n_classes=5, embedding_dim=3) == 7
+    def built(objective):
+        return objective.build(lambda shape, n: torch.nn.Linear(2, n), (1, 1, 2), 5, 3).out_features
+
+    assert built(contrastive()) == 3
+    assert built(contrastive(embedding_dim=7)) == 7
 
 
 @pytest.mark.parametrize(
@@ -179,6 +182,22 @@ def test_impossible_settings_are_refused(settings):
 def test_it_starts_from_the_classifier_where_asked_to():
     from oodbench.objectives import CrossEntropy
 
-    assert registry.method("odm")().objective.starts_from is None
-    assert registry.method("odm")(start="ce").objective.starts_from == CrossEntropy()
-    assert registry.method("ml")(start="ce").objective != registry.method("ml")().objective
+    assert registry.method("odm")().networks[0].starts_from is None
+    assert registry.method("odm")(start="ce").networks[0].starts_from == CrossEntropy()
+    assert registry.method("ml")(start="ce").networks[0] != registry.method("ml")().networks[0]
+
+
+@pytest.mark.parametrize(("embedding_dim", "n_classes", "same_head"), [(4, 4, True), (2, 4, False)])
+def test_all_weights_of_the_classifier_are_taken_over_but_those_that_do_not_fit(embedding_dim, n_classes, same_head):
+    def backbone(shape, n_outputs):
+        return torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.BatchNorm1d(5), torch.nn.Linear(5, n_outputs))
+
+    objective = contrastive(start="ce", embedding_dim=embedding_dim)
+    classifier = objective.starts_from.build(backbone, (3, 1, 1), n_classes, 10)
+    classifier[1].running_mean += 1
+    network = objective.build(backbone, (3, 1, 1), n_classes, 10)
+    objective.begin(network, classifier)
+
+    assert torch.equal(network[0].weight, classifier[0].weight)
+    assert torch.equal(network[1].running_mean, classifier[1].running_mean)
+    assert torch.equal(network[2].weight[:2], classifier[2].weight[:2]) is same_head

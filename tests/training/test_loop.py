@@ -8,13 +8,13 @@ import torch
 from torch import nn
 
 from oodbench.errors import ConfigError, TrainingError
+from oodbench.holdout import HoldOut
 from oodbench.objectives import CrossEntropy, LossObjective
 from oodbench.plugins import registry
 from oodbench.training.checkpoint import Checkpoint
 from oodbench.training.config import TrainConfig, cut_short
 from oodbench.training.learner import LossLearner
 from oodbench.training.loop import TrainingImages, train
-from oodbench.training.network import HoldOut
 from tests.helpers import Listener
 
 CPU = torch.device("cpu")
@@ -37,7 +37,7 @@ def weights(network):
     return torch.cat([parameter.flatten() for parameter in network.parameters()])
 
 
-OBJECTIVES = [CrossEntropy(), registry.method("ml")().objective, registry.method("odm")().objective]
+OBJECTIVES = [CrossEntropy(), registry.method("ml")().networks[0], registry.method("odm")().networks[0]]
 SCHEDULES = [
     {"schedule": "constant", "augment": ("crop", "flip", "randaugment")},
     {"schedule": "one-cycle", "optimizer": "adamw"},
@@ -262,7 +262,7 @@ def test_diverging_training_is_an_error_that_names_the_setting_to_change():
 def test_held_out_images_are_a_share_of_each_class_and_not_trained_on():
     labels = np.repeat([0, 1, 2], [100, 50, 10])
 
-    halves = HoldOut.of(labels, share=0.1, max_images=None, seed=0)
+    halves = HoldOut.of(labels, len(labels), share=0.1, max_images=None, seed=0)
 
     assert np.bincount(labels[halves.validation]).tolist() == [10, 5, 1]
     assert sorted([*halves.fit, *halves.validation]) == list(range(160))
@@ -270,7 +270,7 @@ def test_held_out_images_are_a_share_of_each_class_and_not_trained_on():
 
 def test_held_out_images_depend_on_the_seed_alone():
     labels = np.arange(100) % 4
-    same, again, other = (HoldOut.of(labels, share=0.2, max_images=None, seed=s) for s in (3, 3, 4))
+    same, again, other = (HoldOut.of(labels, len(labels), share=0.2, max_images=None, seed=s) for s in (3, 3, 4))
 
     assert same.validation.tolist() == again.validation.tolist() != other.validation.tolist()
 
@@ -278,7 +278,7 @@ def test_held_out_images_depend_on_the_seed_alone():
 def test_limited_training_keeps_an_image_of_every_class():
     labels = np.array([0] * 500 + [1] * 500 + [2])
 
-    halves = HoldOut.of(labels, share=0.1, max_images=20, seed=0)
+    halves = HoldOut.of(labels, len(labels), share=0.1, max_images=20, seed=0)
 
     assert len(halves.fit) == 20
     assert set(labels[halves.fit]) == {0, 1, 2}

@@ -44,7 +44,8 @@ class DropoutCrossEntropy(CrossEntropy):
 
         from ._dropout import DropoutBeforeHead
 
-        return LossLearner(DropoutBeforeHead(network, self.rate), self, setting)
+        loss = self.smoothed(setting.config.label_smoothing)
+        return LossLearner(DropoutBeforeHead(network, self.rate), self, setting, loss)
 
 
 @dataclass(frozen=True, kw_only=True)

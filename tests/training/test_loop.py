@@ -13,7 +13,6 @@ from oodbench.objectives import CrossEntropy, LossObjective
 from oodbench.plugins import registry
 from oodbench.training.checkpoint import Checkpoint
 from oodbench.training.config import TrainConfig, cut_short
-from oodbench.training.learner import LossLearner
 from oodbench.training.loop import TrainingImages, train
 from tests.helpers import Listener
 
@@ -397,21 +396,6 @@ def test_outputs_with_names_reach_the_loss_in_float32():
     assert kinds == [{"code": torch.float32, "nearest": torch.int64}]
 
 
-def test_a_loss_may_depend_on_the_setting_of_the_training():
-    class Smoothed(CrossEntropy):
-        def learner(self, network, setting):
-            def loss(outputs, labels, generator):
-                return nn.functional.cross_entropy(outputs, labels, label_smoothing=setting.config.label_smoothing)
-
-            return LossLearner(network, self, setting, loss)
-
-    config = TrainConfig(steps=1, batch_size=32, label_smoothing=0.5)
-    _, smoothed = train(build, Smoothed(), images(), config, seed=0, device=CPU)
-    _, plain = train(build, CrossEntropy(), images(), TrainConfig(steps=1, batch_size=32), seed=0, device=CPU)
-
-    assert smoothed.losses != plain.losses
-
-
 def test_images_that_are_decoded_when_asked_for_give_the_same_network():
     class WhenAsked:
         def __init__(self, array):
@@ -443,3 +427,39 @@ def test_the_precision_that_was_taken_is_noted():
     for precision in ("float32", "bfloat16"):
         config = TrainConfig(steps=1, batch_size=32, precision=precision)
         assert train(build, CrossEntropy(), images(), config, seed=0, device=CPU)[1].precision == precision
+
+
+@pytest.mark.parametrize(
+    "objective", [CrossEntropy(), registry.method("mc_dropout")().networks[0]], ids=["ce", "dropout"]
+)
+def test_labels_of_classifiers_are_smoothed_where_asked_to(objective):
+    def network():
+        # Without hidden layer or dropout: the first loss is that of the same outputs.
+        class Plain(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.head = nn.Linear(16, 3)
+
+            def features(self, images):
+                return images.flatten(1)
+
+            def forward(self, images):
+                return self.head(images.flatten(1))
+
+        return Plain()
+
+    def first_loss(smoothing):
+        config = TrainConfig(steps=1, batch_size=90, label_smoothing=smoothing, learning_rate=1e-9)
+        return train(network, objective, images(), config, seed=0, device=CPU)[1].losses[0]
+
+    sharp, half, even = (first_loss(smoothing) for smoothing in (0.0, 0.5, 0.999999))
+    assert half == pytest.approx((sharp + even) / 2, rel=1e-4)
+    assert sharp != pytest.approx(even, rel=1e-4)
+
+
+def test_label_smoothing_is_that_of_pytorch():
+    outputs, labels = torch.randn(6, 4), torch.tensor([0, 1, 2, 3, 0, 1])
+
+    ours = CrossEntropy().smoothed(0.3)(outputs, labels, torch.Generator())
+
+    assert torch.allclose(ours, nn.functional.cross_entropy(outputs, labels, label_smoothing=0.3))

@@ -10,6 +10,7 @@ from oodbench.api import FitInputs, Network, Objective, Sees
 from oodbench.errors import ConfigError
 from oodbench.objectives import CrossEntropy
 
+from ._drawn import drawn
 from ._tuning import ood_samples, seen_in_tuning
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Mahalanobis:
         tune: what the logistic regression tells held-out ID images from, where there are several layers: "fgsm" (the
             same images after an adversarial step), "seen" (seen OOD training images) or "test" (the OOD test sets;
             such rows are marked).
-        tune_images: at most this many images of each set are looked at.
+        tune_images: at most this many images of each set are looked at, drawn from the seed.
         fgsm_step: size of the adversarial step in units of the [0, 1] pixel range, as in the paper's code.
     """
 
@@ -92,7 +93,7 @@ class Mahalanobis:
                 "mahalanobis needs held-out ID images to weigh several layers, and this benchmark holds none out; "
                 "take one layer: --set mahalanobis.layers=penultimate"
             )
-        validation = validation.at(slice(self.tune_images))
+        validation = drawn(validation, self.tune_images, inputs.seed)
         negatives = self._negatives(inputs, layers, validation)
         return MahalanobisDetector(layers=layers, combination=_combination(layers.of_batch(validation), negatives))
 

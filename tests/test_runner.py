@@ -551,9 +551,9 @@ def test_network_that_cannot_take_the_images_is_an_error_that_says_so():
 
 
 def test_method_that_looks_at_the_test_sets_is_fitted_anew_for_others():
-    run("odin(tune=test)")
-    _, listener = run("odin(tune=test)", out="uniform")
-    _, again = run("odin(tune=test)")
+    run("odin(epsilon=auto,tune=test)")
+    _, listener = run("odin(epsilon=auto,tune=test)", out="uniform")
+    _, again = run("odin(epsilon=auto,tune=test)")
 
     assert (listener.count("scored"), again.count("scored")) == (1, 1)
 

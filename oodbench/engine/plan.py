@@ -168,6 +168,7 @@ def _training_key(
     seen: str | None,
     start: TrainingJob | None,
 ) -> str:
+    from oodbench.training.augment import augmented
     from oodbench.training.learner import Learner
     from oodbench.training.loop import train
 
@@ -185,6 +186,6 @@ def _training_key(
         "config": config,
         "seed": seed,
         "start": None if start is None else start.key,
-        "loop": code_digest(train, Learner),
+        "loop": code_digest(train, Learner, augmented, TrainConfig),
     }
     return digest(parts)

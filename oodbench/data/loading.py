@@ -96,9 +96,10 @@ def load_benchmark(
         DataError: files are damaged, a set is empty, the classes of training and test images differ, a class that is
             to be learnt has no training images, or all images of a test set are training images.
     """
+    said: set[str] = set()
 
     def load(part: Part) -> ImageSet:
-        return load_part(part, benchmark.conversion, data_dir, artifacts, report, download=download)
+        return load_part(part, benchmark.conversion, data_dir, artifacts, report, download=download, said=said)
 
     benchmark, split = divide(benchmark, load)
     id_train = load(benchmark.id_train) if train_needed else _if_there(load, benchmark.id_train)

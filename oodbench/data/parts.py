@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from oodbench.store.artifacts import ArtifactStore
 
 
+PASSED = "passing over "
+"""What is told of files that are not read."""
+
+
 def load_part(
     part: Part,
     conversion: Conversion,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from oodbench.api import Maker
 from oodbench.errors import ConfigError, UnknownName
+from oodbench.files import printable
 from oodbench.images import Conversion
 from oodbench.plugins import registry
 from oodbench.splits import SplitRule, parse_split
@@ -39,12 +40,28 @@ def place(text: str) -> tuple[str, str]:
     given = Path(text).expanduser()
     # Links keep the names that a user gave them, but what ".." is only the file system knows.
     path = given.resolve() if ".." in given.parts else given.absolute()
-    name = path.name.removesuffix(".zip")
+    is_zip = path.suffix.lower() == ".zip"
+    name = printable(path.name[:-4] if is_zip else path.name)
     if name in ("", ".", ".."):
         raise ConfigError(
-            f"{text} has no name that results could be kept under; move the images into a folder with one"
+            f"{printable(text)} has no name that results could be kept under; move the images into a folder with one"
         )
-    return name, str(path).removesuffix(".zip")
+    # Without its suffix, unless that says which of two is meant.
+    without = str(path)[:-4] if is_zip else str(path)
+    return name, str(path) if path.is_file() and Path(without).is_dir() else without
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that no folder of results could have; "" is none.
+
+    Raises:
+        ConfigError: it holds a slash, say.
+    """
+    if name in (".", "..") or any(sign in "/\\" or not sign.isprintable() for sign in name):
+        better = "-".join(part for part in "".join(s if s.isprintable() else "-" for s in name).replace("\\", "/").split("/") if part.strip("."))
+        raise ConfigError(
+            f"results are kept in a folder of the name, and {name!r} cannot be one; give another: name={better or 'mine'!r}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from oodbench.benchmark import Benchmark, OodSet, Part, Recipe
 from oodbench.data.loading import SHARED, BenchmarkData, without_shared_images
+from oodbench.data.parts import PASSED
 from oodbench.errors import ConfigError, DataError
 from oodbench.folders import default_cache_dir, default_data_dir
 from oodbench.given.images import _conversion, _Loader
 from oodbench.given.model import Normalisation, OwnModel
+from oodbench.given.order import DOUBT
 from oodbench.images import Conversion
 from oodbench.progress import SILENT, Reporter, Silent
 from oodbench.store.artifacts import ArtifactStore
@@ -23,7 +25,7 @@ from oodbench.store.rows import to_frame
 from oodbench.training.config import TrainConfig
 
 from .device import resolve
-from .naming import OwnImages
+from .naming import OwnImages, check_name
 from .request import request
 from .runner import execute, prepare, prepare_with
 
@@ -81,8 +83,8 @@ def evaluate(
         cache_dir: where images and outputs are kept; default `OODBENCH_CACHE`, or the user's cache folder.
         device: "auto" (a GPU where there is one), "cpu" or "cuda".
         report: told what is going on; by default nobody is, and there are warnings of methods that "all" leaves out, of
-            test images that are left out, since they are training images as well, and of images that are both ID and
-            OOD.
+            test images that are left out, since they are training images as well, of images that are both ID and OOD,
+            of files that are no images, and of classes that seem to be in another order than the model's outputs.
 
     Returns:
         A row for each method and OOD set, metrics as fractions; see `oodbench.load_results`.
@@ -95,13 +97,15 @@ def evaluate(
     """
     if save_detectors and results_dir is None:
         raise ConfigError("save_detectors needs a folder to store them in: results_dir=")
+    check_name(name)
     own = OwnModel.of(model, normalise=normalise, features=features, class_names=class_names, name=name)
     sets = _by_name(ood)
+    speaks = _Warning() if report is SILENT else report
     loader = _Loader(
         conversion=_conversion(image_size, channels),
         data_dir=Path(data_dir) if data_dir else default_data_dir(),
         artifacts=ArtifactStore(Path(cache_dir) if cache_dir else default_cache_dir()),
-        report=report,
+        report=speaks,
     )
     test = own.ordered(loader.load(id_test, "ID test"))
     train = None if id_train is None else own.ordered(loader.load(id_train, "ID train", split="train"))
@@ -110,7 +114,7 @@ def evaluate(
             f"{train.name} has the classes {', '.join(train.class_names)}, and {test.name} has "
             f"{', '.join(test.class_names)}; give those of the model, in order: class_names="
         )
-    loaded = {entry: loader.load(images, entry) for entry, images in sets.items()}
+    loaded = {entry: loader.load(images, entry, labelled=False) for entry, images in sets.items()}
     for other in (*loaded.values(), *filter(None, (train,))):
         if other.shape != test.shape:
             raise DataError(
@@ -119,11 +123,9 @@ def evaluate(
             )
     benchmark = _benchmark(own.name, list(sets), loader.conversion)
     data = BenchmarkData(benchmark=benchmark, id_train=train, id_test=test, seen={}, ood=loaded, missing={})
-    data = without_shared_images(data, _Warning() if report is SILENT else report)
+    data = without_shared_images(data, speaks)
     several = [methods] if isinstance(methods, str) or not isinstance(methods, Sequence) else methods
     wanted = replace(request([benchmark], several, model=own), seeds=(seed,))
-    if report is SILENT and wanted.every_method:
-        report = _Warning()
     with tempfile.TemporaryDirectory() as aside:
         prepared = prepare_with(
             wanted,
@@ -134,15 +136,15 @@ def evaluate(
             save_detectors=save_detectors,
         )
         for reason in prepared.plan.left_out:
-            report.message(f"left out: {reason}")
-        return to_frame(execute(prepared, report))
+            speaks.message(f"left out: {reason}")
+        return to_frame(execute(prepared, speaks))
 
 
 class _Warning(Silent):
-    """Warns of what is left out or on both sides: nobody listens, and rows do not say what they are made of."""
+    """Warns of what makes rows other than they seem: nobody listens, and rows do not say what they are made of."""
 
     def message(self, text: str) -> None:
-        if text.startswith(("left out: ", "leaving out ")) or SHARED in text:
+        if text.startswith(("left out: ", "leaving out ")) or any(words in text for words in (SHARED, PASSED, DOUBT)):
             warnings.warn(text, stacklevel=2)
 
 

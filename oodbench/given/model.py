@@ -147,7 +147,8 @@ class OwnModel:
     def ordered(self, images: ImageSet) -> ImageSet:
         """Return labelled images with their classes in the order of the model's outputs.
 
-        Classes that are numbers say which output they are, counted from 0, and get the model's names.
+        Classes that are whole numbers say which output they are, counted from 0, where there are fewer of them than
+        outputs or names; as many are in the order of their numbers. They get the model's names.
 
         Raises:
             ConfigError: there are no labels, or classes that the model does not have.
@@ -155,6 +156,9 @@ class OwnModel:
         if images.labels is None:
             raise ConfigError(f"{images.name} needs labels: in-distribution images tell how well the model classifies")
         names = self.class_names
+        if names is None and all(name.isdecimal() for name in images.class_names):
+            n_outputs = self.check(images.shape)
+            names = tuple(map(str, range(n_outputs))) if len(images.class_names) < n_outputs else None
         if names is None:
             return images
         if all(name.isdecimal() for name in images.class_names) and not set(images.class_names) <= set(names):
@@ -169,8 +173,8 @@ class OwnModel:
         outputs = np.array([int(name) for name in images.class_names])
         if outputs.max() >= len(names):
             raise ConfigError(
-                f"{images.name} has the class {outputs.max()}, and {len(names)} class names are given, for 0 to "
-                f"{len(names) - 1}; name all classes of the model"
+                f"{images.name} has the class {outputs.max()}, and the model's classes are 0 to {len(names) - 1}; give "
+                "the names of all of them, in order"
             )
         return replace(images, labels=outputs[images.labels], class_names=names)
 

@@ -274,10 +274,10 @@ def _eight_bit(picture: Image) -> Image:
     from PIL import Image
 
     if picture.mode == "F":
-        raise ValueError("its pixels are floating-point numbers, whose range nobody knows")
+        raise ValueError("its pixels are floating-point numbers")
     # "I" is what older ones make of a 16-bit PNG, and all of a PGM with large numbers, which it scales.
     if picture.mode == "I" and picture.format not in ("PNG", "PPM"):
-        raise ValueError("its pixels are whole numbers of 32 bits, whose range nobody knows")
+        raise ValueError("its pixels are whole numbers of 32 bits")
     # Pillow would clip 16 bits, so that nearly everything gets white.
     if picture.mode.startswith("I"):
         return Image.fromarray((np.asarray(picture).clip(0, 65535) >> (_bits(picture) - 8)).astype(np.uint8))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,8 +94,18 @@ def _download(name: str, dataset: Dataset, data_dir: Path, *, named: bool) -> No
         raise DataError(f"{name} cannot be downloaded. {dataset.how_to_get}")
 
 
+def _classes(dataset: Dataset, split: str, data_dir: Path) -> list[str]:
+    """Return what a folder of images holds, in lines; nothing is decoded."""
+    from oodbench.images import Conversion, described
+
+    raw = dataset.read(split, data_dir, Conversion())
+    assert isinstance(raw.images, Sized)  # a folder's are counted
+    return [described("", raw.labels, raw.class_names, len(raw.images)).removeprefix(": "), *raw.notes]
+
+
 def _show(name: str, dataset: Dataset, data_dir: Path) -> None:
     from oodbench.errors import UnknownName, did_you_mean
+    from oodbench.files import printable
     from oodbench.plugins import registry
 
     from .terminal import show
@@ -103,13 +114,16 @@ def _show(name: str, dataset: Dataset, data_dir: Path) -> None:
     near = get_close_matches(name, registry.names("datasets"))
     if near and name not in near and not any(location.present for location in locations.values()):
         raise UnknownName(f"nothing is there for {name!r}{did_you_mean(name, registry.names('datasets'))}")
-    show(f"{name}: {dataset.title}")
+    show(f"{printable(name)}: {dataset.title}")
+    is_folder = isinstance(dataset, registry.load("datasets", registry.FOLDER))
     for split, location in locations.items():
         if location.present:
-            files = ", ".join(str(file) for file in location.files)
+            files = ", ".join(printable(str(file)) for file in location.files)
             show(f"  {split:5}  there    {files or 'comes with the installation'}")
+            for line in _classes(dataset, split, data_dir) if is_folder else ():
+                show(f"                  {line}")
         else:
-            places = "\n                  or ".join(str(place) for place in location.looked_for)
+            places = "\n                  or ".join(printable(str(place)) for place in location.looked_for)
             show(f"  {split:5}  missing  {places}")
     if dataset.how_to_get and not all(location.present for location in locations.values()):
         show(f"  how to get it: {dataset.how_to_get}")

@@ -40,7 +40,7 @@ def place(text: str) -> tuple[str, str]:
     given = Path(text).expanduser()
     # Links keep the names that a user gave them, but what ".." is only the file system knows.
     path = given.resolve() if ".." in given.parts else given.absolute()
-    is_zip = path.suffix.lower() == ".zip"
+    is_zip = path.name.lower().endswith(".zip")
     name = printable(path.name[:-4] if is_zip else path.name)
     if name in ("", ".", ".."):
         raise ConfigError(
@@ -58,9 +58,11 @@ def check_name(name: str) -> None:
         ConfigError: it holds a slash, say.
     """
     if name in (".", "..") or any(sign in "/\\" or not sign.isprintable() for sign in name):
-        better = "-".join(part for part in "".join(s if s.isprintable() else "-" for s in name).replace("\\", "/").split("/") if part.strip("."))
+        parts = "".join(sign if sign.isprintable() else "-" for sign in name).replace("\\", "/").split("/")
+        better = "-".join(part for part in parts if part.strip("."))
         raise ConfigError(
-            f"results are kept in a folder of the name, and {name!r} cannot be one; give another: name={better or 'mine'!r}"
+            f"results are kept in a folder of the name, which {name!r} cannot be; give another, such as "
+            f"name={better or 'mine'!r}"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from oodbench.errors import (
     TrainingError,
     reported_as,
 )
+from oodbench.given.order import doubts
 from oodbench.jobs import Cell, TrainingJob
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from oodbench.data.loading import BenchmarkData
     from oodbench.detector import Detector
+    from oodbench.engine.evaluation import Bench
     from oodbench.progress import Reporter
     from oodbench.store.artifacts import ArtifactStore
     from oodbench.store.records import Record, ResultStore
@@ -99,6 +102,9 @@ def do(group: Sequence[Cell], place: Place, device: torch.device, report: Report
         )
         for cell in {cell.benchmark.name: cell for cell in group}.values()
     }
+    if not isinstance(jobs[0], TrainingJob):
+        for bench in benches.values():
+            _doubt(bench, jobs[0].model.name, report)
     for cell in group:
         bench = benches[cell.benchmark.name]
         report.progress(f"scoring {cell.label}", 0, 1)
@@ -120,6 +126,16 @@ def do(group: Sequence[Cell], place: Place, device: torch.device, report: Report
             except PluginError as error:
                 report.message(str(error))
                 yield cell, error
+
+
+def _doubt(bench: Bench, model: str, report: Reporter) -> None:
+    """Tell where a given model seems to have its classes in another order than the images."""
+    labels = bench.data.id_test.labels
+    # A model that fails is told of where it is scored.
+    with suppress(Exception):
+        logits = bench.id_test.logits.numpy(force=True)
+        if labels is not None and (doubt := doubts(logits, labels, bench.data.class_names, model)):
+            report.message(doubt)
 
 
 def _save(detector: Detector, file: Path) -> str:

@@ -173,10 +173,13 @@ class OwnModel:
         outputs = np.array([int(name) for name in images.class_names])
         if outputs.max() >= len(names):
             raise ConfigError(
-                f"{images.name} has the class {outputs.max()}, and the model's classes are 0 to {len(names) - 1}; give "
-                "the names of all of them, in order"
+                f"{images.name} has the class {outputs.max()}, and {self._classes(len(names))}, for 0 to "
+                f"{len(names) - 1}; name all classes of the model"
             )
         return replace(images, labels=outputs[images.labels], class_names=names)
+
+    def _classes(self, n: int) -> str:
+        return f"the model has {n} outputs" if self.class_names is None else f"{n} class names are given"
 
     def check(self, shape: tuple[int, int, int]) -> int:
         """Return the number of classes, after a trial with black images.

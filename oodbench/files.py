@@ -37,8 +37,11 @@ _UNOPENED = frozenset(
 )
 """Suffixes of images that Pillow may not open: a class of nothing else must not vanish."""
 
-_HIDDEN = frozenset({"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"})
-"""Folders that systems make, beside those whose names begin with a dot."""
+_HIDDEN = frozenset(
+    {"__macosx", "@eadir", "#recycle", "$recycle.bin", "lost+found", "system volume information"}
+    | {"thumbs.db", "desktop.ini"}
+)
+"""What systems make for themselves, beside what begins with a dot."""
 
 LARGEST = 1 << 29
 """Bytes of the largest file that is read: above what Pillow takes for an attack, 179 million pixels of RGB."""

@@ -46,9 +46,9 @@ def place(text: str) -> tuple[str, str]:
         raise ConfigError(
             f"{printable(text)} has no name that results could be kept under; move the images into a folder with one"
         )
-    # Without its suffix, unless that says which of two is meant.
     without = str(path)[:-4] if is_zip else str(path)
-    return name, str(path) if path.is_file() and Path(without).is_dir() else without
+    # Without its suffix, unless that says which of two is meant.
+    return name, str(path) if path.is_dir() or Path(without).is_dir() else without
 
 
 def check_name(name: str) -> None:

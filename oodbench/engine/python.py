@@ -126,6 +126,8 @@ def evaluate(
     data = without_shared_images(data, speaks)
     several = [methods] if isinstance(methods, str) or not isinstance(methods, Sequence) else methods
     wanted = replace(request([benchmark], several, model=own), seeds=(seed,))
+    if report is SILENT and wanted.every_method:
+        speaks = _Warning(left_out=True)
     with tempfile.TemporaryDirectory() as aside:
         prepared = prepare_with(
             wanted,
@@ -141,10 +143,18 @@ def evaluate(
 
 
 class _Warning(Silent):
-    """Warns of what makes rows other than they seem: nobody listens, and rows do not say what they are made of."""
+    """Warns of what makes rows other than they seem: nobody listens, and rows do not say what they are made of.
+
+    Args:
+        left_out: whether it warns of methods that are left out as well: by name, they are errors.
+    """
+
+    def __init__(self, *, left_out: bool = False) -> None:
+        self._left_out = left_out
 
     def message(self, text: str) -> None:
-        if text.startswith(("left out: ", "leaving out ")) or any(words in text for words in (SHARED, PASSED, DOUBT)):
+        told = any(words in text for words in ("leaving out ", SHARED, PASSED, DOUBT))
+        if told or (self._left_out and text.startswith("left out: ")):
             warnings.warn(text, stacklevel=2)
 
 

@@ -170,9 +170,7 @@ def _whole_numbers(labels: Any, name: str) -> np.ndarray[Any, np.dtype[np.int64]
             f"{given.shape}"
         )
     if len(given) and given.max() >= _CLASSES:
-        raise DataError(
-            f"{name}: the label {given.max():.0f} is no class counted from 0; number the classes 0, 1, 2, …"
-        )
+        raise DataError(f"{name}: the label {given.max():.0f} is no class counted from 0; number them 0, 1, 2, …")
     return given.astype(np.int64)
 
 

@@ -36,7 +36,7 @@ def doubts(logits: NDArray[Any], labels: NDArray[np.int64], class_names: Sequenc
     >>> doubts(np.eye(3)[labels], labels, ("cat", "cow", "dog"), "net")
     ''
     >>> doubts(np.eye(3)[labels - 1], labels, ("cat", "cow", "dog"), "net")  # doctest: +ELLIPSIS
-    'net classifies 0.0% ... right, and 100.0% if cat is output 2, cow is output 0, dog is output 1: are the classes ...'
+    'net classifies 0.0% ... right, and 100.0% if cat is output 2, cow is output 0, dog is output 1: are the ...'
     """
     predicted = np.asarray(logits).argmax(axis=1)
     n_classes, right = len(class_names), float((predicted == labels).mean())

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from operator import itemgetter
 from pathlib import Path
 from typing import ClassVar
 
@@ -183,14 +184,13 @@ def _labelled(found: Found, place: Path, chooses: Callable[[str], bool] | None, 
         raise DataError(f"all {len(found.images)} images of {printable(str(place))} are in the other split; add some")
     passed_over = found.passed_over()
     said = (*notes, *([f"passing over {passed_over}"] if passed_over else []))
-    pictures = Pictures(list(chosen.values()))
     folders, all_folders = ([_class_of(name) for name in each] for each in (chosen, found.images))
     if "" in all_folders:
         if set(all_folders) != {""}:
             raise DataError(
                 f"{printable(str(place))} holds images beside class folders; move them into a class, or all out of them"
             )
-        return RawImages(images=pictures, notes=said)
+        return RawImages(images=Pictures(list(chosen.values())), notes=said)
     if vanished := sorted({printable(name) for name in found.unopened if name} - set(all_folders)):
         raise DataError(
             f"the images of the class {', '.join(vanished[:5])} in {printable(str(place))} are of formats that Pillow "
@@ -198,9 +198,10 @@ def _labelled(found: Found, place: Path, chooses: Callable[[str], bool] | None, 
         )
     class_names = in_class_order(set(all_folders))
     label_of = {name: label for label, name in enumerate(class_names)}
-    return RawImages(
-        images=pictures, labels=[label_of[folder] for folder in folders], class_names=class_names, notes=said
-    )
+    # By label, and within a class by name, as they are already.
+    labelled = sorted(zip((label_of[name] for name in folders), chosen.values(), strict=True), key=itemgetter(0))
+    labels, sources = zip(*labelled, strict=True)
+    return RawImages(images=Pictures(sources), labels=labels, class_names=class_names, notes=said)
 
 
 def in_class_order(names: set[str]) -> tuple[str, ...]:

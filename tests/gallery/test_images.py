@@ -273,49 +273,60 @@ FOLDERS = [
     ),
 ]
 
-LISTS = [
-    Exhibit(
-        name=f"list in {name}",
-        build=folder({**pngs("x/a.png", "x/b.png", "c.png"), "images.txt": f"x/a.png\n{line}\n\n".encode(encoding)}),
-        test=2,
-        detected=3,
-    )
-    for name, encoding, line in [
-        ("UTF-8", "utf-8", "c.png"),
-        ("UTF-8 with a mark", "utf-8-sig", "c.png"),
-        ("UTF-16", "utf-16", "c.png"),
-        ("UTF-16 of the other order", "utf-16-be", "c.png"),
-        ("Windows' words", "utf-8", "x\\b.png\r"),
+LISTS = (
+    [
+        Exhibit(
+            name=f"list in {name}",
+            build=folder(
+                {**pngs("x/a.png", "x/b.png", "c.png"), "images.txt": f"x/a.png\n{line}\n\n".encode(encoding)}
+            ),
+            test=2,
+            detected=3,
+        )
+        for name, encoding, line in [
+            ("UTF-8", "utf-8", "c.png"),
+            ("UTF-8 with a mark", "utf-8-sig", "c.png"),
+            ("UTF-16", "utf-16", "c.png"),
+            ("UTF-16 of the other order", "utf-16-be", "c.png"),
+            ("Windows' words", "utf-8", "x\\b.png\r"),
+        ]
     ]
-] + [
-    Exhibit(
-        name=f"list with labels behind {sign!r}",
-        build=folder({**pngs("a b.png", "c.png", "d.png"), "images.txt": f"a b.png{sign}10\nc.png{sign}9\nd.png{sign}9".encode()}),
-        test={"9": 2, "10": 1},
-    )
-    for sign in (" ", "\t", ",", ", ")
-] + [
-    Exhibit(
-        name="list with words for labels",
-        build=folder({**pngs("a.png", "b.png"), "images.txt": b"a.png cat\nb.png dog"}),
-        test={"cat": 1, "dog": 1},
-    ),
-    Exhibit(
-        name="list in which a label is missing",
-        build=folder({**pngs("a.png", "b.png"), "images.txt": b"a.png 1\nb.png\n"}),
-        said="has 1 labels for 2 images; give each image one, or none",
-        detected=2,
-    ),
-    Exhibit(
-        name="list with a header",
-        build=folder({**pngs("a.png"), "images.txt": b"path,label\na.png,1\n"}),
-        said="line 1 of",
-        detected=1,
-    ),
-    Exhibit(
-        name="empty list", build=folder({**pngs("a.png"), "images.txt": b"\n"}), said="names no images", detected=1
-    ),
-]  # fmt: skip
+    + [
+        Exhibit(
+            name=f"list with labels behind {sign!r}",
+            build=folder(
+                {
+                    **pngs("a b.png", "c.png", "d.png"),
+                    "images.txt": f"a b.png{sign}10\nc.png{sign}9\nd.png{sign}9".encode(),
+                }
+            ),
+            test={"9": 2, "10": 1},
+        )
+        for sign in (" ", "\t", ",", ", ")
+    ]
+    + [
+        Exhibit(
+            name="list with words for labels",
+            build=folder({**pngs("a.png", "b.png"), "images.txt": b"a.png cat\nb.png dog"}),
+            test={"cat": 1, "dog": 1},
+        ),
+        Exhibit(
+            name="list in which a label is missing",
+            build=folder({**pngs("a.png", "b.png"), "images.txt": b"a.png 1\nb.png\n"}),
+            said="has 1 labels for 2 images; give each image one, or none",
+            detected=2,
+        ),
+        Exhibit(
+            name="list with a header",
+            build=folder({**pngs("a.png"), "images.txt": b"path,label\na.png,1\n"}),
+            said="line 1 of",
+            detected=1,
+        ),
+        Exhibit(
+            name="empty list", build=folder({**pngs("a.png"), "images.txt": b"\n"}), said="names no images", detected=1
+        ),
+    ]
+)
 
 ZIPS = [
     Exhibit(name="ZIP of classes", build=archive(classes("cat", "dog")), test=PETS),
@@ -331,18 +342,26 @@ ZIPS = [
     ),
     Exhibit(
         name="ZIP of a Mac",
-        build=archive({**below("photos", classes("cat", "dog")), "__MACOSX/photos/cat/._0.png": b"x", "photos/.DS_Store": b"x"}),
+        build=archive(
+            {
+                **below("photos", classes("cat", "dog")),
+                **dict.fromkeys(("__MACOSX/photos/cat/._0.png", "photos/.DS_Store"), b"x"),
+            }
+        ),
         test=PETS,
     ),
     Exhibit(
         name="ZIP of Train and Test",
-        build=archive({**below("photos/Train", classes("cat", "dog")), **below("photos/Test", classes("cat", "dog", each=1))}),
+        build=archive(
+            {
+                **below("photos/Train", classes("cat", "dog")),
+                **below("photos/Test", classes("cat", "dog", each=1)),
+            }
+        ),
         train=PETS,
         test={"cat": 1, "dog": 1},
     ),
-    Exhibit(
-        name="ZIP with paths that leave it", build=archive(below("../../etc", classes("cat", "dog"))), test=PETS
-    ),
+    Exhibit(name="ZIP with paths that leave it", build=archive(below("../../etc", classes("cat", "dog"))), test=PETS),
     Exhibit(
         name="ZIP with files that nobody opens",
         build=archive({**classes("cat", "dog"), "cat/a.txt": b"x"}),
@@ -353,8 +372,9 @@ ZIPS = [
     Exhibit(name="empty ZIP", build=archive({}), said="no images in", detected=0),
     Exhibit(
         name="half a ZIP",
-        build=lambda place: write(place, {"photos.zip": zipped(place / "a.zip", classes("cat")).read_bytes()[:300]})
-        / "photos.zip",
+        build=lambda place: (
+            write(place, {"photos.zip": zipped(place / "a.zip", classes("cat")).read_bytes()[:300]}) / "photos.zip"
+        ),
         said="is not a whole ZIP",
         detected=0,
     ),
@@ -369,7 +389,7 @@ ZIPS = [
         build=lambda place: zipped(write(place, below("photos", classes("old"))) / "photos.zip", classes("cat", "dog")),
         test=PETS,
     ),
-]  # fmt: skip
+]
 
 PATHS = [*FOLDERS, *LISTS, *ZIPS]
 
@@ -395,7 +415,9 @@ ARRAYS = [
     Exhibit(name="two pictures in a tuple", build=lambda _: tuple(PICTURES[:2]), test=2),
     Exhibit(name="pairs", build=lambda _: list(zip(PICTURES, LABELS, strict=True)), test=NUMBERED),
     Exhibit(
-        name="pairs in lists", build=lambda _: [list(pair) for pair in zip(PICTURES, LABELS, strict=True)], test=NUMBERED
+        name="pairs in lists",
+        build=lambda _: [list(pair) for pair in zip(PICTURES, LABELS, strict=True)],
+        test=NUMBERED,
     ),
     Exhibit(
         name="pairs with tensors as labels",
@@ -414,7 +436,9 @@ ARRAYS = [
     ),
     Exhibit(name="pictures and labels", build=lambda _: (PICTURES, LABELS), test=NUMBERED),
     Exhibit(name="bfloat16", build=lambda _: torch.zeros(2, 3, 8, 8, dtype=torch.bfloat16), said=f"{NO_BYTES}bfloat16"),
-    Exhibit(name="with gradients", build=lambda _: torch.zeros(2, 3, 8, 8, requires_grad=True), said=f"{NO_BYTES}float32"),
+    Exhibit(
+        name="with gradients", build=lambda _: torch.zeros(2, 3, 8, 8, requires_grad=True), said=f"{NO_BYTES}float32"
+    ),
     Exhibit(
         name="meta tensor",
         build=lambda _: torch.zeros(2, 3, 8, 8, dtype=torch.uint8, device="meta"),
@@ -425,16 +449,22 @@ ARRAYS = [
         build=lambda _: torch.zeros(2, 3, 8, 8, dtype=torch.uint8).to_sparse(),
         said="its Tensor holds no pixels",
     ),
-    Exhibit(name="channels last", build=lambda _: STACK.transpose(0, 2, 3, 1), said="put the channels first: .transpose"),
+    Exhibit(
+        name="channels last", build=lambda _: STACK.transpose(0, 2, 3, 1), said="put the channels first: .transpose"
+    ),
     Exhibit(name="one image", build=lambda _: STACK[0], said="add what is missing: x[None] for one image"),
     Exhibit(name="objects", build=lambda _: np.array([None, "a"], dtype=object), said=f"{NO_BYTES}object (2,)"),
     Exhibit(
         name="transformed items", build=lambda _: [(torch.zeros(3, 8, 8), 0)], said="got Tensor; leave transforms out"
     ),
     Exhibit(name="items that fail", build=lambda _: Failing(), said="item 0 of it failed with KeyError: 'gone'"),
-    Exhibit(name="generator", build=lambda _: (each for each in PICTURES), said="or a sequence of PIL images, got a generator"),
+    Exhibit(
+        name="generator",
+        build=lambda _: (each for each in PICTURES),
+        said="or a sequence of PIL images, got a generator",
+    ),
     Exhibit(name="16-bit picture", build=lambda _: [Image.fromarray(grey(0, 255))], said="use the lowest 8 only"),
-]  # fmt: skip
+]
 
 
 class Failing:

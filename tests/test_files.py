@@ -13,12 +13,12 @@ from oodbench import files
 from oodbench.benchmark import Part
 from oodbench.data import parts
 from oodbench.data.parts import load_part
-from oodbench.engine.naming import place
 from oodbench.errors import DataError
 from oodbench.files import LARGEST, Pictures, read_file, walk
+from oodbench.folders import place
 from oodbench.images import Conversion, described
 from oodbench.plugins import registry
-from oodbench.store.artifacts import ArtifactStore
+from oodbench.store.workspace import Workspace
 
 from .gallery.pieces import classes, png, pngs, write, zipped
 from .helpers import Listener
@@ -51,7 +51,7 @@ def test_a_long_walk_tells_how_far_it_is(tmp_path, monkeypatch):
     heard = Listener()
 
     with pytest.raises(DataError, match=r"1\.png cannot be decoded"):
-        load_part(Part(dataset=str(many)), Conversion(size=(4, 4)), Path(), ArtifactStore(tmp_path / "cache"), heard)
+        load_part(Part(dataset=str(many)), Conversion(size=(4, 4)), Workspace.of(None, tmp_path / "cache", heard))
     assert heard.messages == [f"looking for images in {many}: 2,000 files so far"]
     assert [done for task, done, _ in heard.tasks if task == f"looking for images in {many}"] == [0, 0, 1]
 
@@ -112,8 +112,8 @@ def test_what_was_found_is_told_again_from_the_cache_and_once_a_run(tmp_path):
     def told():
         heard, said = Listener(), set()
         for _ in range(2):
-            store = ArtifactStore(tmp_path / "cache")
-            load_part(Part(dataset=str(folder)), Conversion(), Path(), store, heard, said=said)
+            workspace = Workspace.of(None, tmp_path / "cache", heard)
+            load_part(Part(dataset=str(folder)), Conversion(), workspace, said=said)
         return heard.messages
 
     assert told() == told() == [

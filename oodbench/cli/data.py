@@ -42,10 +42,9 @@ def command(
     oodbench data --download mnist
     oodbench data --prepare tsinghua
     """
-    from oodbench.engine.naming import place
     from oodbench.errors import DataError, UnknownName
     from oodbench.files import printable
-    from oodbench.folders import default_data_dir
+    from oodbench.folders import default_data_dir, place
     from oodbench.plugins import registry
     from oodbench.settings import parse_settings
 

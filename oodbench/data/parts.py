@@ -17,19 +17,13 @@ if TYPE_CHECKING:
     from oodbench.api import Dataset, Location
     from oodbench.benchmark import Part
     from oodbench.progress import Reporter
-    from oodbench.store.artifacts import ArtifactStore
-
-
-PASSED = "passing over "
-"""What is told of files that are not read."""
+    from oodbench.store.workspace import Workspace
 
 
 def load_part(
     part: Part,
     conversion: Conversion,
-    data_dir: Path,
-    artifacts: ArtifactStore,
-    report: Reporter,
+    workspace: Workspace,
     *,
     download: bool = False,
     said: set[str] | None = None,
@@ -39,20 +33,20 @@ def load_part(
     Args:
         part: names them.
         conversion: what they are brought to.
-        data_dir: where files are looked for.
-        artifacts: where decoded arrays are kept.
-        report: told what is being read, and which classes a folder of a user's own was found to have.
+        workspace: where files are looked for and decoded arrays are kept; told what is being read, and which classes a
+            folder of a user's own was found to have.
         download: whether to fetch what is missing and may be fetched.
-        said: what `report` was told before of such folders, and is not told again.
+        said: what was told before of such folders, and is not told again.
 
     Raises:
         MissingData: nothing is there; the message says where it was looked for, and how to get it.
         DataError: a file is damaged, or the part is empty or has no such class.
     """
+    data_dir = workspace.data_dir
     dataset = registry.dataset(part.dataset, dict(part.settings))
     location = dataset.locate(part.split, data_dir)
     if not location.present and download and dataset.downloadable:
-        report.message(f"downloading {part.dataset} to {data_dir}")
+        workspace.report.message(f"downloading {part.dataset} to {data_dir}")
         try:
             dataset.download(data_dir)
         except DataError as error:
@@ -60,18 +54,21 @@ def load_part(
         location = dataset.locate(part.split, data_dir)
     if not location.present:
         raise MissingData(missing_message(part.dataset, part.split, dataset, location))
-    whole, notes = _decoded(dataset, part, location, conversion, data_dir, artifacts, report)
+    whole, notes = _decoded(dataset, part, location, conversion, workspace)
     if isinstance(dataset, registry.load("datasets", registry.FOLDER)):
-        _tell([described(whole.name, whole.labels, whole.class_names, len(whole)), *notes], report, said)
+        found = described(whole.name, whole.labels, whole.class_names, len(whole))
+        _tell(found, notes, workspace.report, set() if said is None else said)
     return whole if part.classes is None else whole.of_classes(part.classes)
 
 
-def _tell(texts: list[str], report: Reporter, said: set[str] | None) -> None:
-    for text in texts:
-        if said is None or text not in said:
-            report.message(text)
-    if said is not None:
-        said.update(texts)
+def _tell(found: str, notes: list[str], report: Reporter, said: set[str]) -> None:
+    """Tell what was found and what was passed over, once."""
+    if found not in said:
+        report.message(found)
+    for note in notes:
+        if note not in said:
+            report.warning(note)
+    said.update([found, *notes])
 
 
 def missing_message(name: str, split: str, dataset: Dataset, location: Location) -> str:
@@ -96,14 +93,13 @@ def _decoded(
     part: Part,
     location: Location,
     conversion: Conversion,
-    data_dir: Path,
-    artifacts: ArtifactStore,
-    report: Reporter,
+    workspace: Workspace,
 ) -> tuple[ImageSet, list[str]]:
     """Return a whole split as converted arrays, memory-mapped from the cache, and what was passed over."""
     import numpy as np
     import PIL
 
+    artifacts, report = workspace.artifacts, workspace.report
     name = f"{printable(part.dataset)} ({part.split})"
     sources = [_source_digest(file, report) for file in location.files]
     if location.listed:
@@ -115,7 +111,7 @@ def _decoded(
     def decode(aside: Path) -> dict[str, Any]:
         report.progress(f"decoding {name}", 0, 1)
         try:
-            raw = dataset.read(part.split, data_dir, conversion)
+            raw = dataset.read(part.split, workspace.data_dir, conversion)
             images = convert(raw, conversion, name)
         # Else it would be taken for a failure to write to the cache.
         except OSError as error:

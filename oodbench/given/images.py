@@ -10,12 +10,13 @@ import numpy as np
 
 from oodbench.benchmark import Part
 from oodbench.data.parts import load_part
-from oodbench.engine.naming import OwnImages, place
 from oodbench.errors import DataError, reported_as
+from oodbench.folders import place
 from oodbench.images import Conversion, ImageSet, RawImages, convert, pixels_of
 from oodbench.plugins import registry
-from oodbench.progress import Reporter
-from oodbench.store.artifacts import ArtifactStore
+from oodbench.store.workspace import Workspace
+
+from .conversion import parse_conversion
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -25,25 +26,23 @@ Images: TypeAlias = "str | Path | ImageSet | np.ndarray[Any, Any] | tuple[Any, A
 alone or in a tuple with labels, or a sequence of PIL images or (PIL image, label) as torchvision's data sets are."""
 
 
-def _conversion(image_size: str | int | None, channels: int | None) -> Conversion:
+def conversion_of(image_size: str | int | None, channels: int | None) -> Conversion:
+    """Return what images are brought to; without a size they stay as they are."""
     if image_size is None:
         return Conversion(channels=1 if channels == 1 else 3 if channels == 3 else None)
-    return OwnImages(image_size=str(image_size), channels=channels).conversion()
+    return parse_conversion(str(image_size), channels)
 
 
-class _Loader:
+class ImageLoader:
     """Turns whatever holds images into image sets.
 
     Args:
         conversion: what images are brought to.
-        data_dir: where names are looked for.
-        artifacts: where decoded folders are kept.
-        report: told what is being decoded.
+        workspace: where names are looked for, and decoded folders are kept.
     """
 
-    def __init__(self, *, conversion: Conversion, data_dir: Path, artifacts: ArtifactStore, report: Reporter) -> None:
-        self.conversion, self.artifacts = conversion, artifacts
-        self._data_dir, self._report, self._said = data_dir, report, set[str]()
+    def __init__(self, *, conversion: Conversion, workspace: Workspace) -> None:
+        self.conversion, self._workspace, self._said = conversion, workspace, set[str]()
 
     def load(
         self, images: Images, name: str, split: Literal["train", "test"] = "test", *, labelled: bool = True
@@ -64,7 +63,7 @@ class _Loader:
         if isinstance(images, str | Path):
             _, dataset = place(str(images) if isinstance(images, str) else f"{images.absolute()}")
             part = Part(dataset=dataset, split="test" if self._is_undivided(dataset) else split)
-            return load_part(part, self.conversion, self._data_dir, self.artifacts, self._report, said=self._said)
+            return load_part(part, self.conversion, self._workspace, said=self._said)
         array, labels = images, None
         if isinstance(images, tuple) and len(images) >= 2 and _is_many(images[0]):
             array, labels = images[:2]
@@ -81,7 +80,7 @@ class _Loader:
 
     def _is_undivided(self, dataset: str) -> bool:
         """Return whether a folder holds images as they lie, without a part for training and one for tests."""
-        return not registry.dataset(dataset).locate("test", self._data_dir).divided
+        return not registry.dataset(dataset).locate("test", self._workspace.data_dir).divided
 
     def _labelled(self, raw: RawImages, labels: Any, name: str) -> ImageSet:
         return _as_set(convert(raw, self.conversion, name), labels, name)

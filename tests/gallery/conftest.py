@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -11,8 +9,8 @@ import oodbench as package
 from oodbench.benchmark import Part
 from oodbench.data.parts import load_part
 from oodbench.images import Conversion
-from oodbench.progress import SILENT
 from oodbench.store.artifacts import ArtifactStore
+from oodbench.store.workspace import Workspace
 from tests.cli.conftest import oodbench, small  # noqa: F401  # fixtures
 from tests.networks_of_ones_own import brightness_classifier
 
@@ -51,7 +49,7 @@ def read(tmp_path):
     """Return a function that reads the test images of a path."""
 
     def load(path, size=None):
-        store = ArtifactStore(tmp_path / "cache")
-        return load_part(Part(dataset=str(path)), Conversion(size=size), Path(), store, SILENT)
+        workspace = Workspace(artifacts=ArtifactStore(tmp_path / "cache"))
+        return load_part(Part(dataset=str(path)), Conversion(size=size), workspace)
 
     return load

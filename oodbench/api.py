@@ -187,12 +187,14 @@ class Location:
         listed: the images that one of `files` names, where it is a list: they count by their sizes and dates.
         looked_for: every place where they could be, for messages.
         present: whether they can be read.
+        divided: whether training and test images lie apart.
     """
 
     files: tuple[Path, ...] = ()
     listed: tuple[Path, ...] = ()
     looked_for: tuple[Path, ...] = ()
     present: bool = True
+    divided: bool = True
 
 
 class Dataset(Protocol):

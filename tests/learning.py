@@ -58,6 +58,7 @@ def learn(objective, images, labels=None, *, network=None, steps=30, batch_size=
     for _ in range(steps):
         chosen = torch.tensor(rng.permutation(len(images))[: batch_size or len(images)])
         losses.append(learner.step(images[chosen], labels[chosen]).item())
+    network.zero_grad(set_to_none=True)
     return network.eval(), losses
 
 

@@ -13,10 +13,15 @@ class NamedBatch:
 
     named: dict = field(default_factory=dict)
     others: tuple = ()
+    images: torch.Tensor | None = None
     device = torch.device("cpu")
 
     def output(self, name):
         return torch.tensor(self.named[name], dtype=torch.float32)
+
+    def in_passes(self, compute):
+        for part in self.images.split(50):
+            yield compute(NamedBatch(images=part))
 
     @property
     def members(self):

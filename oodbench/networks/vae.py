@@ -76,13 +76,15 @@ class VAE(nn.Module):
         self.register_buffer("noise", noise, persistent=False)
 
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and log-variance of each image's code, float32 of shape (n, latent)."""
-        mean, log_variance = self.encoder(images).float().chunk(2, dim=1)
+        """Return mean and log-variance of each image's code, each of shape (n, latent)."""
+        mean, log_variance = self.encoder(images).to(images.dtype).chunk(2, dim=1)
         return mean, log_variance.clamp(*LOG_VARIANCES)
 
     def log_likelihood(self, images: Tensor, codes: Tensor) -> Tensor:
         """Return log p(x | z) in nats, shape (n,), of images and codes, shape (n, latent)."""
-        parameters = self.decoder(codes).float()
+        parameters = self.decoder(codes)
+        # Half-precision passes end here.
+        parameters = parameters.to(images.dtype)
         if self.pixels == "bernoulli":
             logs = -binary_cross_entropy_with_logits(parameters, images, reduction="none")
         else:

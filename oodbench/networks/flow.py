@@ -230,13 +230,14 @@ class Flow(nn.Module):
         """
         if self.training:
             images = with_random_pixels(images, self.noised)
-            return {"log_likelihood": self._bits_per_dimension(images, torch.rand_like(images))}
-        draws = torch.stack([self._bits_per_dimension(images, noise) for noise in self.noise])
+            return {"log_likelihood": self.bits_per_dimension(images, torch.rand_like(images))}
+        draws = torch.stack([self.bits_per_dimension(images, noise) for noise in self.noise])
         # The mean of probabilities, not of their logs; bits of an image, not of a dimension, are what adds up.
         nats = math.log(2) * images[0].numel()
         return {"log_likelihood": (torch.logsumexp(draws * nats, dim=0) - math.log(len(draws))) / nats}
 
-    def _bits_per_dimension(self, images: Tensor, noise: Tensor) -> Tensor:
+    def bits_per_dimension(self, images: Tensor, noise: Tensor) -> Tensor:
+        """Return the log-likelihood of 8-bit images dequantised by given noise in [0, 1), shape (n,)."""
         dimensions = images[0].numel()
         density = self.log_density((255 * images + noise) / 256)
         return density / (dimensions * math.log(2)) - 8

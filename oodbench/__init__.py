@@ -46,10 +46,10 @@ _HOME = {
     "Part": "benchmark",
     "Recipe": "benchmark",
     "TrainConfig": "training.config",
-    "evaluate": "own_evaluation",
-    "load_results": "runner",
+    "evaluate": "engine.python",
+    "load_results": "engine.python",
     "make_table": "tables",
-    "run": "runner",
+    "run": "engine.python",
 }
 
 __all__ = [

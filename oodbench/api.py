@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from .images import Conversion, RawImages
 from .splits import SplitRule
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .tables.model import Table
     from .training.learner import Learner, Setting
 
-CONTRACT = 1
+CONTRACT = 2
 """Version of this file. It counts up when a plugin that fitted the protocols below may fit them no longer; a plugin's
 package, module or file says which one it was written for: `OODBENCH_CONTRACT = 1`."""
 
@@ -36,8 +36,18 @@ unlabelled seen OOD training images, or the OOD test sets themselves (its rows a
 offers several kinds of seen OOD images, a method gets the first, or the one that its field `seen` names."""
 
 
+Need = Literal["classes", "training_images", "seen_ood", "features", "gradients"]
+"""What a method or an objective cannot do without, and some benchmarks and given models lack: two or more labelled ID
+classes; ID training images; seen OOD training images; features with a head above them that gives the logits; gradients
+of the network's outputs with respect to the images."""
+
+
 class Network(Protocol):
-    """A classifier or an embedding: `head(features(images))`. Every `torch.nn.Module` with these two parts fits."""
+    """A classifier or an embedding: `head(features(images))`. Every `torch.nn.Module` with these two parts fits.
+
+    A module that says other things of images has a method `outputs(images)` instead, which returns arrays by name, a
+    row an image: `{"code": …, "error": …}`. Methods ask for them by these names: `batch.output("error")`.
+    """
 
     def features(self, images: Tensor) -> Tensor:
         """Return the input of the last linear layer, shape (n, n_features)."""
@@ -57,7 +67,17 @@ class NetworkBuilder(Protocol):
 
 
 class Objective(Protocol):
-    """What a network is trained for. A frozen dataclass: equal objectives share one trained network."""
+    """How a network is built, and what it is trained for. A frozen dataclass: equal objectives share one network.
+
+    Optional, with a default where an objective does not have them:
+        needs: what it cannot do without, a frozenset of `Need`; nothing.
+        starts_from: another objective, whose trained network this one begins with; None. That network is trained once
+            for all who start from it.
+        begin(network, start): takes over what the new network begins with of the trained one's weights; without it
+            every tensor whose name and shape agree is copied.
+        embed(outputs): the array "logits" as it is drawn in embedding figures, shape (n, n_outputs); without it
+            nothing is drawn.
+    """
 
     name: ClassVar[str]
 
@@ -67,14 +87,20 @@ class Objective(Protocol):
     def uses_seen_ood(self) -> bool:
         """Whether batches hold seen OOD images."""
 
-    def output_size(self, n_classes: int, embedding_dim: int) -> int:
-        """Return the size of the network's output, given what the benchmark prescribes for embeddings."""
+    def build(
+        self, backbone: NetworkBuilder, shape: tuple[int, int, int], n_classes: int, embedding_dim: int
+    ) -> nn.Module:
+        """Return the whole untrained module, which is saved after training and loaded again.
+
+        Args:
+            backbone: makes a network of the benchmark's architecture, `backbone(shape, n_outputs)`.
+            shape: of the images: channels, height, width.
+            n_classes: number of ID classes.
+            embedding_dim: size of embeddings, as the benchmark prescribes.
+        """
 
     def learner(self, network: nn.Module, setting: Setting) -> Learner:
         """Return what trains the network, a batch at a time; `oodbench.LossObjective` makes one from a loss."""
-
-    def embed(self, outputs: Tensor) -> Tensor:
-        """Return outputs as they are drawn in embedding figures, shape (n, n_outputs)."""
 
 
 class Detector(Protocol):
@@ -92,8 +118,9 @@ class FitInputs:
     """What a method may use to make its detector.
 
     Attributes:
-        network: trained, in evaluation mode; its weights take no gradients.
-        train: the labelled ID images that the network was trained on, or the first of `members`.
+        networks: trained, in evaluation mode, one for each entry of the method's `networks`; their weights take no
+            gradients.
+        train: the ID images that the first network was trained on.
         validation: labelled ID training images that no network was trained on, for methods that declare
             "id_validation"; None where there are none.
         seen_ood: unlabelled seen OOD training images, for methods that declare "seen_ood"; else None.
@@ -102,7 +129,7 @@ class FitInputs:
         seed: for anything random.
     """
 
-    network: Network
+    networks: tuple[Any, ...]
     train: Batch
     validation: Batch | None
     seen_ood: Batch | None
@@ -110,12 +137,18 @@ class FitInputs:
     n_classes: int
     seed: int
 
+    @property
+    def network(self) -> Any:
+        """The first network, or the only one: most methods have one, which fits `Network`."""
+        return self.networks[0]
+
 
 class Method(Protocol):
     """An OOD detection method: a frozen dataclass whose fields are its hyper-parameters.
 
-    A method that combines several networks of its objective has an int field or attribute `members`; the networks
-    differ in their seeds, and `Batch.members` gives what each says.
+    Optional, with a default where a method does not have them:
+        needs: what it cannot do without, a frozenset of `Need`; nothing. What its objectives need is added.
+        reads: what it wants to see of inner layers, a tuple of `oodbench.readings.Reading`; nothing.
 
     A method that cannot keep one of `oodbench.testing.METHOD_CHECKS` says so, with the reason, in a class attribute
     `known_exceptions`, a mapping from the check's name; so do plugins of the other kinds. One that takes long to train
@@ -130,8 +163,12 @@ class Method(Protocol):
     def __hash__(self) -> int: ...
 
     @property
-    def objective(self) -> Objective:
-        """How the network must have been trained."""
+    def networks(self) -> tuple[Objective, ...]:
+        """What its networks are trained for: one for most methods, several for ensembles or likelihood ratios.
+
+        Networks of equal objectives differ in their seeds: of M equal ones in a run of seed s, they have the seeds
+        sM … sM + M − 1. `Batch.members` gives what each network says of images.
+        """
 
     @property
     def sees(self) -> frozenset[Sees]:

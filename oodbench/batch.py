@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .errors import ScoreError
 from .images import ImageSet
 
 T = TypeVar("T")
@@ -60,17 +61,12 @@ def to_unit_interval(pixels: Tensor) -> Tensor:
     return pixels.float() / 255.0
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Outputs:
-    """What one network says of one set of images, computed once.
+Outputs: TypeAlias = Mapping[str, NDArray[Any]]
+"""What one network says of one set of images: arrays by name, a row an image, shape (n, …), computed once.
 
-    Attributes:
-        logits: the network's output (logits or embeddings), float32, shape (n, n_outputs).
-        features: the input of its last linear layer, float32, shape (n, n_features).
-    """
-
-    logits: NDArray[np.float32]
-    features: NDArray[np.float32]
+A classifier gives "features" and "logits"; other networks give what they have: "code", "error", "log_likelihood".
+Readings of inner layers (`oodbench.readings`) are asked for by their names as well. Asking may run the network.
+"""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -79,25 +75,25 @@ class Batch:
 
     Attributes:
         source: the set.
-        outputs: gives the network's outputs for the whole set; the first call may run the network.
+        outputs: of the network for the whole set; asking for the first one may run the network.
         rows: which images of the set these are, integers of shape (n,).
         device: where tensors are given out.
-        others: the same of further networks, for methods with `members`.
+        others: those of further networks, for methods with several.
     """
 
     source: ImageSet
-    outputs: Callable[[], Outputs]
+    outputs: Outputs
     rows: NDArray[np.intp]
     device: torch.device
-    others: tuple[Callable[[], Outputs], ...] = ()
+    others: tuple[Outputs, ...] = ()
 
     @classmethod
     def of(
         cls,
         source: ImageSet,
-        outputs: Callable[[], Outputs],
+        outputs: Outputs,
         device: torch.device,
-        others: tuple[Callable[[], Outputs], ...] = (),
+        others: tuple[Outputs, ...] = (),
     ) -> Batch:
         """Return all images of a set."""
         return cls(source=source, outputs=outputs, rows=np.arange(len(source)), device=device, others=others)
@@ -110,15 +106,27 @@ class Batch:
         """Float32 in [0, 1], shape (n, channels, height, width). Asking for them costs a transfer."""
         return to_unit_interval(self._tensor(self.source.images))
 
+    def output(self, name: str) -> Tensor:
+        """Return what the network says under a name, a row an image, shape (n, …).
+
+        Raises:
+            ScoreError: it says nothing under that name.
+        """
+        try:
+            whole = self.outputs[name]
+        except KeyError as error:
+            raise ScoreError(f"the network has no output {name!r}; it has: {', '.join(self.outputs)}") from error
+        return self._tensor(whole)
+
     @property
     def logits(self) -> Tensor:
-        """The network's output, float32, shape (n, n_outputs)."""
-        return self._tensor(self.outputs().logits)
+        """The output "logits": logits or embeddings, float32, shape (n, n_outputs)."""
+        return self.output("logits")
 
     @property
     def features(self) -> Tensor:
-        """The input of the network's last linear layer, float32, shape (n, n_features)."""
-        return self._tensor(self.outputs().features)
+        """The output "features": the input of the network's last linear layer, float32, shape (n, n_features)."""
+        return self.output("features")
 
     @property
     def labels(self) -> Tensor | None:

@@ -1,90 +1,91 @@
-"""What a run is made of: networks to train or given ones, cells to score, and the plan that holds them."""
+"""What a run is made of: networks to obtain, cells to score, and the plan that holds them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .settings import variant
-from .training.config import TrainConfig
 
 if TYPE_CHECKING:
+    import torch
+
     from .api import Method, Objective
     from .benchmark import Benchmark
     from .data.loading import BenchmarkData
-    from .given.model import OwnModel
-    from .training.network import HoldOut
+    from .holdout import HoldOut
+    from .store.workspace import Workspace
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainingJob:
-    """One network to train.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ReadyNetwork:
+    """A network that can be evaluated, and what is known of it.
 
     Attributes:
-        benchmark: names the images and the network.
-        objective: what it is trained for.
-        config: how long and how fast.
-        seed: of everything random in it.
-        seen: which of the benchmark's seen OOD images it trains on, or None.
-        key: hash of all this and of the images; names the artifact.
+        module: in evaluation mode, on the device of the run; its weights take no gradients.
+        digest: SHA-256 of its weights.
+        facts: noted when it was trained: device, versions, seconds, losses.
     """
 
-    benchmark: Benchmark
-    objective: Objective
-    config: TrainConfig
-    seed: int
-    key: str
-    seen: str | None = None
+    module: Any
+    digest: str
+    facts: Mapping[str, Any]
 
-    def hold_out(self, data: BenchmarkData) -> HoldOut:
-        """Return which of the ID training images the network is trained on, and which are held out."""
-        from .training.network import HoldOut
 
-        labels = data.training_images.labels
-        assert labels is not None  # load_benchmark refuses ID sets without labels
-        return HoldOut.of(labels, self.benchmark.validation_share, self.config.max_images, self.seed)
+class NetworkJob(Protocol):
+    """A network that cells need: one to train, or one that was given. Nobody asks which it is."""
+
+    @property
+    def benchmark(self) -> Benchmark:
+        """Names the images and the architecture."""
+
+    @property
+    def objective(self) -> Objective:
+        """What it is or was trained for."""
+
+    @property
+    def seed(self) -> int:
+        """Of everything random in it."""
+
+    @property
+    def key(self) -> str:
+        """Hash of everything that goes into it; names the artifact."""
+
+    @property
+    def starts(self) -> tuple[NetworkJob, ...]:
+        """The networks that must be there before it: what it starts from, or nothing."""
+
+    @property
+    def training(self) -> Mapping[str, Any]:
+        """How it is trained, for records; empty for one that was given."""
+
+    @property
+    def given(self) -> Mapping[str, Any]:
+        """What it came with, for records; empty for one that is trained."""
 
     @property
     def label(self) -> str:
-        """Short name for messages, such as "mnist-267 ce seed 0"."""
-        seen = "" if self.seen is None else f" + {self.seen}"
-        return f"{self.benchmark.name} {self.objective.name}{seen} seed {self.seed}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class GivenNetwork:
-    """A classifier of a user's own: like a training job that is done.
-
-    Attributes:
-        benchmark: names the images.
-        model: the classifier.
-        objective: what it was trained for, cross-entropy.
-        seed: of the held-out images.
-        key: hash of the model and of the ID training images.
-    """
-
-    benchmark: Benchmark
-    model: OwnModel
-    objective: Objective
-    seed: int
-    key: str
-    config: None = None
-    seen: None = None
+        """Short name for messages."""
 
     def hold_out(self, data: BenchmarkData) -> HoldOut:
-        """Return which of the ID training images methods are fitted on, and which are held out."""
-        from .training.network import HoldOut
+        """Return which of the ID training images it is trained on, and which are held out."""
 
-        labels = data.training_images.labels
-        assert labels is not None  # sets without labels are refused
-        return HoldOut.of(labels, self.benchmark.validation_share, None, self.seed)
+    def obtain(
+        self, data: Mapping[str, BenchmarkData], workspace: Workspace, device: torch.device, pictures: Path
+    ) -> ReadyNetwork:
+        """Return the network, from the artifacts where it is there, else after its training.
 
-    @property
-    def label(self) -> str:
-        """Short name for messages, such as "photos ResNet"."""
-        return f"{self.benchmark.name} {self.model.name}"
+        Args:
+            data: the images of each benchmark, by its name.
+            workspace: where networks and checkpoints are kept, and who is told.
+            device: to compute on.
+            pictures: folder for what a training has to show.
+
+        Raises:
+            TrainingError: the training failed.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +98,8 @@ class Cell:
         changed: those that differ from what the recipe prescribes.
         recipe: name of the training recipe, with what was changed of it.
         cut_short: by how much the training is shorter than the full one; "" where it is not.
-        networks: that it needs, to be trained or given: one, or several for a method with `members`.
-        seed: of the method; a method with `members` has networks of its own for each seed.
+        networks: that it needs: one for each entry of the method's `networks`.
+        seed: of the method; a method with several equal networks has others for each seed.
         seen: which of the benchmark's seen OOD images it may see, or None.
         key: hash of everything that its scores depend on.
         tests: content of the OOD sets to score, by their names.
@@ -110,7 +111,7 @@ class Cell:
     changed: Mapping[str, object]
     recipe: str
     cut_short: str
-    networks: tuple[TrainingJob, ...] | tuple[GivenNetwork]
+    networks: tuple[NetworkJob, ...]
     seed: int
     seen: str | None
     key: str
@@ -118,7 +119,7 @@ class Cell:
     file: Path
 
     @property
-    def network(self) -> TrainingJob | GivenNetwork:
+    def network(self) -> NetworkJob:
         """The network that it needs, or the first of several."""
         return self.networks[0]
 
@@ -150,7 +151,17 @@ class Plan:
     cells: tuple[Cell, ...]
     left_out: tuple[str, ...] = ()
 
-    def trainings(self) -> list[TrainingJob]:
-        """Return the networks to train that the cells need, each once."""
-        jobs = (job for cell in self.cells for job in cell.networks)
-        return list({job.key: job for job in jobs if isinstance(job, TrainingJob)}.values())
+    def trainings(self) -> list[NetworkJob]:
+        """Return the networks to train that the cells need, each once, after those that they start from."""
+        found: dict[str, NetworkJob] = {}
+
+        def add(job: NetworkJob) -> None:
+            for start in job.starts:
+                add(start)
+            if job.training:
+                found.setdefault(job.key, job)
+
+        for cell in self.cells:
+            for job in cell.networks:
+                add(job)
+        return list(found.values())

@@ -1,27 +1,64 @@
-"""What networks are trained for: a base for objectives with one loss, and the plain classifier most methods share."""
+"""What networks are trained for: bases for objectives with one loss, and the plain classifier most methods share."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from .api import Need, NetworkBuilder, Objective
     from .training.learner import Learner, Setting
 
 
-class LossObjective(ABC):
+def copy_matching(network: nn.Module, start: nn.Module) -> None:
+    """Copy every tensor of a module whose name and shape agree with one of another's.
+
+    Args:
+        network: is changed.
+        start: stays as it is.
+    """
+    own = network.state_dict()
+    taken = {
+        name: tensor for name, tensor in start.state_dict().items() if name in own and own[name].shape == tensor.shape
+    }
+    network.load_state_dict({**own, **taken})
+
+
+class _Built(ABC):
+    """What objectives have in common that build one module and train it from scratch."""
+
+    needs: ClassVar[frozenset[Need]] = frozenset()
+
+    @property
+    def starts_from(self) -> Objective | None:
+        """Another objective whose trained network this one begins with, or None."""
+        return None
+
+    def begin(self, network: nn.Module, start: nn.Module) -> None:
+        """Take over the weights of the network that this one starts from: all whose names and shapes agree."""
+        copy_matching(network, start)
+
+    def build(
+        self, backbone: NetworkBuilder, shape: tuple[int, int, int], n_classes: int, embedding_dim: int
+    ) -> nn.Module:
+        """Return a network of the benchmark's architecture with an output for each class."""
+        return backbone(shape, n_classes)
+
+
+class LossObjective(_Built):
     """Base of objectives that are one loss of the network's outputs; a subclass says which."""
 
     @abstractmethod
-    def loss(self, outputs: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+    def loss(self, outputs: Any, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Return the loss of a batch, a scalar.
 
         Args:
-            outputs: float32, shape (n, n_outputs).
+            outputs: what the module returns for the images: a float32 tensor of shape (n, n_outputs) from a classifier,
+                or tensors by name.
             labels: int64, shape (n,); −1 for seen OOD images, which stand last.
             generator: the only source of randomness to use, on the device of `outputs`.
         """
@@ -37,16 +74,46 @@ class LossObjective(ABC):
         return LossLearner(network, self, setting)
 
 
+class SeenOodObjective(_Built):
+    """Base of objectives with a loss of ID images and of seen OOD images together; a subclass says which.
+
+    Both go through the network in one pass, so that batch normalisation sees one mixture of them, in training as in
+    its running statistics.
+    """
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"seen_ood"})
+    uses_seen_ood: ClassVar[bool] = True
+
+    ood_ratio: float = 1.0
+    """Seen OOD images for each ID image of a batch, in addition to these."""
+
+    @abstractmethod
+    def loss_with_ood(
+        self, outputs_id: Tensor, labels: Tensor, outputs_ood: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """Return the loss of a batch, a scalar.
+
+        Args:
+            outputs_id: float32, shape (n, n_outputs).
+            labels: of the ID images, int64, shape (n,).
+            outputs_ood: of the seen OOD images, float32, shape (m, n_outputs).
+            generator: the only source of randomness to use, on the device of the outputs.
+        """
+
+    def learner(self, network: nn.Module, setting: Setting) -> Learner:
+        """Return a learner that shows the network both kinds of images in one pass."""
+        from .training.learner import SeenOodLearner
+
+        return SeenOodLearner(network, self, setting)
+
+
 @dataclass(frozen=True, kw_only=True)
 class CrossEntropy(LossObjective):
     """Softmax cross-entropy on the labelled ID training images."""
 
     name: ClassVar[str] = "ce"
     uses_seen_ood: ClassVar[bool] = False
-
-    def output_size(self, n_classes: int, embedding_dim: int) -> int:
-        """Return the number of classes."""
-        return n_classes
+    needs: ClassVar[frozenset[Need]] = frozenset({"classes"})
 
     def loss(self, outputs: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Return the mean cross-entropy of logits, shape (n, n_classes), and labels, shape (n,); a scalar."""

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from .api import Detector, FitInputs, Objective, Sees
+from .api import Detector, FitInputs, Need, Objective, Sees
 from .objectives import CrossEntropy
 
 if TYPE_CHECKING:
@@ -22,11 +22,12 @@ class PostHocMethod(ABC):
     """
 
     sees: ClassVar[frozenset[Sees]] = frozenset()
+    needs: ClassVar[frozenset[Need]] = frozenset({"classes", "training_images", "features"})
 
     @property
-    def objective(self) -> Objective:
-        """Cross-entropy."""
-        return CrossEntropy()
+    def networks(self) -> tuple[Objective, ...]:
+        """One network, trained by cross-entropy."""
+        return (CrossEntropy(),)
 
     @abstractmethod
     def fit(self, inputs: FitInputs) -> Detector:
@@ -48,6 +49,8 @@ class PostHocDetector(ABC):
 @dataclass(frozen=True, kw_only=True)
 class LogitMethod(PostHocMethod):
     """Base of methods that need nothing but logits; a subclass says how they are scored."""
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"classes"})
 
     @abstractmethod
     def score_logits(self, logits: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from oodbench.batch import to_unit_interval
 from .config import TrainConfig
 
 if TYPE_CHECKING:
-    from oodbench.objectives import LossObjective
+    from oodbench.objectives import LossObjective, SeenOodObjective
 
 
 def to_network_input(pixels: Tensor) -> Tensor:
@@ -141,7 +141,46 @@ class LossLearner(Learner):
             labels = torch.cat([labels[:-n_ood], labels.new_full((n_ood,), -1)])
         with self._setting.autocast():
             outputs = self._forward(images)
-        loss = self._objective.loss(outputs.float(), labels, self._setting.random)
+        loss = self._objective.loss(_in_float32(outputs), labels, self._setting.random)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step()
+        self._schedule.step()
+        return loss.detach()
+
+    def parts(self) -> Mapping[str, Any]:
+        """Return network, optimizer and schedule."""
+        return {"network": self._network, "optimizer": self._optimizer, "schedule": self._schedule}
+
+
+def _in_float32(outputs: Any) -> Any:
+    """Return what a network gives, a tensor or tensors by name, in the precision of losses."""
+    if isinstance(outputs, Mapping):
+        return {name: tensor.float() for name, tensor in outputs.items()}
+    return outputs.float()
+
+
+class SeenOodLearner(Learner):
+    """One network that goes down the gradient of a loss of ID images and seen OOD images, shown in one pass.
+
+    Args:
+        network: in training mode, on the device of the training.
+        objective: gives the loss.
+        setting: of the training; it must have seen OOD images.
+    """
+
+    def __init__(self, network: nn.Module, objective: SeenOodObjective, setting: Setting) -> None:
+        self._network, self._objective, self._setting = network, objective, setting
+        self._forward = torch.compile(network) if setting.config.compile else network
+        self._optimizer, self._schedule = setting.adam(network)
+
+    def step(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Do one step on the loss of a batch and as many seen OOD images as the objective asks for."""
+        n_id = len(images)
+        outliers = self._setting.draw_seen(max(1, round(n_id * self._objective.ood_ratio)))
+        with self._setting.autocast():
+            outputs = self._forward(torch.cat([images, outliers])).float()
+        loss = self._objective.loss_with_ood(outputs[:n_id], labels, outputs[n_id:], self._setting.random)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()

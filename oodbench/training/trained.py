@@ -4,131 +4,174 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
-from oodbench.engine import device as devices
+from oodbench import device as devices
 from oodbench.errors import ConfigError
 from oodbench.hashing.values import array_digest, plain
+from oodbench.jobs import ReadyNetwork
+from oodbench.objectives import copy_matching
 from oodbench.plugins import registry
 
 from .checkpoint import Checkpoint
 from .learner import Learner
 from .loop import TrainingImages, train
-from .network import TrainedNetwork
 from .seeding import seeded
 
 if TYPE_CHECKING:
+    from oodbench.api import NetworkBuilder
     from oodbench.data.loading import BenchmarkData
-    from oodbench.jobs import TrainingJob
-    from oodbench.progress import Reporter
-    from oodbench.store.artifacts import ArtifactStore
+    from oodbench.store.workspace import Workspace
+
+    from .job import TrainingJob
 
 
 def network_of(
     job: TrainingJob,
-    data: BenchmarkData,
-    artifacts: ArtifactStore,
+    data: Mapping[str, BenchmarkData],
+    workspace: Workspace,
     device: torch.device,
-    report: Reporter,
     *,
     pictures: Path,
-) -> TrainedNetwork:
+) -> ReadyNetwork:
     """Return the network of a training job, trained now or before.
 
     Args:
         job: says what is trained on what, and how.
-        data: the images of its benchmark.
-        artifacts: where networks and checkpoints are kept.
+        data: the images of each benchmark, by its name.
+        workspace: where networks and checkpoints are kept, and who is told.
         device: to compute on.
-        report: told each epoch.
         pictures: folder for what a learner has to show, about ten times in a training.
 
     Raises:
+        ConfigError: the objective cannot build a network for such images.
         TrainingError: the training diverged.
     """
-    images = data.training_images
-    labels = images.labels
-    assert labels is not None  # load_benchmark refuses ID sets without labels
-    n_outputs = job.objective.output_size(data.n_classes, job.benchmark.embedding_dim)
-
-    def build() -> torch.nn.Module:
-        return _built(job.config.network or job.benchmark.network, images.shape, n_outputs)
-
-    def train_and_save(aside: Path) -> dict[str, Any]:
-        fit = job.hold_out(data).fit
-        seen = None if job.seen is None else data.seen[job.seen].images
-        checkpoint = Checkpoint(artifacts.root / "checkpoints" / f"{job.key}.pt", report)
-        started = time.monotonic()
-
-        def on_epoch(epoch: int, n_epochs: int, loss: float, learner: Learner) -> None:
-            report.progress(f"training {job.label}, loss {loss:.4g}", epoch, n_epochs)
-            if epoch % max(1, n_epochs // 10) == 0:
-                _save_picture(
-                    learner, pictures / f"{job.objective.name}-{job.key[:8]}-seed{job.seed}-epoch{epoch:04d}.png"
-                )
-
-        report.progress(f"training {job.label}", 0, 1)
-        network, log = train(
-            build,
-            job.objective,
-            TrainingImages(images=images.images[fit], labels=labels[fit], seen=seen),
-            job.config,
-            seed=job.seed,
-            device=device,
-            checkpoint=checkpoint,
-            on_epoch=on_epoch,
-        )
-        torch.save({name: tensor.cpu() for name, tensor in network.state_dict().items()}, aside / "weights.pt")
-        checkpoint.remove()
-        report.message(
-            f"trained {job.label}: {job.config.length} on {len(fit)} images, "
-            f"loss {log.losses[-1]:.4g}, {time.monotonic() - started:.1f} s"
-        )
-        return {
-            "device": devices.describe(device),
-            "torch": torch.__version__,
-            "seconds": log.seconds,
-            "images_seen": log.images_seen,
-            "losses": log.losses,
-            "config": plain(job.config),
-        }
-
-    folder = artifacts.find("networks", job.key) or artifacts.save("networks", job.key, train_and_save)
+    artifacts = workspace.artifacts
+    folder = artifacts.find("networks", job.key)
+    if folder is None:
+        folder = artifacts.save("networks", job.key, lambda aside: _train(job, data, workspace, device, pictures, aside))
     weights = torch.load(folder / "weights.pt", weights_only=True)
     # Building draws initial weights: without a seed of its own it would move the global generator.
     with seeded(0, torch.device("cpu")):
-        module = build()
+        module = _built(job, data[job.benchmark.name])
     module.load_state_dict(weights)
     # Channels last, as it was trained: convolutions are faster so.
     module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     module.eval().requires_grad_(requires_grad=False)
-    return TrainedNetwork(
+    return ReadyNetwork(
         module=module,
         digest=array_digest(*(tensor.numpy() for tensor in weights.values())),
         facts=artifacts.facts("networks", job.key),
     )
 
 
-def _built(name: str, shape: tuple[int, int, int], n_outputs: int) -> torch.nn.Module:
-    """Return an untrained network that takes images of a shape.
+def _train(
+    job: TrainingJob,
+    data: Mapping[str, BenchmarkData],
+    workspace: Workspace,
+    device: torch.device,
+    pictures: Path,
+    aside: Path,
+) -> dict[str, Any]:
+    """Train a network, write its weights into a folder, and return what is noted of the training."""
+    own, report = data[job.benchmark.name], workspace.report
+    start = None if job.start is None else job.start.obtain(data, workspace, device, pictures).module
+    images = own.training_images
+    fit = job.hold_out(own).fit
+    labels = np.zeros(len(images), dtype=np.int64) if images.labels is None else images.labels
+    seen = None if job.seen is None else own.seen[job.seen].images
+    checkpoint = Checkpoint(workspace.artifacts.root / "checkpoints" / f"{job.key}.pt", report)
+    started = time.monotonic()
+
+    def build() -> torch.nn.Module:
+        module = _built(job, own)
+        if start is not None:
+            begin = getattr(job.objective, "begin", copy_matching)
+            begin(module, start)
+        return module
+
+    def on_epoch(epoch: int, n_epochs: int, loss: float, learner: Learner) -> None:
+        report.progress(f"training {job.label}, loss {loss:.4g}", epoch, n_epochs)
+        if epoch % max(1, n_epochs // 10) == 0:
+            _save_picture(
+                learner, pictures / f"{job.objective.name}-{job.key[:8]}-seed{job.seed}-epoch{epoch:04d}.png"
+            )
+
+    report.progress(f"training {job.label}", 0, 1)
+    network, log = train(
+        build,
+        job.objective,
+        TrainingImages(images=images.images[fit], labels=labels[fit], seen=seen),
+        job.config,
+        seed=job.seed,
+        device=device,
+        checkpoint=checkpoint,
+        on_epoch=on_epoch,
+    )
+    torch.save({name: tensor.cpu() for name, tensor in network.state_dict().items()}, aside / "weights.pt")
+    checkpoint.remove()
+    report.message(
+        f"trained {job.label}: {job.config.length} on {len(fit)} images, "
+        f"loss {log.losses[-1]:.4g}, {time.monotonic() - started:.1f} s"
+    )
+    return {
+        "device": devices.describe(device),
+        "torch": torch.__version__,
+        "seconds": log.seconds,
+        "images_seen": log.images_seen,
+        "losses": log.losses,
+        "config": plain(job.config),
+    }
+
+
+def _built(job: TrainingJob, data: BenchmarkData) -> torch.nn.Module:
+    """Return the untrained module of a job, which takes images of its benchmark.
 
     Raises:
         ConfigError: it does not.
     """
+    return build_network(
+        job.objective,
+        job.config.network or job.benchmark.network,
+        data.training_images.shape,
+        data.n_classes,
+        job.benchmark.embedding_dim,
+    )
+
+
+def build_network(
+    objective: Any, network: str, shape: tuple[int, int, int], n_classes: int, embedding_dim: int
+) -> torch.nn.Module:
+    """Return the untrained module of an objective, after a trial with black images.
+
+    Args:
+        objective: builds it.
+        network: name of the network plugin that is the backbone.
+        shape: of the images: channels, height, width.
+        n_classes: number of ID classes.
+        embedding_dim: size of embeddings.
+
+    Raises:
+        ConfigError: it cannot take images of that shape.
+    """
+    backbone: NetworkBuilder = registry.network(network)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            network = registry.network(name)(shape, n_outputs)
+            module: torch.nn.Module = objective.build(backbone, shape, n_classes, embedding_dim)
             with torch.no_grad():
                 # In evaluation mode, so that nothing is drawn and no running mean is moved.
-                network.eval()(torch.zeros(1, *shape))
+                module.eval()(torch.zeros(1, *shape))
     except (RuntimeError, ValueError) as error:
         size = "×".join(map(str, shape))
-        raise ConfigError(f"network {name} cannot take images of {size} ({error}); choose another network") from error
-    return network.train()
+        raise ConfigError(f"network {network} cannot take images of {size} ({error}); choose another network") from error
+    return module.train()
 
 
 def _save_picture(learner: Learner, file: Path) -> None:

@@ -12,7 +12,7 @@ from oodbench.hashing.code import code_digest
 from oodbench.metrics import METRICS
 from oodbench.plugins import registry
 from oodbench.store.records import ResultStore
-from oodbench.store.rows import COLUMNS
+from oodbench.columns import COLUMNS
 from tests.helpers import small_benchmark
 
 METHOD = """

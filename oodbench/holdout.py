@@ -1,27 +1,11 @@
-"""What is known of a trained network, and which images it was trained on."""
+"""Which in-distribution training images a network is trained on, and which are held out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class TrainedNetwork:
-    """A network and what is known of its training.
-
-    Attributes:
-        module: in evaluation mode, on the device of the run; fits `oodbench.api.Network`.
-        digest: SHA-256 of its weights.
-        facts: noted when it was trained: device, versions, seconds, losses.
-    """
-
-    module: Any
-    digest: str
-    facts: dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,11 +21,14 @@ class HoldOut:
     validation: NDArray[np.intp]
 
     @classmethod
-    def of(cls, labels: NDArray[np.int64], share: float, max_images: int | None, seed: int) -> HoldOut:
+    def of(
+        cls, labels: NDArray[np.int64] | None, n_images: int, share: float, max_images: int | None, seed: int
+    ) -> HoldOut:
         """Hold out a share of each class, drawn from a seed, and keep at most `max_images` of the rest.
 
-        A class always keeps at least one image to train on.
+        A class always keeps at least one image to train on; images without labels are one class.
         """
+        labels = np.zeros(n_images, dtype=np.int64) if labels is None else labels
         rng = np.random.default_rng([seed, 267])
         validation = []
         for label in np.unique(labels):

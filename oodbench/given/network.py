@@ -1,0 +1,71 @@
+"""A user's own classifier as a job: like a training that is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oodbench.holdout import HoldOut
+
+if TYPE_CHECKING:
+    import torch
+
+    from oodbench.api import Objective
+    from oodbench.benchmark import Benchmark
+    from oodbench.data.loading import BenchmarkData
+    from oodbench.jobs import ReadyNetwork
+    from oodbench.store.workspace import Workspace
+
+    from .model import GivenModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenNetwork:
+    """A classifier that was given.
+
+    Attributes:
+        benchmark: names the images.
+        model: the classifier.
+        objective: what it was trained for, cross-entropy.
+        seed: of the held-out images.
+        key: hash of the model and of the ID training images.
+    """
+
+    benchmark: Benchmark
+    model: GivenModel
+    objective: Objective
+    seed: int
+    key: str
+
+    @property
+    def starts(self) -> tuple[GivenNetwork, ...]:
+        """Nothing: it is there."""
+        return ()
+
+    @property
+    def training(self) -> Mapping[str, Any]:
+        """Nothing: others trained it."""
+        return {}
+
+    @property
+    def given(self) -> Mapping[str, Any]:
+        """What it came with, for records."""
+        return dict(self.model.facts)
+
+    @property
+    def label(self) -> str:
+        """Short name for messages, such as "photos ResNet"."""
+        return f"{self.benchmark.name} {self.model.name}"
+
+    def hold_out(self, data: BenchmarkData) -> HoldOut:
+        """Return which of the ID training images methods are fitted on, and which are held out."""
+        images = data.training_images
+        return HoldOut.of(images.labels, len(images), self.benchmark.validation_share, None, self.seed)
+
+    def obtain(
+        self, data: Mapping[str, BenchmarkData], workspace: Workspace, device: torch.device, pictures: Path
+    ) -> ReadyNetwork:
+        """Return the classifier on a device."""
+        return self.model.on(device)

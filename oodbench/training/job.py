@@ -1,0 +1,86 @@
+"""A network to train, as a job: what is trained on what, and how; obtained once for all methods that share it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oodbench.hashing.values import plain
+from oodbench.holdout import HoldOut
+
+from .config import TrainConfig
+
+if TYPE_CHECKING:
+    import torch
+
+    from oodbench.api import Objective
+    from oodbench.benchmark import Benchmark
+    from oodbench.data.loading import BenchmarkData
+    from oodbench.jobs import ReadyNetwork
+    from oodbench.store.workspace import Workspace
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingJob:
+    """One network to train.
+
+    Attributes:
+        benchmark: names the images and the network.
+        objective: what it is trained for.
+        config: how long and how fast.
+        seed: of everything random in it.
+        seen: which of the benchmark's seen OOD images it trains on, or None.
+        start: the training whose network this one begins with, or None.
+        key: hash of all this and of the images; names the artifact.
+    """
+
+    benchmark: Benchmark
+    objective: Objective
+    config: TrainConfig
+    seed: int
+    key: str
+    seen: str | None = None
+    start: TrainingJob | None = None
+
+    @property
+    def starts(self) -> tuple[TrainingJob, ...]:
+        """The network that it starts from, if any."""
+        return () if self.start is None else (self.start,)
+
+    @property
+    def training(self) -> Mapping[str, Any]:
+        """Its configuration, for records."""
+        settings: Mapping[str, Any] = plain(self.config)
+        return settings
+
+    @property
+    def given(self) -> Mapping[str, Any]:
+        """Nothing: it is trained."""
+        return {}
+
+    @property
+    def label(self) -> str:
+        """Short name for messages, such as "mnist-267 ce seed 0"."""
+        seen = "" if self.seen is None else f" + {self.seen}"
+        return f"{self.benchmark.name} {self.objective.name}{seen} seed {self.seed}"
+
+    def hold_out(self, data: BenchmarkData) -> HoldOut:
+        """Return which of the ID training images the network is trained on, and which are held out."""
+        images = data.training_images
+        return HoldOut.of(
+            images.labels, len(images), self.benchmark.validation_share, self.config.max_images, self.seed
+        )
+
+    def obtain(
+        self, data: Mapping[str, BenchmarkData], workspace: Workspace, device: torch.device, pictures: Path
+    ) -> ReadyNetwork:
+        """Return the network, trained now or before, after the one that it starts from.
+
+        Raises:
+            TrainingError: the training diverged.
+        """
+        from .trained import network_of
+
+        return network_of(self, data, workspace, device, pictures=pictures)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from oodbench.errors import ConfigError
 from oodbench.objectives import LossObjective
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 class LikelihoodObjective(LossObjective):
     """Base of objectives that maximise the `log_likelihood` their network gives of each image."""
+
+    name: ClassVar[str]
 
     def loss(self, outputs: Mapping[str, Tensor], labels: Tensor, generator: torch.Generator) -> Tensor:
         """Return minus the mean log-likelihood, in bits per dimension; a scalar."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from oodbench.training.learner import Learner, Setting
+from ._look_first import LookFirstLearner
 
 if TYPE_CHECKING:
+    from oodbench.training.learner import Setting
+
     from .deep_svdd import Sphere
 
 FARTHEST_FROM_ZERO = 0.1
@@ -50,7 +50,6 @@ class Hypersphere(nn.Module):
         made = self(images)
         return {"distance": made["distance"], "code": made["code"]}
 
-    @torch.no_grad()
     def count(self, images: Tensor) -> Tensor:
         """Move the centre to the mean code of all images counted so far; return the mean distance to it, a scalar."""
         codes: Tensor = self.encoder(images).float()
@@ -58,14 +57,13 @@ class Hypersphere(nn.Module):
         self.centre += (codes - self.centre).sum(dim=0) / self.counted
         return (codes - self.centre).square().sum(dim=1).mean()
 
-    @torch.no_grad()
     def fix_centre(self) -> None:
         """Move coordinates of the centre away from 0."""
         away = torch.where(self.centre < 0, -FARTHEST_FROM_ZERO, FARTHEST_FROM_ZERO)
         self.centre.copy_(torch.where(self.centre.abs() < FARTHEST_FROM_ZERO, away, self.centre))
 
 
-class SphereLearner(Learner):
+class SphereLearner(LookFirstLearner):
     """Counts codes first, and then draws them together.
 
     Args:
@@ -76,46 +74,24 @@ class SphereLearner(Learner):
 
     def __init__(self, network: nn.Module, objective: Sphere, setting: Setting) -> None:
         assert isinstance(network, Hypersphere)  # what the objective builds
-        self._network, self._objective, self._setting = network, objective, setting
-        self._counting = min(setting.steps_per_epoch, max(1, setting.steps // 10), setting.steps - 1)
+        super().__init__(network, setting, weight_decay=objective.weight_decay)
+        self._sphere, self._objective = network, objective
         self._warming_up = min(WARM_UP_EPOCHS * setting.steps_per_epoch, setting.steps // 5)
-        self._optimizer, self._schedule = replace(setting, steps=setting.steps - self._counting).adam(
-            network, weight_decay=objective.weight_decay
-        )
-        self._done = 0
 
-    def step(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Count the batch for the centre, or do one step of the optimizer."""
-        self._done += 1
-        if self._done <= self._counting:
-            # As it will be used: the start's running means hold for these images.
-            self._network.eval()
-            loss = self._network.count(images)
-            self._network.train()
-            if self._done == self._counting:
-                self._network.fix_centre()
-            return loss
+    def look(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Count the batch for the centre."""
+        return self._sphere.count(images)
+
+    def find(self) -> None:
+        """Fix the centre."""
+        self._sphere.fix_centre()
+
+    def loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return the objective's loss, and keep the radius of a soft boundary up to date."""
         with self._setting.autocast():
-            outputs = self._network(images)
+            outputs = self._sphere(images)
         loss = self._objective.loss(outputs, labels, self._setting.random)
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._optimizer.step()
-        self._schedule.step()
-        if self._objective.boundary == "soft" and self._done > self._counting + self._warming_up:
-            quantile = outputs["distance"].detach().quantile(1 - self._objective.nu)
-            self._network.squared_radius.copy_(quantile)
-        return loss.detach()
-
-    def parts(self) -> Mapping[str, Any]:
-        """Return network, optimizer and schedule."""
-        return {"network": self._network, "optimizer": self._optimizer, "schedule": self._schedule}
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state of all parts and the number of steps done."""
-        return {**super().state_dict(), "done": self._done}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up the state of all parts."""
-        super().load_state_dict(state)
-        self._done = state["done"]
+        if self._objective.boundary == "soft" and self.learnt > self._warming_up:
+            # The loss holds the radius as it was before.
+            self._sphere.squared_radius = outputs["distance"].detach().quantile(1 - self._objective.nu)
+        return loss

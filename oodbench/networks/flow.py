@@ -204,9 +204,11 @@ class Flow(nn.Module):
             channels, height, columns = 2 * channels, height // 2, columns // 2
             shapes.append((channels, height, columns))
         parts = torch.split(latents, [math.prod(shape) for shape in (*shapes, (channels, height, columns))], dim=1)
-        maps = self.scales[-1].inverse(parts[-1].unflatten(1, (channels, height, columns)))  # type: ignore[operator]
+        maps = parts[-1].reshape(-1, channels, height, columns)
+        maps = self.scales[-1].inverse(maps)  # type: ignore[operator]
         for scale, part, shape in zip(self.scales[-2::-1], parts[-2::-1], shapes[::-1], strict=True):
-            maps = scale.inverse(torch.cat([part.unflatten(1, shape), maps], dim=1))  # type: ignore[operator]
+            maps = torch.cat([part.reshape(-1, *shape), maps], dim=1)
+            maps = scale.inverse(maps)  # type: ignore[operator]
         return (torch.sigmoid(maps) - MARGIN) / (1 - 2 * MARGIN)
 
     def log_density(self, images: Tensor) -> Tensor:

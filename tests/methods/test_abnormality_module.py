@@ -118,10 +118,8 @@ def test_module_learns_to_tell_distorted_images_and_nothing_else_moves():
     with torch.no_grad():
         familiar, strange = (network.outputs(images)["normality"] for images in (stripes(seed=5), 2 * noise() - 0.5))
     for part in ("classifier", "decoder"):
-        pairs = zip(
-            getattr(network, part).state_dict().values(), getattr(start, part).state_dict().values(), strict=True
-        )
-        assert all(torch.equal(a, b) for a, b in pairs)
+        states = [getattr(each, part).state_dict().values() for each in (network, start)]
+        assert all(torch.equal(a, b) for a, b in zip(*states, strict=True))
     assert losses[-1] < 0.5 * losses[0]
     assert familiar.mean() > 0 > strange.mean()
 

@@ -185,14 +185,16 @@ class ClusterLearner(LookFirstLearner):
 
     @torch.no_grad()
     def _not_sifted(self, images: Tensor) -> Tensor:
-        """Return the indices of the images whose error is not above the limit, or of the best two."""
+        """Return whether each image's error is not above the limit, or among the least two."""
         self._network.eval()
         errors = self._clustered(images)["error"].float()
         self._network.train()
         self._keep(errors=errors)
-        kept = (errors <= self._known["limit"]).nonzero()[:, 0]
+        kept: Tensor = errors <= self._known["limit"]
         # Batch normalisation takes at least two images.
-        return kept if len(kept) >= 2 else errors.topk(min(2, len(errors)), largest=False).indices
+        if kept.sum() < 2:
+            kept[errors.topk(min(2, len(errors)), largest=False).indices] = True
+        return kept
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of all parts, with what is known and kept."""

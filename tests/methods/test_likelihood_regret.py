@@ -19,7 +19,9 @@ from tests.named_outputs import NamedBatch
 def scores(network, images, **settings):
     method = registry.method("likelihood_regret")(**settings)
     network.requires_grad_(requires_grad=False)
-    inputs = FitInputs(network=network, train=None, validation=None, seen_ood=None, ood_test={}, n_classes=1, seed=0)
+    inputs = FitInputs(
+        networks=(network,), train=None, validation=None, seen_ood=None, ood_test={}, n_classes=1, seed=0
+    )
     detector = method.fit(inputs)
     assert detector.classify(None) is None
     with torch.no_grad():

@@ -42,6 +42,23 @@ class OnBody(nn.Module):
         return cast("Network", self.backbone).features(images)
 
 
+class FeaturesAndLogits(OnBody):
+    """A classifier that gives its features with its logits.
+
+    Args:
+        backbone: the classifier.
+    """
+
+    def head(self, features: Tensor) -> Tensor:
+        """Return logits, shape (n, C)."""
+        return cast("Network", self.backbone).head(features)
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Return "features", shape (n, n_features), and "logits", shape (n, C)."""
+        features = self.features(images)
+        return {"features": features, "logits": self.head(features)}
+
+
 def take_over(network: nn.Module, start: nn.Module) -> None:
     """Give a network the weights of another one that have the same names and shapes.
 

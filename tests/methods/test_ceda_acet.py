@@ -73,13 +73,14 @@ class Brightness(nn.Module):
         return torch.stack([total, torch.zeros_like(total)], dim=1)
 
 
-def test_worst_case_is_at_the_border_of_the_ball_and_within_the_range_of_pixels():
+def test_worst_case_is_towards_higher_confidence_within_the_ball_and_the_range_of_pixels():
     images = torch.tensor([0.2, 0.5, 0.9]).reshape(3, 1, 1, 1).repeat(1, 1, 2, 2)
 
     worst = noise.worst_near(Brightness(), images, 0.3, 5, generator())
 
+    # From a random point on the wrong side, as many steps as lead over ε bring a pixel back to where it was at least.
+    assert (worst >= images - 1e-6).all()
     assert worst.amax(dim=(1, 2, 3)).tolist() == pytest.approx([0.5, 0.8, 1.0])
-    assert worst.amin(dim=(1, 2, 3)).tolist() == pytest.approx([0.5, 0.8, 1.0])
 
 
 def test_worst_case_is_never_better_than_the_image_itself():

@@ -93,7 +93,7 @@ class RotationSSL:
 
     def __post_init__(self) -> None:
         if self.classes == "none" and not self.rotation:
-            raise ConfigError("rotation_ssl needs a term in its score: give classes=kl, classes=msp or rotation=true")
+            raise ConfigError("classes=none with rotation=false leaves nothing to score; give one of them")
         # The objective checks the values it is given: a wrong one is refused here, not in the middle of a run.
         _ = self.networks
 

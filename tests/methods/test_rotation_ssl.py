@@ -96,7 +96,7 @@ def test_images_that_are_not_square_are_refused():
 
 
 @pytest.mark.parametrize(
-    ("settings", "named"), [({"weight": -1.0}, "weight"), ({"classes": "none", "rotation": False}, "term")]
+    ("settings", "named"), [({"weight": -1.0}, "weight"), ({"classes": "none", "rotation": False}, "nothing to score")]
 )
 def test_impossible_settings_are_refused(settings, named):
     with pytest.raises(ConfigError, match=named):

@@ -36,7 +36,8 @@ class Standardised:
 
 def _unit(features: Tensor) -> Tensor:
     features = features.double()
-    return features / features.norm(dim=1, keepdim=True).clamp(min=1e-10)
+    unit: Tensor = features / features.norm(dim=1, keepdim=True).clamp(min=1e-10)
+    return unit
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -104,7 +104,8 @@ class GroupedClasses(OnBody):
         return {"features": features, **self._named(features)}
 
     def _named(self, features: Tensor) -> dict[str, Tensor]:
-        logits, others = self.head(features).float().split([len(self.groups), self.n_groups], dim=1)
+        both = self.head(features).float()
+        logits, others = both[:, : len(self.groups)], both[:, len(self.groups) :]
         member = self.groups[:, None] == torch.arange(self.n_groups, device=self.groups.device)
         in_group = logits[:, :, None].masked_fill(~member, -torch.inf)
         # logsumexp of each group's classes and its "others", shape (n, K).

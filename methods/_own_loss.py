@@ -21,7 +21,7 @@ class OwnLossLearner(Learner):
 
     def __init__(self, network: nn.Module, setting: Setting) -> None:
         self._network, self._setting = network, setting
-        self._optimizer, self._schedule = setting.adam(network)
+        self._optimizer, self._schedule = setting.optimizer(network)
 
     @abstractmethod
     def loss(self, images: Tensor, labels: Tensor) -> Tensor:

@@ -117,7 +117,7 @@ class CAC:
         if self.centres == "means":
             logits = train.logits.double()
             right = logits.argmax(dim=1) == labels
-            for k in labels[right].unique().tolist():
+            for k in sorted(set(labels[right].tolist())):
                 centres[k] = logits[right & (labels == k)].mean(dim=0)
         return CACDetector(centres=centres)
 

@@ -243,7 +243,11 @@ class Preparable(Protocol):
 
 
 class Metric(Protocol):
-    """One more column of result rows: a function of two sets of scores that says how tables show it."""
+    """One more column of result rows: a function of two sets of scores that says how tables show it.
+
+    One that needs the classes of images as well has an attribute `takes = "samples"`, and is called with one
+    `oodbench.metrics.Samples` instead.
+    """
 
     @property
     def label(self) -> str:

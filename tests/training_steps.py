@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from oodbench import registry
+from oodbench.plugins import registry
 from oodbench.training.config import TrainConfig
 from oodbench.training.learner import Setting
 

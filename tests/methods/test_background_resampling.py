@@ -8,8 +8,8 @@ import math
 import pytest
 import torch
 
-from oodbench import registry
 from oodbench.errors import ConfigError
+from oodbench.plugins import registry
 from tests.training_steps import CORNERS, built, id_images, seen_images, setting_of, squares, trained
 
 HOME = registry.method("background_resampling").__module__.rpartition(".")[0]

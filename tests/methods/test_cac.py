@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from oodbench import registry
 from oodbench.errors import ConfigError
+from oodbench.plugins import registry
 from tests.fitting import batch_of, fit_inputs
 from tests.training_steps import built, id_images, seen_images, trained
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from oodbench import registry
 from oodbench.errors import ConfigError
+from oodbench.plugins import registry
 from tests.training_steps import id_images, trained
 
 HOME = registry.method("ceda").__module__.rpartition(".")[0]

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from oodbench import registry
+from oodbench.plugins import registry
 from tests.linear_head import batch_of
 from tests.training_steps import id_images, seen_images, trained
 

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from oodbench import registry
 from oodbench.errors import ConfigError
+from oodbench.plugins import registry
 from tests.training_steps import SHAPE, built, id_images, trained
 
 HOME = registry.method("mood").__module__.rpartition(".")[0]

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from oodbench import registry
 from oodbench.errors import ConfigError
+from oodbench.plugins import registry
 from tests.hand_made_outputs import batch_of
 from tests.training_steps import SHAPE, backbone, built, id_images, seen_images, setting_of, trained
 

@@ -8,8 +8,8 @@ import math
 import pytest
 import torch
 
-from oodbench import registry
 from oodbench.errors import ConfigError
+from oodbench.plugins import registry
 from tests.linear_head import batch_of
 from tests.training_steps import built, id_images, seen_images, setting_of, trained
 

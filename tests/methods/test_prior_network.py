@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch.distributions import Dirichlet, kl_divergence
 
-from oodbench import registry
 from oodbench.errors import ConfigError
+from oodbench.plugins import registry
 from tests.linear_head import batch_of
 from tests.training_steps import backbone, id_images, seen_images, trained
 

@@ -8,8 +8,8 @@ import math
 import pytest
 import torch
 
-from oodbench import registry
 from oodbench.errors import ConfigError
+from oodbench.plugins import registry
 from tests.hand_made_outputs import batch_of
 from tests.training_steps import backbone, built, id_images, trained
 

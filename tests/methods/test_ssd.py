@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from oodbench import registry
 from oodbench.errors import ConfigError
+from oodbench.plugins import registry
 from tests.fitting import batch_of, fit_inputs
 from tests.training_steps import id_images, seen_images, trained
 

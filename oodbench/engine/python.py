@@ -12,6 +12,7 @@ from oodbench.benchmark import Benchmark, OodSet, Part, Recipe
 from oodbench.data.loading import BenchmarkData, without_shared_images
 from oodbench.device import resolve
 from oodbench.errors import ConfigError, DataError
+from oodbench.folders import check_name
 from oodbench.given.images import ImageLoader, conversion_of
 from oodbench.given.model import GivenModel, Normalisation
 from oodbench.images import Conversion
@@ -79,8 +80,8 @@ def evaluate(
         cache_dir: where images and outputs are kept; default `OODBENCH_CACHE`, or the user's cache folder.
         device: "auto" (a GPU where there is one), "cpu" or "cuda".
         report: told what is going on; by default nobody is, and there are warnings of methods that "all" leaves out, of
-            test images that are left out, since they are training images as well, and of images that are both ID and
-            OOD.
+            test images that are left out, since they are training images as well, of images that are both ID and OOD,
+            of files that are no images, and of classes that seem to be in another order than the model's outputs.
 
     Returns:
         A row for each method and OOD set, metrics as fractions; see `oodbench.load_results`.
@@ -93,6 +94,7 @@ def evaluate(
     """
     if save_detectors and results_dir is None:
         raise ConfigError("save_detectors needs a folder to store them in: results_dir=")
+    check_name(name)
     own = GivenModel.of(model, normalise=normalise, features=features, class_names=class_names, name=name)
     sets = _by_name(ood)
     workspace = Workspace.of(data_dir, cache_dir, report)
@@ -104,7 +106,7 @@ def evaluate(
             f"{train.name} has the classes {', '.join(train.class_names)}, and {test.name} has "
             f"{', '.join(test.class_names)}; give those of the model, in order: class_names="
         )
-    loaded = {entry: loader.load(images, entry) for entry, images in sets.items()}
+    loaded = {entry: loader.load(images, entry, labelled=False) for entry, images in sets.items()}
     for other in (*loaded.values(), *filter(None, (train,))):
         if other.shape != test.shape:
             raise DataError(

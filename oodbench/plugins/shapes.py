@@ -124,9 +124,9 @@ def _unfit_network(thing: object, _: str) -> str:
 
 
 def _unfit_metric(thing: object, name: str) -> str:
-    from oodbench.metrics import METRICS
+    from oodbench.metrics import METRICS, SAMPLE_METRICS
 
-    if name in METRICS:
+    if name in METRICS or name in SAMPLE_METRICS:
         return "the name is taken by a metric of oodbench; choose another one"
     if name in COLUMNS or name.endswith(("_version", "_seconds")):
         return "result rows have another column of this name; choose another one"

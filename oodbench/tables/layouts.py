@@ -387,7 +387,8 @@ def _facts(rows: pd.DataFrame) -> str:
     ):
         for name, value in settings.items():
             if value == "auto" and name in fitted:
-                chosen.setdefault(name, []).append(_brief(fitted[name]))
+                edge = " (at the edge of what was tried)" if fitted.get(f"{name}_at_edge") else ""
+                chosen.setdefault(name, []).append(_brief(fitted[name]) + edge)
             elif value is not None:
                 given.setdefault(name, {}).setdefault(in_dist, []).append(_brief(value))
     texts = [f"{name}={_by_in_dist(values)}" for name, values in given.items()]

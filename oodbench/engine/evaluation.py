@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from oodbench.api import Detector
     from oodbench.batch import Batch, Outputs
+    from oodbench.benchmark import Benchmark
     from oodbench.jobs import Cell
 
     from .material import Material
@@ -195,8 +196,9 @@ def _record(
             "source": benchmark.source,
             "layout": benchmark.layout,
             "recipe": benchmark.recipe,
-            "plugin": _plugin("benchmarks", benchmark.name) if is_registered(benchmark) else BY_HAND,
+            "plugin": _origin_of(benchmark),
         },
+        suite=benchmark.suite,
         method=cell.method_name,
         settings=plain(cell.method),
         changed=plain(cell.changed),
@@ -244,6 +246,15 @@ def _numbers(detector: Detector) -> dict[str, Any]:
     state = getattr(detector, "__dict__", {})
     words = {name: value for name, value in state.items() if isinstance(value, bool | int | float | str)}
     return {name: value for name, value in words.items() if not isinstance(value, float) or math.isfinite(value)}
+
+
+def _origin_of(benchmark: Benchmark) -> str:
+    """Return the distribution that a benchmark or its suite comes from."""
+    if not is_registered(benchmark):
+        return BY_HAND
+    if benchmark.name in registry.names("benchmarks"):
+        return _plugin("benchmarks", benchmark.name)
+    return _plugin("suites", benchmark.suite)
 
 
 def _plugin(kind: registry.Kind, name: str) -> str:

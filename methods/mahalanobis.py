@@ -37,8 +37,8 @@ class Mahalanobis:
     Images are classified by the network's largest logit.
 
     Attributes:
-        layers: "penultimate"; "all" for the last module at each spatial resolution and the penultimate layer; or names
-            of modules, with "penultimate" for the features.
+        layers: "penultimate"; "all" for the stem, the last module at each spatial resolution and the penultimate layer;
+            or names of modules, with "penultimate" for the features.
         epsilon: ε in units of the [0, 1] pixel range; the paper tries 0 to 0.01.
         tune: what the logistic regression tells held-out ID images from, where there are several layers: "fgsm" (the
             same images after an adversarial step), "seen" (seen OOD training images) or "test" (the OOD test sets;
@@ -102,11 +102,11 @@ class Mahalanobis:
 
         if self.layers == "penultimate":
             return ("penultimate",)
-        image = inputs.train.at(slice(1)).images
+        images = inputs.train.at(slice(8)).images
         if self.layers == "all":
-            return last_of_each_resolution(inputs.network, image)
+            return last_of_each_resolution(inputs.network, images)
         names = tuple(self.layers)
-        check_layers(inputs.network, image, names)
+        check_layers(inputs.network, images, names)
         return names
 
     def _negatives(self, inputs: FitInputs, layers: LayerScores, validation: Batch) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 
 from oodbench.api import FitInputs
 from oodbench.batch import Batch
+from oodbench.forward import outputs_in_memory
 from oodbench.images import ImageSet
 
 CPU = torch.device("cpu")
@@ -33,13 +34,10 @@ class BlindBatch(Batch):
         raise AssertionError("this method must not ask for images")
 
 
-def batch_of_images(network, images, labels=None, n_classes=3):
-    """Return a batch of uint8 images with what a network says of them."""
+def batch_of_images(network, images, labels=None, n_classes=3, readings=()):
+    """Return a batch of uint8 images with what a network says of them, and with readings of its layers."""
     source = ImageSet(name="test", images=images, labels=labels, class_names=tuple(map(str, range(n_classes))))
-    with torch.no_grad():
-        features = network.features(torch.tensor(images).float() / 255)
-        outputs = {"logits": network.head(features).numpy(), "features": features.numpy()}
-    return Batch.of(source, outputs, CPU)
+    return Batch.of(source, outputs_in_memory(network, images, CPU, readings), CPU)
 
 
 def fit_inputs(train, *, network=None, n_classes=3, seed=0, **parts):

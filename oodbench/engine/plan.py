@@ -57,7 +57,7 @@ def _cell(wanted: Request, data: BenchmarkData, entry: ResolvedMethod, seed: int
     seen = _seen(entry.name, method, data)
     networks, name, cut, made_by = _networks(wanted, data, method, seed, seen)
     tests = {name: images.fingerprint for name, images in data.ood.items()}
-    code = code_digest(method, measures.all_metrics, *measures.of_plugins().values())
+    code = code_digest(method, measures.all_metrics, *measures.CODE, *measures.of_plugins().values())
     return Cell(
         method_name=entry.name,
         method=method,

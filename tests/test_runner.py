@@ -37,6 +37,7 @@ from oodbench.plugins import registry
 from oodbench.posthoc import LogitMethod
 from oodbench.store.artifacts import ArtifactStore
 from oodbench.store.records import ResultStore
+from oodbench.store.workspace import Workspace
 
 from .helpers import Listener, small_benchmark
 
@@ -285,7 +286,7 @@ def test_a_record_of_several_networks_states_all_of_them():
     store = ResultStore(Path("results"))
     ensemble, larger, msp = sorted(store.all(), key=lambda record: record.variant)
     (cell, _) = prepare(
-        request([small_benchmark()], ["ensemble(members=2)", "msp"]), cache_dir=Path("cache")
+        request([small_benchmark()], ["ensemble(members=2)", "msp"]), workspace=Workspace.of(cache_dir="cache")
     ).plan.cells
     facts = [ArtifactStore(Path("cache")).facts("networks", key) for key in cell.network_keys]
 
@@ -300,7 +301,9 @@ def test_a_record_of_several_networks_states_all_of_them():
 
 
 def test_a_record_names_each_device_that_trained_one_of_its_networks_once():
-    (cell,) = prepare(request([small_benchmark()], ["ensemble(members=3)"]), cache_dir=Path("cache")).plan.cells
+    (cell,) = prepare(
+        request([small_benchmark()], ["ensemble(members=3)"]), workspace=Workspace.of(cache_dir="cache")
+    ).plan.cells
     run("ensemble(members=3)")
     facts = Path("cache", "networks", cell.network_keys[1][:2], cell.network_keys[1], "artifact.json")
     facts.write_text(facts.read_text().replace(f'"device": "{CPU}"', '"device": "a GPU"'))

@@ -70,6 +70,8 @@ def _returns_table(function: Callable[..., object]) -> bool:
 
 
 def _unfit_method(thing: object, _: str) -> str:
+    if hasattr(thing, "objective") and not hasattr(thing, "networks"):
+        return "it was written for contract 1 of plugins; name networks, a tuple of objectives, instead of objective"
     return _unfit_value(thing, Method) or _unfit_defaults(thing)
 
 

@@ -212,7 +212,7 @@ class ResultStore:
                 "delete it and run the benchmark again: all that it needs and is still cached will be used"
             ) from error
         raise StoreError(
-            f"{path} has the format {schema}, this version of oodbench reads {SCHEMA}; delete it and run again"
+            f"{path} has the format {schema}, this version of oodbench reads {' and '.join(map(str, READABLE))}; delete it and run again"
         )
 
     def all(self) -> list[Record]:

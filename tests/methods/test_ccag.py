@@ -36,7 +36,7 @@ def images(n=48):
 
 
 def objective(**settings):
-    return registry.method("ccag")(**{"width": 4, **settings}).objective
+    return registry.method("ccag")(**{"width": 4, **settings}).networks[0]
 
 
 def test_divergence_from_uniform_by_hand():
@@ -168,9 +168,9 @@ def test_only_seen_outliers_are_declared_as_seen():
     ccag = registry.method("ccag")
 
     assert ccag().sees == frozenset()
-    assert not ccag().objective.uses_seen_ood
+    assert not ccag().networks[0].uses_seen_ood
     assert ccag(outliers="seen").sees == {"seen_ood"}
-    assert ccag(outliers="seen").objective.uses_seen_ood
+    assert ccag(outliers="seen").networks[0].uses_seen_ood
 
 
 @pytest.mark.parametrize("settings", [{"beta": -1.0}, {"pull_away": -1.0}, {"width": 0}])

@@ -12,7 +12,7 @@ from oodbench.plugins import registry
 
 
 def contrastive(**settings):
-    objective = registry.method("ml")().objective
+    objective = registry.method("ml")().networks[0]
     return dataclasses.replace(objective, **settings)
 
 
@@ -138,13 +138,13 @@ def test_mean_of_sampled_losses_comes_near_the_weighted_mean_of_all_pairs():
 
 
 def test_ood_images_are_in_every_second_batch_and_a_quarter_of_it():
-    objective = registry.method("odm")().objective
+    objective = registry.method("odm")().networks[0]
 
     assert [objective.n_ood_images(1024, step) for step in range(4)] == [0, 256, 0, 256]
 
 
 def test_a_quarter_of_all_pairs_is_of_an_id_and_an_ood_image():
-    objective = registry.method("odm")().objective
+    objective = registry.method("odm")().networks[0]
     pairs = ood = 0
     for step in range(10):
         n_ood = objective.n_ood_images(128, step)
@@ -156,15 +156,18 @@ def test_a_quarter_of_all_pairs_is_of_an_id_and_an_ood_image():
 
 
 def test_plain_metric_learning_uses_no_ood_images():
-    objective = registry.method("ml")().objective
+    objective = registry.method("ml")().networks[0]
 
     assert not objective.uses_seen_ood
     assert {objective.n_ood_images(128, step) for step in range(10)} == {0}
 
 
 def test_embedding_has_the_size_that_the_benchmark_prescribes_unless_set():
-    assert contrastive().output_size(n_classes=5, embedding_dim=3) == 3
-    assert contrastive(embedding_dim=7).output_size(n_classes=5, embedding_dim=3) == 7
+    def backbone(shape, n_outputs):
+        return n_outputs
+
+    assert contrastive().build(backbone, (1, 8, 8), n_classes=5, embedding_dim=3) == 3
+    assert contrastive(embedding_dim=7).build(backbone, (1, 8, 8), n_classes=5, embedding_dim=3) == 7
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from torch import nn
 
 from oodbench import batch as batch_module
 from oodbench.api import FitInputs
-from oodbench.batch import Batch, Outputs
+from oodbench.batch import Batch
 from oodbench.errors import ConfigError
 from oodbench.images import ImageSet
 from oodbench.plugins import registry
@@ -41,7 +41,7 @@ def batch_of_logits(logits, labels=None):
     source = ImageSet(
         name="test", images=images, labels=None if labels is None else np.asarray(labels), class_names=names
     )
-    return Batch.of(source, lambda: Outputs(logits=logits, features=logits), torch.device("cpu"))
+    return Batch.of(source, {"logits": logits, "features": logits}, torch.device("cpu"))
 
 
 def batch_of_images(network, n=30, seed=0, low=0, high=256):
@@ -49,13 +49,13 @@ def batch_of_images(network, n=30, seed=0, low=0, high=256):
     source = ImageSet(name="test", images=images, labels=np.arange(n) % 3, class_names=("a", "b", "c"))
     with torch.no_grad():
         features = network.features(torch.tensor(images).float() / 255)
-        outputs = Outputs(logits=network.head(features).numpy(), features=features.numpy())
-    return Batch.of(source, lambda: outputs, torch.device("cpu"))
+        outputs = {"logits": network.head(features).numpy(), "features": features.numpy()}
+    return Batch.of(source, outputs, torch.device("cpu"))
 
 
 def inputs(network=None, **parts):
     parts = {"train": None, "validation": None, "seen_ood": None, "ood_test": {}, **parts}
-    return FitInputs(network=network, n_classes=3, seed=0, **parts)
+    return FitInputs(networks=(network,), n_classes=3, seed=0, **parts)
 
 
 def msp(batch):
@@ -188,7 +188,7 @@ def test_metric_learning_scores_by_the_squared_distance_to_the_nearest_class_mea
 
 
 def test_msp_and_odin_share_one_network_and_ml_and_odm_have_their_own():
-    objectives = {name: registry.method(name)().objective for name in ("msp", "odin", "ml", "odm")}
+    objectives = {name: registry.method(name)().networks[0] for name in ("msp", "odin", "ml", "odm")}
 
     assert objectives["msp"] == objectives["odin"]
     assert len({objectives["msp"], objectives["ml"], objectives["odm"]}) == 3

@@ -187,7 +187,7 @@ class ChangesImages(Sound):
 
 class ChangesFeatures(Sound):
     def fit(self, inputs):
-        inputs.train.outputs().features[:] += 1
+        inputs.train.outputs["features"][:] += 1
         return super().fit(inputs)
 
 

@@ -36,7 +36,7 @@ def weights(network):
     return torch.cat([parameter.flatten() for parameter in network.parameters()])
 
 
-OBJECTIVES = [CrossEntropy(), registry.method("ml")().objective, registry.method("odm")().objective]
+OBJECTIVES = [CrossEntropy(), registry.method("ml")().networks[0], registry.method("odm")().networks[0]]
 SCHEDULES = [{"schedule": "constant"}, {"schedule": "one-cycle"}, {"schedule": "steps", "milestones": (1, 3)}]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -33,7 +33,9 @@ class AdaSCALE(PostHocMethod):
     images; the public code has 75 and 85 as defaults, as here, and 80 and 85 for ResNet-50. OpenOOD has k₁ and k₂ the
     other way round. ε is 0.5 in normalised images, which is about 0.113 in the [0, 1] pixel range with ImageNet's
     normalisation, and the default here. F is of at most `fit_images` training images, where the paper takes as many
-    held-out ones. As in the public code, the changed image is not clipped to [0, 1].
+    held-out ones. As in the public code, the changed image is not clipped to [0, 1], and the number of kept features
+    moves in steps, so that where Q is as near to that of a training image as float32 rounds, which is rare,
+    the score may depend on the batch that the image comes in.
     Images are classified by their unchanged logits, so that the accuracy is that of the network.
 
     Attributes:
@@ -52,6 +54,7 @@ class AdaSCALE(PostHocMethod):
     title: ClassVar[str] = "Adaptive scaling (AdaSCALE)"
     source: ClassVar[str] = "Regmi, arXiv 2503.08023, Sec. 4"
     needs: ClassVar[frozenset[Need]] = PostHocMethod.needs | {"gradients"}
+    quick: ClassVar[Mapping[str, object]] = {"fit_images": 50}
 
     score: LogitScore = "energy"
     variant: Literal["a", "l"] = "a"

@@ -42,16 +42,18 @@ def class_means(batch: Batch, n_classes: int, *, only_right: bool = False) -> tu
     return sums / counts.clamp(min=1)[:, None], counts
 
 
-def covariance_of(batch: Batch, centres: Tensor) -> Tensor:
+def covariance_of(batch: Batch, centres: Tensor, directions: Tensor | None = None) -> Tensor:
     """Return 1/N Σ_i (z_i − c_i)(z_i − c_i)ᵀ, float64 of shape (n_features, n_features).
 
     Args:
         batch: images; labelled ones where each class has a centre of its own.
         centres: c, float64, shape (n_features,), or one a class, shape (n_classes, n_features).
+        directions: what differences are projected on, float64, shape (n_features, dim); without them, they are not.
     """
     total = torch.zeros((), dtype=torch.float64, device=centres.device)
     for part in parts_of(batch):
         centred = part.features.double() - (centres if centres.ndim == 1 else centres[labels_of(part)])
+        centred = centred if directions is None else centred @ directions
         total = total + centred.T @ centred
     return total / len(batch)
 

@@ -95,16 +95,16 @@ class GMM(PostHocMethod):
         train = inputs.train
         means, counts = class_means(train, inputs.n_classes)
         if self.covariance == "tied":
-            covariances = [covariance_of(train, means)]
+            covariances = [covariance_of(train, means, directions)]
         else:
             labels = labels_of(train).cpu().numpy()
             found = [int(k) for k in counts.nonzero()]
-            covariances = [covariance_of(train.at((labels == k).nonzero()[0]), means[k]) for k in found]
+            covariances = [covariance_of(train.at((labels == k).nonzero()[0]), means[k], directions) for k in found]
         ridge = self.ridge * torch.eye(directions.shape[1], dtype=torch.float64, device=directions.device)
         return (
             counts[counts > 0] / counts.sum(),
             means[counts > 0] @ directions,
-            [directions.T @ covariance @ directions + ridge for covariance in covariances],
+            [covariance + ridge for covariance in covariances],
         )
 
     def _of_components(

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from oodbench.api import FitInputs, Sees
+from oodbench.api import FitInputs, Need, Sees
 from oodbench.errors import ConfigError
 from oodbench.posthoc import PostHocDetector, PostHocMethod
 
@@ -44,6 +44,11 @@ class KLM(PostHocMethod):
     def sees(self) -> frozenset[Sees]:  # type: ignore[override]  # a constant of the base
         """Held-out ID images; nothing where training images are taken."""
         return frozenset({"id_validation"}) if self.fit_to == "validation" else frozenset()
+
+    @property
+    def needs(self) -> frozenset[Need]:  # type: ignore[override]  # a constant of the base
+        """Classes; training images where these are taken."""
+        return frozenset({"classes", "training_images"} if self.fit_to == "train" else {"classes"})
 
     def fit(self, inputs: FitInputs) -> KLMDetector:
         """Return a detector with the typical probabilities.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from oodbench.api import FitInputs, Sees
+from oodbench.api import FitInputs, Need, Sees
 from oodbench.errors import ConfigError
 from oodbench.posthoc import PostHocDetector, PostHocMethod
 
@@ -40,6 +40,7 @@ class TemperatureScaling(PostHocMethod):
 
     title: ClassVar[str] = "Temperature scaling"
     source: ClassVar[str] = "Guo et al., ICML 2017"
+    needs: ClassVar[frozenset[Need]] = frozenset({"classes"})
 
     temperature: Literal["fitted"] | float = "fitted"
     solver: Literal["exact", "openood", "pytorch_ood"] = "exact"

@@ -187,12 +187,14 @@ class Location:
         listed: the images that one of `files` names, where it is a list: they count by their sizes and dates.
         looked_for: every place where they could be, for messages.
         present: whether they can be read.
+        divided: whether training and test images lie apart.
     """
 
     files: tuple[Path, ...] = ()
     listed: tuple[Path, ...] = ()
     looked_for: tuple[Path, ...] = ()
     present: bool = True
+    divided: bool = True
 
 
 class Dataset(Protocol):
@@ -241,7 +243,11 @@ class Preparable(Protocol):
 
 
 class Metric(Protocol):
-    """One more column of result rows: a function of two sets of scores that says how tables show it."""
+    """One more column of result rows: a function of two sets of scores that says how tables show it.
+
+    One that needs the classes of images as well has an attribute `takes = "samples"`, and is called with one
+    `oodbench.metrics.Samples` instead.
+    """
 
     @property
     def label(self) -> str:

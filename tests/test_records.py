@@ -229,7 +229,9 @@ def test_a_record_of_another_schema_is_named_and_may_be_deleted(store, saved):
     path = edit(store, lambda content: content.update(schema=99))
     with pytest.raises(StoreError) as caught:
         store.load(FILE)
-    assert f"{path} has the format 99, this version of oodbench reads 1 and 2; delete it and run again" == str(caught.value)
+    assert f"{path} has the format 99, this version of oodbench reads 1 and 2; delete it and run again" == str(
+        caught.value
+    )
 
 
 @pytest.mark.parametrize("exists", [True, False], ids=["empty", "missing"])

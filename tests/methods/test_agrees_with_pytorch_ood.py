@@ -39,7 +39,7 @@ def gradnorm(features, temperature):
         ("energy", {}, lambda z: peers.EnergyBased.score(HEAD(z))),
         ("energy", {"temperature": 3.0}, lambda z: peers.EnergyBased.score(HEAD(z), t=3.0)),
         ("entropy", {}, lambda z: peers.Entropy.score(HEAD(z))),
-        ("knn", {}, lambda z: peers.KNN(None).fit_features(TRAIN, LABELS).predict_features(z)),
+        ("knn", {"k": 50}, lambda z: peers.KNN(None).fit_features(TRAIN, LABELS).predict_features(z)),
         ("knn", {"k": 3}, lambda z: peers.KNN(None, k=3).fit_features(TRAIN, LABELS).predict_features(z)),
         ("react", {}, lambda z: peers.ReAct(None, HEAD).fit_feature_maps(TRAIN, LABELS).predict_feature_maps(z)),
         (

@@ -60,7 +60,7 @@ FAULTS = [
     ("methods", METHOD + "    k: int\n", "cannot be used: it cannot be made with its defaults (TypeError: "),
     (
         "methods",
-        METHOD.replace("networks", "objective"),
+        ANY_CLASS + "    objective = None\n",
         "was written for contract 1 of plugins; name networks, a tuple of objectives, instead of objective",
     ),
     ("methods", METHOD + "\n\nOODBENCH_CONTRACT = 3\n", "was written for contract 3 of plugins (stranger.OODBENCH_"),

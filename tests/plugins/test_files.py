@@ -216,7 +216,7 @@ def test_bound_arguments_of_a_network_are_part_of_result_keys():
 
 @pytest.mark.parametrize("call", ["registry.method('top_logit')", "registry.names('methods')"])
 def test_a_file_that_runs_oodbench_while_it_is_loaded_is_refused(file, call):
-    path = file(f"{METHOD}\nfrom oodbench import registry\n{call}\n")
+    path = file(f"{METHOD}\nfrom oodbench.plugins import registry\n{call}\n")
 
     with pytest.raises(PluginError, match=r"my_plugin.py runs oodbench while it is loaded; put that under if __name__"):
         registry.in_file(path)

@@ -17,7 +17,11 @@ from oodbench.posthoc import LogitDetector, LogitMethod
 from oodbench.testing import check_method, methods, parametrize_with_checks, values
 
 ODIN = registry.method("odin")
-VARIANTS = [ODIN(tune="seen"), ODIN(tune="test"), registry.method("ccag")(outliers="seen", width=8)]
+VARIANTS = [
+    ODIN(tune="seen", epsilon="auto"),
+    ODIN(tune="test", epsilon="auto"),
+    registry.method("ccag")(outliers="seen", width=8),
+]
 
 
 @parametrize_with_checks([*registry.usable("methods").values(), *VARIANTS])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from oodbench.api import FitInputs, Objective, Sees
+from oodbench.api import FitInputs, Need, Objective, Sees
 from oodbench.objectives import CrossEntropy
 
 if TYPE_CHECKING:
@@ -24,12 +24,9 @@ class Margin:
 
     title: ClassVar[str] = "Relative margin"
     source: ClassVar[str] = "an example, made up for the documentation"
+    networks: ClassVar[tuple[Objective, ...]] = (CrossEntropy(),)  # the one that all scores of plain classifiers share
+    needs: ClassVar[frozenset[Need]] = frozenset({"classes", "training_images", "features"})
     sees: ClassVar[frozenset[Sees]] = frozenset()
-
-    @property
-    def objective(self) -> Objective:
-        """Cross-entropy: the network is the one that all scores of plain classifiers use."""
-        return CrossEntropy()
 
     def fit(self, inputs: FitInputs) -> MarginDetector:
         """Return the detector with the boundaries of the last layer and the usual margins."""

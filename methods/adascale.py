@@ -27,7 +27,7 @@ class AdaSCALE(PostHocMethod):
     features + Σ max(0, z') over the k₂ % largest. The percentile is p = low + (1 − F(Q))·(high − low), with F the
     empirical distribution of Q over training images. Variant a scales the features as `scale` does, by
     exp(Σz / Σ kept), variant l the logits by (Σz / Σ kept)². Score: by default log Σ_k exp(f_k) of what results.
-    Source: Regmi, arXiv 2503.08023, Section 4.
+    Source: Regmi, arXiv 2503.08023, Section 4; checked against the public code, sudarshanregmi/AdaSCALE.
 
     λ = 10, o = 0.05, k₁ = 1 and k₂ = 5 are the paper's. Its `low` is 60 and its `high` is searched with OOD validation
     images; the public code has 75 and 85 as defaults, as here, and 80 and 85 for ResNet-50. OpenOOD has k₁ and k₂ the
@@ -52,7 +52,7 @@ class AdaSCALE(PostHocMethod):
     """
 
     title: ClassVar[str] = "Adaptive scaling (AdaSCALE)"
-    source: ClassVar[str] = "Regmi, arXiv 2503.08023, Sec. 4"
+    source: ClassVar[str] = "Regmi, arXiv 2503.08023, Sec. 4; code sudarshanregmi/AdaSCALE"
     needs: ClassVar[frozenset[Need]] = PostHocMethod.needs | {"gradients"}
     quick: ClassVar[Mapping[str, object]] = {"fit_images": 50}
 

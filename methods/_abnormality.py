@@ -132,7 +132,7 @@ class DistortionLearner(Learner):
         self._network, self._objective, self._setting = network, objective, setting
         network.requires_grad_(requires_grad=False)
         network.module.requires_grad_(requires_grad=True)
-        self._optimizer, self._schedule = setting.adam(network.module)
+        self._optimizer, self._schedule = setting.optimizer(network.module)
 
     def step(self, images: Tensor, labels: Tensor) -> Tensor:
         """Do one step of the optimizer on the module's weights."""

@@ -30,7 +30,7 @@ class DensityLearner(Learner):
         self, network: nn.Module, name: str, loss: Callable[[Tensor, Tensor], Tensor], setting: Setting
     ) -> None:
         self._network, self._name, self._loss, self._setting = network, name, loss, setting
-        self._optimizer, self._schedule = setting.adam(network)
+        self._optimizer, self._schedule = setting.optimizer(network)
 
     def step(self, images: Tensor, labels: Tensor) -> Tensor:
         """Do one step of the optimizer.

@@ -6,9 +6,11 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from oodbench.api import FitInputs, Objective, Sees
+from oodbench.api import FitInputs, Need, Objective, Sees
 from oodbench.errors import ConfigError
 from oodbench.objectives import CrossEntropy
+
+from ._drawn import drawn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,15 +28,6 @@ def values_of(batch: Batch, on: On) -> NDArray[np.float64]:
     values = batch.features if on == "features" else batch.images.flatten(1)
     array: NDArray[np.float64] = values.double().cpu().numpy()
     return array
-
-
-def drawn(batch: Batch, count: int | None, seed: int) -> Batch:
-    """Return `count` images of a batch, drawn without replacement from a seed; all of them where it has no more."""
-    import numpy as np
-
-    if count is None or count >= len(batch):
-        return batch
-    return batch.at(np.sort(np.random.default_rng(seed).permutation(len(batch))[:count]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +49,11 @@ class EstimatorMethod(ABC):
     def __post_init__(self) -> None:
         if self.max_images is not None and self.max_images < 2:
             raise ConfigError(f"max_images must be at least 2, or none for all, got {self.max_images}")
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """Training images, and features where it sees these."""
+        return frozenset[Need]({"training_images", "features"} if self.on == "features" else {"training_images"})
 
     @property
     def networks(self) -> tuple[Objective, ...]:

@@ -22,13 +22,13 @@ class LookFirstLearner(Learner):
     Args:
         network: in training mode, on the device of the training.
         setting: of the training.
-        options: of Adam; they go before the configuration.
+        options: of the optimizer; they go before the configuration.
     """
 
     def __init__(self, network: nn.Module, setting: Setting, **options: Any) -> None:
         self._network, self._setting = network, setting
         self._looking = min(setting.steps_per_epoch, max(1, setting.steps // 10))
-        self._optimizer, self._schedule = replace(setting, steps=max(1, setting.steps - self._looking)).adam(
+        self._optimizer, self._schedule = replace(setting, steps=max(1, setting.steps - self._looking)).optimizer(
             network, **options
         )
         self._done = 0

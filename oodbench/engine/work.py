@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from oodbench.errors import (
     TrainingError,
     reported_as,
 )
+from oodbench.given.order import doubts
 from oodbench.images import Conversion
 from oodbench.jobs import Cell, ReadyNetwork
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from oodbench.api import Detector
     from oodbench.data.loading import BenchmarkData
+    from oodbench.progress import Reporter
     from oodbench.store.records import Record, ResultStore, Scores
     from oodbench.store.workspace import Workspace
 
@@ -39,12 +42,20 @@ class Site:
         workspace: where networks and outputs are kept, and who is told.
         results: where records go.
         save_detectors: whether each fitted detector is stored beside its record.
+        every_method: whether all methods were asked for: what is left out is then no error, and must be told.
     """
 
     data: Mapping[str, BenchmarkData]
     workspace: Workspace
     results: ResultStore
     save_detectors: bool = False
+    every_method: bool = False
+
+    def tell_left_out(self, cells: Sequence[Cell], error: OodbenchError) -> None:
+        """Tell that cells are left out, and why."""
+        report = self.workspace.report
+        tell = report.warning if self.every_method else report.message
+        tell(f"left out: {', '.join(cell.label for cell in cells)}: {error}")
 
 
 def groups(cells: Sequence[Cell]) -> list[list[Cell]]:
@@ -75,7 +86,7 @@ def run_group(group: Sequence[Cell], site: Site, device: torch.device) -> Iterat
     try:
         networks = _obtained(group[0], site, device)
     except (ConfigError, TrainingError) as error:
-        site.workspace.report.message(f"left out: {', '.join(cell.label for cell in group)}: {error}")
+        site.tell_left_out(group, error)
         yield from ((cell, error) for cell in group)
         return
     materials: dict[str, Material] = {}
@@ -109,7 +120,21 @@ def _material(
 
     cells = [cell for cell in group if cell.benchmark.name == benchmark]
     readings = dict.fromkeys(reading for cell in cells for reading in getattr(cell.method, "reads", ()))
-    return Material.of(cells[0].networks, networks, site.data[benchmark], site.workspace, device, tuple(readings))
+    jobs = cells[0].networks
+    material = Material.of(jobs, networks, site.data[benchmark], site.workspace, device, tuple(readings))
+    if name := jobs[0].given.get("name"):
+        _doubt(material, name, site.workspace.report)
+    return material
+
+
+def _doubt(material: Material, model: str, report: Reporter) -> None:
+    """Tell where a given model seems to have its classes in another order than the images."""
+    labels = material.data.id_test.labels
+    # A model that fails is told of where it is scored.
+    with suppress(Exception):
+        logits = material.id_test.logits.numpy(force=True)
+        if labels is not None and (doubt := doubts(logits, labels, material.data.class_names, model)):
+            report.warning(doubt)
 
 
 def _score(cell: Cell, material: Material, site: Site) -> Iterator[Outcome]:
@@ -122,7 +147,7 @@ def _score(cell: Cell, material: Material, site: Site) -> Iterator[Outcome]:
         with reported_as(ScoreError, cell.method_name):
             record, scores, fitted = evaluate(cell, material)
     except (ConfigError, ScoreError) as error:
-        report.message(f"left out: {cell.label}: {error}")
+        site.tell_left_out([cell], error)
         yield cell, error
         return
     record, scores = site.results.with_other_sets(cell.file, record, scores)

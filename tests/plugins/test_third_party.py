@@ -92,10 +92,10 @@ class Agreement:
 
 
 class WronglyAccepted:
-    label, higher_is_better, takes = "Wrongly classified ID images", False, "samples"
+    label, higher_is_better, takes = "OOD images among the better half of the ID images", False, "samples"
 
     def __call__(self, samples):
-        return float(np.mean(samples.predicted_id != samples.true_id))
+        return float(np.mean(samples.scores_ood >= np.median(samples.scores_id[samples.correct])))
 
 
 def member(known):
@@ -123,7 +123,7 @@ ENTRIES = """
 two_networks = stranger:TwoNetworks
 
 [oodbench.metrics]
-wrongly_classified = stranger:METRIC
+wrongly_accepted = stranger:METRIC
 
 [oodbench.suites]
 pairs = stranger:PAIRS
@@ -207,7 +207,7 @@ def test_everything_of_a_stranger_runs_and_goes_on_after_a_kill(environment):
     for name, record in stored.items():
         assert record["rows"] == expected[name]["rows"]
         assert record["suite"] == "pairs"
-        assert "wrongly_classified" in record["rows"][0]["metrics"]
+        assert "wrongly_accepted" in record["rows"][0]["metrics"]
     assert " two_networks " in again.stdout
     assert "2 members: pairs-01, pairs-23" in again.stdout
 
@@ -218,7 +218,7 @@ def test_a_stranger_keeps_the_contract(environment):
         "check",
         "two_networks",
         "pairs",
-        "wrongly_classified",
+        "wrongly_accepted",
     )
 
     assert done.returncode == 0, done.stdout + done.stderr

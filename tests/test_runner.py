@@ -505,7 +505,7 @@ def test_a_damaged_checkpoint_is_told_and_does_not_keep_the_run_from_its_result(
     frame, listener = run("msp")
 
     assert len(frame) == 3
-    assert listener.count("training anew: a checkpoint cannot be gone on from (it is damaged); it is kept as") == 1
+    assert listener.count("training anew: cannot resume from the checkpoint (it is damaged); it is kept as") == 1
     assert [path.name for path in checkpoint.parent.iterdir()] == [f"{job.key}.unusable"]
 
 

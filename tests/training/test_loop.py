@@ -162,9 +162,7 @@ def test_a_checkpoint_that_cannot_be_resumed_from_is_set_aside_and_the_training_
     network, log = trained(config, checkpoint=checkpoint)
 
     aside = tmp_path / "state.unusable"
-    assert listener.messages == [
-        f"training anew: cannot resume from the checkpoint ({reason}); it is kept as {aside}"
-    ]
+    assert listener.messages == [f"training anew: cannot resume from the checkpoint ({reason}); it is kept as {aside}"]
     assert aside.read_bytes() == content
     assert not checkpoint.path.exists()
     assert log.resumed_at == 0

@@ -12,13 +12,16 @@ from typing import ClassVar
 
 from oodbench.api import Location
 from oodbench.errors import ConfigError, DataError
-from oodbench.files import Found, Pictures, first_folder, in_zip, none_in, printable, walk
+from oodbench.files import SHARE, Found, Pictures, by_suffix, first_folder, in_zip, none_in, printable, walk
 from oodbench.images import Conversion, RawImages
 
 from ._layout import in_archive, layout_of, on_disk
 from ._listed import read_list
 
 LIST = "images.txt"
+
+_OTHERS = 200
+"""So many other files may lie beside a few images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,9 +182,17 @@ def _labelled(found: Found, place: Path, chooses: Callable[[str], bool] | None, 
     """Return images with the labels that their relative file names, such as "cat/0001.png", say."""
     if not found.images:
         raise DataError(none_in(place, found))
+    if (n_others := len(found.others)) >= _OTHERS and len(found.images) < SHARE * n_others:
+        raise DataError(
+            f"{printable(str(place))} is no set of images: {len(found.images)} of its files are images, and {n_others} "
+            f"are not ({by_suffix(found.others)}); give the folder that holds the images"
+        )
     chosen = {name: source for name, source in found.images.items() if chooses is None or chooses(name)}
     if not chosen:
-        raise DataError(f"all {len(found.images)} images of {printable(str(place))} are in the other split; add some")
+        raise DataError(
+            f"all {len(found.images)} images of {printable(str(place))} fall to the other part by their names; add "
+            "some, or divide them into train/ and test/"
+        )
     passed_over = found.passed_over()
     said = (*notes, *([f"passing over {passed_over}"] if passed_over else []))
     folders, all_folders = ([_class_of(name) for name in each] for each in (chosen, found.images))

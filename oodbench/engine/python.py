@@ -166,6 +166,7 @@ def run(
     out: str | Sequence[str] = (),
     split: str | None = None,
     split_seed: int | None = None,
+    split_seeds: int | None = None,
     image_size: str | int | None = None,
     channels: int | None = None,
     data_dir: str | Path | None = None,
@@ -189,6 +190,7 @@ def run(
         out: more OOD test sets, each the name of a data set or a path; "lsun=scenes" puts one in the place of another.
         split: divides the classes of a labelled set: "50/20/30" (known, seen, unseen), or the path of a TOML file.
         split_seed: of a random split; default 0.
+        split_seeds: how many random splits make a suite, instead of one split.
         image_size: 64 or "48x64" (height, width): what images of your own are brought to; default 32×32.
         channels: 1 (grey) or 3 (RGB, the default) for images of your own.
         data_dir: where images are looked for; default `OODBENCH_DATA`, or `data` in the working folder.
@@ -216,6 +218,7 @@ def run(
         own=GivenImages(
             split=split,
             split_seed=split_seed,
+            split_seeds=split_seeds,
             image_size=None if image_size is None else str(image_size),
             channels=channels,
             data_dir=None if data_dir is None else Path(data_dir),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -12,7 +12,7 @@ from oodbench.benchmark import Part
 from oodbench.data.parts import load_part
 from oodbench.errors import DataError, reported_as
 from oodbench.folders import place
-from oodbench.images import Conversion, ImageSet, RawImages, convert, pixels_of
+from oodbench.images import Conversion, ImageSet, RawImages, convert, described, pixels_of
 from oodbench.plugins import registry
 from oodbench.store.workspace import Workspace
 
@@ -64,26 +64,28 @@ class ImageLoader:
             _, dataset = place(str(images) if isinstance(images, str) else f"{images.absolute()}")
             part = Part(dataset=dataset, split="test" if self._is_undivided(dataset) else split)
             return load_part(part, self.conversion, self._workspace, said=self._said)
-        array, labels = images, None
-        if isinstance(images, tuple) and len(images) >= 2 and _is_many(images[0]):
-            array, labels = images[:2]
-        if hasattr(array, "shape"):
-            # Conversion wants the channels last, and none for grey images.
-            pixels = pixels_of(array, name).transpose(0, 2, 3, 1)
-            raw = RawImages(images=pixels[..., 0] if pixels.shape[3] == 1 else pixels)
-            return self._labelled(raw, labels if labelled else None, name)
-        items = _Items(array, name)
-        raw = RawImages(images=items)
-        converted = convert(raw, self.conversion, name)
-        own = None if all(label is None for label in items.labels) else items.labels
-        return _as_set(converted, (labels if labels is not None else own) if labelled else None, name)
+        raw, labels = _as_raw(images, name)
+        pixels = convert(raw, self.conversion, name)
+        whole = _as_set(pixels, labels() if labelled else None, name)
+        self._workspace.report.message(described(name, whole.labels, whole.class_names, len(whole)))
+        return whole
 
     def _is_undivided(self, dataset: str) -> bool:
         """Return whether a folder holds images as they lie, without a part for training and one for tests."""
         return not registry.dataset(dataset).locate("test", self._workspace.data_dir).divided
 
-    def _labelled(self, raw: RawImages, labels: Any, name: str) -> ImageSet:
-        return _as_set(convert(raw, self.conversion, name), labels, name)
+
+def _as_raw(images: Images, name: str) -> tuple[RawImages, Callable[[], Any]]:
+    """Return images in memory as they come, and what gives their labels once they have been gone through."""
+    array, labels = images, None
+    if isinstance(images, tuple) and len(images) >= 2 and _is_many(images[0]):
+        array, labels = images[:2]
+    if hasattr(array, "shape"):
+        # Conversion wants the channels last, and none for grey images.
+        pixels = pixels_of(array, name).transpose(0, 2, 3, 1)
+        return RawImages(images=pixels[..., 0] if pixels.shape[3] == 1 else pixels), lambda: labels
+    items = _Items(array, name)
+    return RawImages(images=items), lambda: items.found if labels is None else labels
 
 
 def _as_set(pixels: np.ndarray[Any, np.dtype[np.uint8]], labels: Any, name: str) -> ImageSet:
@@ -119,7 +121,12 @@ class _Items:
                 f"{type(sequence).__name__}"
             )
         self._sequence, self._name = sequence, name
-        self.labels: list[Any] = []
+        self._labels: list[Any] = []
+
+    @property
+    def found(self) -> list[Any] | None:
+        """The labels of the items, or None where they have none."""
+        return None if all(label is None for label in self._labels) else self._labels
 
     def __len__(self) -> int:
         with reported_as(DataError, self._name):
@@ -133,7 +140,7 @@ class _Items:
                 picture, label = _parts(self._sequence[i])
             if not hasattr(picture, "getbands"):
                 raise DataError(f"{self._name} {_WANTED}, got {type(picture).__name__}; leave transforms out")
-            self.labels.append(label)
+            self._labels.append(label)
             yield picture
 
 

@@ -157,7 +157,7 @@ class ArtifactStore:
         except OSError as error:
             raise StoreError(
                 f"cannot write to the cache folder {self.root} ({error.strerror or error}); "
-                "free space (oodbench cache shows what may go) or name another one: --cache-dir or OODBENCH_CACHE"
+                "free space or name another one: --cache-dir or OODBENCH_CACHE; oodbench cache shows what may go"
             ) from error
         found = [self.find(kind, key) for key in keys]
         for key, path in zip(keys, found, strict=True):

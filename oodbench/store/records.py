@@ -471,8 +471,9 @@ def _record(content: Any, path: Path) -> Record:
     schema = checked(int, entries.get("schema"), "schema")
     said = entries.pop(CHECKSUM, None)
     if schema not in READABLE:
+        readable = " and ".join(map(str, READABLE))
         raise StoreError(
-            f"{path} has the format {schema}, this version of oodbench reads {SCHEMA}; delete it and run again"
+            f"{path} has the format {schema}, this version of oodbench reads {readable}; delete it and run again"
         )
     if schema > 1 and said != digest(entries):
         raise Malformed("its checksum does not fit: it was changed after it was written")
@@ -497,21 +498,23 @@ def _check(record: Record) -> None:
         raise Malformed(f"scores_sha256 must be a checksum, got {record.scores_sha256[:40]!r}")
     if record.accuracy is not None and not 0 <= record.accuracy <= 1:
         raise Malformed(f"accuracy must be in [0, 1], got {record.accuracy}")
-    if not record.rows:
-        raise Malformed("it has no rows")
     if record.split is not None:
         checked(_Split, record.split, "split")
+    _check_rows(record)
+
+
+def _check_rows(record: Record) -> None:
+    if not record.rows:
+        raise Malformed("it has no rows")
     counts = {"n_id": record.n_id, "n_train": record.n_train, "seed": record.seed}
     counts |= {f"rows[{i}].n_ood": row.n_ood for i, row in enumerate(record.rows)}
-    for name, count in counts.items():
-        if count < 0:
-            raise Malformed(f"{name} must not be negative, got {count}")
+    if negative := [f"{name} must not be negative, got {count}" for name, count in counts.items() if count < 0]:
+        raise Malformed(negative[0])
+    if empty := [i for i, row in enumerate(record.rows) if not row.metrics]:
+        raise Malformed(f"rows[{empty[0]}] has no metrics")
     names = [row.out_dist for row in record.rows]
-    for i, row in enumerate(record.rows):
-        if not row.metrics:
-            raise Malformed(f"rows[{i}] has no metrics")
-        if row.out_dist in names[:i]:
-            raise Malformed(f"two rows are of {row.out_dist!r}")
+    if repeated := [name for i, name in enumerate(names) if name in names[:i]]:
+        raise Malformed(f"two rows are of {repeated[0]!r}")
 
 
 def _unpacked(path: Path, record: Record) -> Scores:

@@ -70,7 +70,7 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return entries
 
 
-def checked(kind: Any, value: Any, where: str = "it", depth: int = 0) -> Any:
+def checked(kind: Any, value: Any, where: str = "it", depth: int = 0) -> Any:  # noqa: PLR0911  # one a kind of type
     """Return a value as a type wants it, all the way down: lists as tuples, mappings as dataclasses.
 
     Args:

@@ -301,7 +301,7 @@ def test_a_benchmark_on_which_nothing_could_be_scored_does_not_hide_the_table_of
     execute = runner.execute
 
     def only_small(prepared, report):
-        return [record for record in execute(prepared, report) if record.benchmark["name"] == "small"]
+        return [record for record in execute(prepared) if record.benchmark["name"] == "small"]
 
     monkeypatch.setattr(runner, "execute", only_small)
     done = oodbench("run", "--in", small, "--in", "digits", "--method", "msp", "--set", "recipe.epochs=1")

@@ -112,6 +112,12 @@ FOLDERS = [
         said="holds images beside class folders; move them into a class, or all out of them",
         detected=9,
     ),
+    Exhibit(
+        name="a folder of code with a picture",
+        build=folder({**pngs("docs/a.png"), **{f"code/{k}.py": b"" for k in range(200)}}),
+        said="is no set of images: 1 of its files are images, and 200 are not (.py 200); give the folder that holds",
+        detected=1,
+    ),
     Exhibit(name="empty folder", build=folder({"cat/readme.txt": b"none"}), said="no images in", detected=0),
     Exhibit(
         name="link to the parent",

@@ -87,6 +87,8 @@ def prepare(
     results.check_writable()
     chosen = resolve(device)
     workspace = workspace or Workspace()
+    workspace.artifacts.sweep()
+    results.sweep()
     data = {
         benchmark.name: load_benchmark(benchmark, workspace, download=download, train_needed=wanted.model is None)
         for benchmark in wanted.benchmarks
@@ -162,6 +164,8 @@ def execute(prepared: Prepared) -> list[Record]:
     Raises:
         OodbenchError: a method that was asked for fails; all other cells are stored.
     """
+    if prepared.to_do():
+        prepared.workspace.artifacts.read_unread()
     done, failed = dict(prepared.stored), list[OodbenchError]()
     total, report = len(prepared.plan.cells), prepared.workspace.report
     report.cells(len(done), total)

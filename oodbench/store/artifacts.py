@@ -15,6 +15,7 @@ from oodbench.errors import StoreError
 from oodbench.hashing.values import digest, file_digest
 
 from .atomic import TEMPORARY, abandoned, folder_atomic, remove, write_atomic
+from .space import reason
 
 MANIFEST = "artifact.json"
 CHECKPOINTS = "checkpoints"
@@ -156,7 +157,7 @@ class ArtifactStore:
                     (aside / MANIFEST).write_bytes(_as_json(manifest))
         except OSError as error:
             raise StoreError(
-                f"cannot write to the cache folder {self.root} ({error.strerror or error}); "
+                f"cannot write to the cache folder {self.root} ({reason(error)}); "
                 "free space or name another one: --cache-dir or OODBENCH_CACHE; oodbench cache shows what may go"
             ) from error
         found = [self.find(kind, key) for key in keys]

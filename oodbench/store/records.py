@@ -22,6 +22,7 @@ from oodbench.settings import variant
 from .atomic import TEMPORARY, abandoned, remove, write_atomic
 from .locks import LOCK, locked
 from .schema import Malformed, checked, parsed
+from .space import reason
 
 if TYPE_CHECKING:
     import numpy as np
@@ -417,7 +418,7 @@ _REMEDY = "delete it and run the benchmark again: all that it needs and is still
 
 def _cannot_write(path: Path, error: OSError) -> StoreError:
     return StoreError(
-        f"cannot write {path} ({error.strerror or error}); free space, change permissions or name another "
+        f"cannot write {path} ({reason(error)}); free space, change permissions or name another "
         "results folder: --results-dir"
     )
 

@@ -84,7 +84,7 @@ def checked(kind: Any, value: Any, where: str = "it", depth: int = 0) -> Any:  #
         Malformed: it does not fit.
     """
     if depth > DEEPEST:
-        raise Malformed(f"{where} is nested too deeply")
+        raise Malformed(f"{where[:40]}… is nested too deeply")
     origin, of = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any:
         return _anything(value, where, depth)
@@ -93,13 +93,14 @@ def checked(kind: Any, value: Any, where: str = "it", depth: int = 0) -> Any:  #
     if origin is typing.Union or isinstance(kind, types.UnionType):
         return _one_of(of, value, where, depth)
     if origin is Literal:
-        return _fits(value, isinstance(value, str) and value in of, f"one of {', '.join(map(str, of))}", where)
+        known = any(type(value) is type(choice) and value == choice for choice in of)
+        return _fits(value, known, f"one of {', '.join(map(str, of))}", where)
     if origin is tuple:
         return _sequence(of, value, where, depth)
     if origin in (Mapping, dict):
         entries: Mapping[Any, Any] = _fits(value, isinstance(value, Mapping), "a mapping", where)
         return {
-            checked(str, name, f"a name in {where}"): checked(of[1], entry, f"{where}.{_short(name)}", depth + 1)
+            checked(str, name, f"a name in {where}"): checked(of[1], entry, _in(where, str(name)[:40]), depth + 1)
             for name, entry in entries.items()
         }
     return _plain(kind, value, where)
@@ -174,14 +175,18 @@ def _sequence(of: tuple[Any, ...], value: Any, where: str, depth: int) -> tuple[
 def _fields(kind: type[T], value: Any, where: str, depth: int) -> T:
     entries = _fits(value, isinstance(value, Mapping), "a mapping", where)
     found = {}
-    hints = _hints(kind)
+    hints = _hints(typing.cast("Any", kind))
     for field in dataclasses.fields(typing.cast("Any", kind)):
         name = field.name
         if name in entries:
-            found[name] = checked(hints[name], entries[name], name if where == "it" else f"{where}.{name}", depth + 1)
+            found[name] = checked(hints[name], entries[name], _in(where, name), depth + 1)
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise Malformed(f"{where} lacks {name!r}")
     return kind(**found)
+
+
+def _in(where: str, name: str) -> str:
+    return name if where == "it" else f"{where}.{name}"
 
 
 @cache

@@ -36,6 +36,13 @@ def reserve(path: Path, size: int) -> None:
                 raise OSError(error.errno, error.strerror, str(path)) from error
 
 
+def reason(error: OSError) -> str:
+    """Return why something cannot be written, in a word: NumPy knows only how much of it could."""
+    if error.errno is None and "requested and" in str(error):
+        return os.strerror(errno.ENOSPC)
+    return error.strerror or str(error)
+
+
 def new_array(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> np.memmap[Any, Any]:
     """Return a new array in a file, memory-mapped, to be written; all of its room is there.
 

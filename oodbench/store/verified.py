@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from oodbench.errors import StoreError
-from oodbench.metrics import METRICS, roc_curve
+from oodbench.errors import MetricError, StoreError
+from oodbench.metrics import METRICS, Samples, sample_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,11 +31,27 @@ def differences(record: Record, scores: Scores) -> list[str]:
         right = float((scores.predicted_id == scores.true_id).mean())
         found += _differing("accuracy", record.accuracy, right)
     for row in record.rows:
-        curve = roc_curve(scores.id, scores.ood[row.out_dist])
+        computed = _metrics(record, scores, row.out_dist)
         for name, value in row.metrics.items():
-            if name in METRICS:
-                found += _differing(f"{name} of {row.out_dist}", value, METRICS[name].of_curve(curve))
+            if name in computed:
+                found += _differing(f"{name} of {row.out_dist}", value, computed[name])
     return found
+
+
+def _metrics(record: Record, scores: Scores, out_dist: str) -> dict[str, float]:
+    try:
+        samples = Samples(
+            scores_id=scores.id,
+            scores_ood=scores.ood[out_dist],
+            n_classes=max(1, len(record.class_names)),
+            predicted_id=scores.predicted_id,
+            true_id=scores.true_id,
+            predicted_ood=scores.predicted_ood.get(out_dist),
+            true_ood=scores.true_ood.get(out_dist),
+        )
+    except MetricError as error:
+        raise StoreError(f"the scores of {record.variant} on {out_dist} cannot be ({error})") from error
+    return {name: metric.of_curve(samples.curve) for name, metric in METRICS.items()} | sample_metrics(samples)
 
 
 def _differing(what: str, said: float, found: float) -> list[str]:

@@ -7,7 +7,6 @@ Names are imported when they are first used, so that `import oodbench` and the c
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from .tables import make_table
     from .training.config import TrainConfig
 
-__version__ = version("oodbench")
+    __version__: str
 
 _HOME = {
     "Batch": "batch",
@@ -89,6 +88,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("oodbench")
     if name not in _HOME:
         raise AttributeError(f"module 'oodbench' has no attribute {name!r}")
     return getattr(import_module(f".{_HOME[name]}", __name__), name)

@@ -36,6 +36,17 @@ def data_dir(command: F) -> F:
     )(command)
 
 
+def cache_dir(command: F) -> F:
+    """Add `--cache-dir`."""
+    return click.option(
+        "--cache-dir",
+        type=click.Path(path_type=Path, file_okay=False),
+        envvar="OODBENCH_CACHE",
+        show_envvar=True,
+        help="Folder for decoded images, networks and outputs.  [default: oodbench in your cache folder]",
+    )(command)
+
+
 def device(command: F) -> F:
     """Add `--device`."""
     return click.option(

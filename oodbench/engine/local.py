@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -21,6 +23,7 @@ from oodbench.errors import (
 from oodbench.jobs import Cell
 from oodbench.plugins import registry
 from oodbench.progress import SILENT
+from oodbench.stopping import Stopped
 
 from .work import Outcome, Site, groups, run_group
 
@@ -65,10 +68,22 @@ def run_all(cells: Sequence[Cell], site: Site, devices: Sequence[torch.device]) 
         for several in (False, True):
             tasks = [pool.submit(_work, _pickled(group)) for group in work if (len(group[0].networks) > 1) == several]
             yield from _outcomes(tasks)
+    except Stopped as stopped:
+        # Ctrl-C reaches all processes of a terminal; other signals reach the one that they are sent to.
+        if stopped.number != signal.SIGINT:
+            _stop_workers(pool)
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
         messages.put(None)
         listener.join()
+
+
+def _stop_workers(pool: ProcessPoolExecutor) -> None:
+    for process in list((pool._processes or {}).values()):  # noqa: SLF001  # there is no other way to find them
+        if process.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGINT)
 
 
 def _outcomes(tasks: Sequence[Future[list[Outcome]]]) -> Iterator[Outcome]:

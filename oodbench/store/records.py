@@ -533,13 +533,9 @@ def _unpacked(path: Path, record: Record) -> Scores:
         }
         of_id: dict[str, Any] = {entry: arrays.get(entry) for entry in _OF_ID}
         scores = Scores(id=arrays["scores_id"], **of_id, **of_sets)
-    wanted = {
-        "ID": (scores.id, record.n_id),
-        **{row.out_dist: (scores.ood[row.out_dist], row.n_ood) for row in record.rows},
-    }
-    for name, (array, count) in wanted.items():
-        if array is None or array.dtype.kind != "f" or array.shape != (count,) or not np.isfinite(array).all():
-            raise ValueError(f"those of {name} are not {count} finite numbers")
+    for name, array in {"the ID images": scores.id, **scores.ood}.items():
+        if array is None or array.dtype.kind != "f" or array.ndim != 1 or not np.isfinite(array).all():
+            raise ValueError(f"those of {name} are no finite numbers")
     return scores
 
 

@@ -26,7 +26,9 @@ def differences(record: Record, scores: Scores) -> list[str]:
         record: as it is stored.
         scores: from the file beside it.
     """
-    found = []
+    counts = {"n_id": (record.n_id, len(scores.id))}
+    counts |= {f"n_ood of {row.out_dist}": (row.n_ood, len(scores.ood[row.out_dist])) for row in record.rows}
+    found = [text for name, (said, count) in counts.items() for text in _differing(name, said, count)]
     if record.accuracy is not None and scores.predicted_id is not None and scores.true_id is not None:
         right = float((scores.predicted_id == scores.true_id).mean())
         found += _differing("accuracy", record.accuracy, right)

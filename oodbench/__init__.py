@@ -6,10 +6,14 @@
 Names are imported when they are first used, so that `import oodbench` and the command line start at once.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
+
+# Type checkers know the name. Nothing is imported yet: a program that is stopped in its first moments says so.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from typing import Any
+
     # For type checkers and editors: the names below are found by __getattr__.
     from .api import Dataset, FitInputs, Method, Network, Objective
     from .batch import Batch
@@ -88,6 +92,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
     if name == "__version__":
         from importlib.metadata import version
 

@@ -8,15 +8,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 
-SIGNALS = tuple(
-    getattr(signal, name)
-    for name in ("SIGINT", "SIGTERM", "SIGHUP")
-    if hasattr(signal, name)  # Windows has fewer
-)
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from types import FrameType, TracebackType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(KeyboardInterrupt):
@@ -36,15 +34,17 @@ def stop_at_once() -> None:
     _install(_end)
 
 
-@contextmanager
-def stopping_in_order() -> Iterator[None]:
-    """Within the block, the first signal raises `Stopped`, and another one ends the program at once."""
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    _install(_raise)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
+class StoppingInOrder:
+    """Within its block, the first signal raises `Stopped`, and another one ends the program at once."""
+
+    def __enter__(self) -> None:
+        self._before = [(number, signal.getsignal(number)) for number in SIGNALS]
+        _install(_raise)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before:
             if handler is not None:
                 signal.signal(number, handler)
 

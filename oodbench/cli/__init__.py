@@ -14,7 +14,7 @@ import click
 from oodbench import __version__
 from oodbench.errors import TRACEBACK, OodbenchError, did_you_mean
 from oodbench.spelling import for_terminal
-from oodbench.stopping import stopping_in_order
+from oodbench.stopping import StoppingInOrder
 
 from .streams import Unwritable, give_up_output, guarded_output
 
@@ -71,7 +71,7 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command line; errors that a user can mend are one sentence and exit code 2."""
-    with stopping_in_order():
+    with StoppingInOrder():
         try:
             with guarded_output():
                 code = _run()
@@ -91,7 +91,8 @@ def _run() -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.Abort as error:
-        raise KeyboardInterrupt from error
+        # click's word for both of them.
+        raise error.__cause__ or KeyboardInterrupt from None
     except click.ClickException as error:
         error.show()
         return 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from contextlib import suppress
@@ -49,6 +50,10 @@ class _Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in _COMMANDS and not args[0].startswith("-"):
             raise click.UsageError(f"no command {args[0]!r}{did_you_mean(args[0], _COMMANDS)}", ctx)
+        for i, word in enumerate(args):
+            if word == "" or re.fullmatch(r"--[\w-]+=", word):
+                of = word.rstrip("=") or (args[i - 1] if args[i - 1].startswith("-") else "an argument")
+                raise click.UsageError(f"{of} is empty; give a value, or leave it out", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from oodbench.spelling import for_shell
+
 from . import options
 
 if TYPE_CHECKING:
@@ -57,8 +59,9 @@ def command(clean: bool, keep: str | None, cache_dir: Path | None) -> None:
         discard([*left, *gone])
         show(f"removed {in_words(size)}")
     elif size:
-        again = f" --keep {keep}" if keep else ""
-        stderr().print(f"\nNext: oodbench cache{again} --clean")
+        again = ["--keep", keep] if keep else []
+        again += ["--cache-dir", str(cache_dir)] if cache_dir else []
+        stderr().print(f"\nNext: {for_shell('oodbench', 'cache', *again, '--clean')}")
 
 
 def _table(kept: Sequence[Kept], left: Sequence[Kept], gone: Sequence[Kept], now: float) -> Table:

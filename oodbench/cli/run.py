@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from oodbench.errors import ConfigError
+from oodbench.spelling import for_shell
 
 from . import options
 
@@ -46,13 +47,7 @@ MANY = 6
 @options.device
 @options.data_dir
 @options.results_dir
-@click.option(
-    "--cache-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    envvar="OODBENCH_CACHE",
-    show_envvar=True,
-    help="Folder for decoded images, networks and outputs.  [default: oodbench in your cache folder]",
-)
+@options.cache_dir
 @click.option("--download", is_flag=True, help="Download data sets that are missing and may be downloaded.")
 @click.option(
     "--save-detectors",
@@ -171,9 +166,10 @@ def _show_all(records: Sequence[Record], benchmarks: Sequence[Benchmark], result
     scored = {record.benchmark["name"] for record in records}
     if lost := [benchmark.name for benchmark in benchmarks if benchmark.name not in scored]:
         raise ConfigError(f"no method could be scored on {' and '.join(lost)}; see above why each was left out")
-    again = " ".join(f"--in {name}" for name in asked)
-    where = "" if results_dir == Path("results") else f" --results-dir {results_dir}"
-    stderr().print(f"\nNext: oodbench plot {again}{where}   or: oodbench table {again}{where} --format latex")
+    again = [word for name in asked for word in ("--in", name)]
+    again += [] if results_dir == Path("results") else ["--results-dir", str(results_dir)]
+    plot, table = for_shell("oodbench", "plot", *again), for_shell("oodbench", "table", *again, "--format", "latex")
+    stderr().print(f"\nNext: {plot}   or: {table}")
 
 
 def _show_results(records: Sequence[Record]) -> None:

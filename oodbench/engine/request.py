@@ -334,7 +334,7 @@ def _with_sets(benchmark: Benchmark, out: Sequence[str]) -> Benchmark:
         names = [entry.name for entry in sets]
         stands_for, equals, given = _parted(text, names)
         name, dataset = place(given)
-        if dataset == benchmark.id_test.dataset:
+        if dataset == benchmark.id_test.dataset and (equals or name not in names):
             raise ConfigError(
                 f"{name} holds the in-distribution images of {benchmark.name}, so it cannot be an OOD set; name another"
             )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Sequence, Sized
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .errors import DataError
 from .hashing.values import array_digest, digest
+from .image_rows import ChosenImages
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,6 +57,13 @@ def digest_of(image: NDArray[np.uint8]) -> bytes:
     return hasher.digest()
 
 
+def digests_of(images: Iterable[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Return what tells each image from all others, uint8, shape (n, 16)."""
+    import numpy as np
+
+    return np.frombuffer(b"".join(map(digest_of, images)), dtype=np.uint8).reshape(-1, 16)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImageSet:
     """Images in memory or memory-mapped from the cache, with labels or without.
@@ -65,12 +73,15 @@ class ImageSet:
         images: uint8, shape (n, channels, height, width).
         labels: int64, shape (n,), each in 0 … len(class_names) − 1, or None.
         class_names: in the order of the labels.
+        kept_digests: what tells each image from all others, as `digest_of` gives it, uint8, shape (n, 16), where that
+            is known; None has it computed when it is asked for.
     """
 
     name: str
     images: NDArray[np.uint8]
     labels: NDArray[np.int64] | None = None
     class_names: tuple[str, ...] = field(default=())
+    kept_digests: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.dtype.name != "uint8":
@@ -80,6 +91,8 @@ class ImageSet:
             )
         if len(self.images) == 0:
             raise DataError(f"{self.name} holds no images; an empty set cannot be used or scored")
+        if self.kept_digests is not None and self.kept_digests.shape != (len(self.images), 16):
+            raise DataError(f"{self.name} has digests of other images; give ImageSet new ones, or none")
         if self.labels is None:
             return
         if len(self.labels) != len(self.images):
@@ -101,9 +114,23 @@ class ImageSet:
         return channels, height, width
 
     @cached_property
+    def digests(self) -> NDArray[np.uint8]:
+        """What tells each image from all others, uint8, shape (n, 16)."""
+        return digests_of(self.images) if self.kept_digests is None else self.kept_digests
+
+    @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of all pixels, labels and class names (64 hexadecimal digits); names do not count."""
-        return digest([array_digest(self.images, self.labels), self.class_names])
+        """SHA-256 of all images, labels and class names (64 hexadecimal digits); names do not count."""
+        return digest([array_digest(self.digests, self.labels), self.class_names])
+
+    def at(self, chosen: NDArray[np.intp]) -> ImageSet:
+        """Return some of the images, at indices of shape (m,); none is read."""
+        return replace(
+            self,
+            images=cast("NDArray[np.uint8]", ChosenImages(self.images, chosen)),
+            labels=None if self.labels is None else self.labels[chosen],
+            kept_digests=None if self.kept_digests is None else self.kept_digests[chosen],
+        )
 
     def of_classes(self, classes: tuple[str, ...]) -> ImageSet:
         """Return the images of these classes only, relabelled 0 … len(classes) − 1 in the order given.
@@ -123,9 +150,9 @@ class ImageSet:
         new_label = np.full(len(self.class_names), -1, dtype=np.int64)
         new_label[[self.class_names.index(name) for name in classes]] = np.arange(len(classes))
         kept = np.flatnonzero(new_label[self.labels] >= 0)
-        return ImageSet(
-            name=self.name, images=self.images[kept], labels=new_label[self.labels[kept]], class_names=classes
-        )
+        if len(kept) == 0:
+            raise DataError(f"{self.name} has no images of {', '.join(classes)}; an empty set cannot be used or scored")
+        return replace(self.at(kept), labels=new_label[self.labels[kept]], class_names=classes)
 
 
 def described(name: str, labels: Sequence[int] | NDArray[np.int64] | None, class_names: Sequence[str], n: int) -> str:

@@ -25,6 +25,7 @@ def command(what: str, name: str, parent: Path) -> None:
     oodbench new dataset my-images --dir projects
     """
     from oodbench.plugins.scaffold import WHATS, scaffold
+    from oodbench.spelling import for_shell
 
     from .select import check_choice
     from .terminal import show, stderr
@@ -37,4 +38,4 @@ def command(what: str, name: str, parent: Path) -> None:
         "dataset": f"oodbench run --out {name}",
         "benchmark": f"oodbench run --in {name}",
     }[what]
-    stderr().print(f"\nNext: pip install -e {parent / name} && oodbench check {name} && {run}")
+    stderr().print(f"\nNext: {for_shell('pip', 'install', '-e', str(parent / name))} && oodbench check {name} && {run}")

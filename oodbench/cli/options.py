@@ -57,6 +57,7 @@ def _added(name: str, value: Any, option: Option) -> Callable[[F], F]:
 
 results_dir = of(Places, "results_dir")
 data_dir = of(Places, "data_dir")
+cache_dir = of(Places, "cache_dir")
 device = of(Places, "device")
 
 

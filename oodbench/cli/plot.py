@@ -93,13 +93,17 @@ def command(
 
 def _save(figure: Figure, file: Path) -> None:
     from oodbench.errors import StoreError
+    from oodbench.store.atomic import file_atomic
+    from oodbench.store.space import reason
+
+    from .terminal import show
 
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(file, dpi=120)
+        with file_atomic(file) as opened:
+            figure.savefig(opened, dpi=120, format=file.suffix[1:])
     except OSError as error:
-        raise StoreError(f"cannot write {file} ({error.strerror or error}); name another folder: --out") from error
-    click.echo(file)
+        raise StoreError(f"cannot write {file} ({reason(error)}); name another folder: --out") from error
+    show(str(file))
 
 
 def _split(record: Record, data_dir: Path | None) -> Figure:

@@ -10,6 +10,7 @@ import click
 
 from oodbench.errors import ConfigError
 from oodbench.options import RunOptions
+from oodbench.spelling import for_shell
 
 from . import options
 
@@ -102,9 +103,10 @@ def _show_all(records: Sequence[Record], benchmarks: Sequence[Benchmark], result
     scored = {record.benchmark["name"] for record in records}
     if lost := [benchmark.name for benchmark in benchmarks if benchmark.name not in scored]:
         raise ConfigError(f"no method could be scored on {' and '.join(lost)}; see above why each was left out")
-    again = " ".join(f"--in {name}" for name in asked)
-    where = "" if results_dir == Path("results") else f" --results-dir {results_dir}"
-    stderr().print(f"\nNext: oodbench plot {again}{where}   or: oodbench table {again}{where} --format latex")
+    again = [word for name in asked for word in ("--in", name)]
+    again += [] if results_dir == Path("results") else ["--results-dir", str(results_dir)]
+    plot, table = for_shell("oodbench", "plot", *again), for_shell("oodbench", "table", *again, "--format", "latex")
+    stderr().print(f"\nNext: {plot}   or: {table}")
 
 
 def _show_results(records: Sequence[Record]) -> None:
@@ -176,7 +178,7 @@ def _done_and_to_do(prepared: Prepared) -> str:
     from oodbench.jobs import Plan
 
     networks = {job.key for job in Plan(cells=tuple(to_do)).trainings()}
-    trained = sum(prepared.workspace.artifacts.find("networks", key) is not None for key in networks)
+    trained = sum(prepared.workspace.artifacts.find("networks", key, quick=True) is not None for key in networks)
     where = " and ".join(str(device) for device in prepared.devices)
     text = f"{counted(len(prepared.stored), 'cell')} stored, {len(to_do)} to do on {where}"
     if not networks:
@@ -192,7 +194,7 @@ def _show_plan(prepared: Prepared) -> None:
     trainings = listing("network", "training", "training images", "state")
     needed = {job.key for job in Plan(cells=tuple(prepared.to_do())).trainings()}
     for job in prepared.plan.trainings():
-        trained = prepared.workspace.artifacts.find("networks", job.key) is not None
+        trained = prepared.workspace.artifacts.find("networks", job.key, quick=True) is not None
         state = "trained" if trained else "to train" if job.key in needed else "not needed"
         images = len(job.hold_out(prepared.data[job.benchmark.name]).fit)
         trainings.add_row(job.label, job.length, f"{images:,}", state)
@@ -224,7 +226,7 @@ def _cost(prepared: Prepared) -> str:
         data = prepared.data[job.benchmark.name]
         scored += len(data.id_test) + sum(map(len, data.ood.values()))
     for job in trainings:
-        if prepared.workspace.artifacts.find("networks", job.key) is None:
+        if prepared.workspace.artifacts.find("networks", job.key, quick=True) is None:
             trained += job.images_in_training(len(job.hold_out(prepared.data[job.benchmark.name]).fit))
     training = f"{trained:,} in training, " if trained else ""
     return f"images through networks: {training}{scored:,} test images once for all methods"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rich import box
 from rich.console import Console, RenderableType
@@ -20,20 +20,36 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from oodbench.spelling import for_terminal, on_one_line
+
 if TYPE_CHECKING:
     from oodbench.tables import Table as ResultTable
 
 
+class _Console(Console):
+    """A console that prints texts as they are: no markup, and nothing that a terminal would act on."""
+
+    def print(self, *objects: Any, **style: Any) -> None:
+        super().print(*(for_terminal(one) if isinstance(one, str) else one for one in objects), **style)
+
+
+class _Listing(Table):
+    """A table whose cells are texts from anywhere."""
+
+    def add_row(self, *cells: Any, **style: Any) -> None:
+        super().add_row(*(Text(on_one_line(cell)) if isinstance(cell, str) else cell for cell in cells), **style)
+
+
 def stdout() -> Console:
     """Return the console for results; without a terminal, lines are as long as they need to be."""
-    return Console(
+    return _Console(
         markup=False, emoji=False, highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 10_000
     )
 
 
 def stderr() -> Console:
     """Return the console for messages."""
-    return Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
+    return _Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def show(result: RenderableType) -> None:
@@ -57,12 +73,12 @@ _STATUSES = {
 
 def status_line(status: str, text: str) -> Text:
     """Return a line of a list of checks, with a coloured mark: passed, failed, skipped or known exception."""
-    return Text.assemble("  ", _STATUSES[status], f" {text}")
+    return Text.assemble("  ", _STATUSES[status], f" {for_terminal(text)}")
 
 
 def listing(*columns: str) -> Table:
     """Return an empty table for a listing."""
-    return Table(*columns, box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False)
+    return _Listing(*columns, box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False)
 
 
 def show_table(table: ResultTable) -> None:
@@ -118,6 +134,7 @@ class TerminalReporter:
 
     def progress(self, task: str, done: int, total: int) -> None:
         """Show the piece of work that is being done; a finished one makes room."""
+        task = on_one_line(task)
         # What follows a comma changes while the work goes on, such as a loss.
         name = task.partition(",")[0]
         if self._work is not None and name != self._work_name:

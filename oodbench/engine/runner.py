@@ -94,6 +94,8 @@ def prepare(
     results.check_writable()
     chosen = resolve(device)
     workspace = workspace or Workspace()
+    workspace.artifacts.sweep()
+    results.sweep()
     data = load_data(wanted, workspace, download=download)
     prepared = prepare_with(
         wanted,

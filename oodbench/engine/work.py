@@ -139,8 +139,7 @@ def _score(cell: Cell, material: Material, site: Site) -> Iterator[Outcome]:
         site.tell_left_out([cell], error)
         yield cell, error
         return
-    record, scores = site.results.with_other_sets(cell.file, record, scores)
-    record = site.results.save(cell.file, record, scores)
+    record, scores = site.results.add(cell.file, record, scores)
     report.progress(f"scoring {cell.label}", 1, 1)
     report.message(_summary(cell, record))
     yield cell, record

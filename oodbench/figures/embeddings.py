@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from oodbench.errors import ConfigError
+from oodbench.spelling import for_matplotlib
 
 from .colours import ID_COLOURS, ood_colours
 from .labels import add_title, names_of, roles_of, wrapped
@@ -78,7 +79,7 @@ def draw_embeddings(results: Sequence[tuple[Record, Scores]]) -> Figure:
                 len(networks), len(roles), line * len(roles) + column + 1, projection=projection
             )
             if line == 0:
-                axes.set_title(f"{ood}\n({role})", fontsize=10)
+                axes.set_title(for_matplotlib(f"{ood}\n({role})"), fontsize=10)
             if column == 0:
                 box = axes.get_position()
                 middle = 0.5 * MARGIN / width, (box.y0 + box.y1) / 2
@@ -153,5 +154,8 @@ def _legend_shape(names: Sequence[str], width: float) -> tuple[int, int]:
 def _legend(figure: Figure, colours: dict[str, str], columns: int) -> None:
     from matplotlib.lines import Line2D
 
-    handles = [Line2D([], [], marker="o", linestyle="", color=colour, label=name) for name, colour in colours.items()]
+    handles = [
+        Line2D([], [], marker="o", linestyle="", color=colour, label=for_matplotlib(name))
+        for name, colour in colours.items()
+    ]
     figure.legend(handles=handles, loc="lower center", ncols=columns, fontsize=9, frameon=False)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .api import Dataset, FitInputs, Method, Network, Objective
     from .batch import Batch
     from .benchmark import Benchmark, OodSet, Part, Recipe
+    from .comparison import compare
     from .detector import Detection, Detector
     from .engine.python import evaluate, load_results, run
     from .errors import OodbenchError
@@ -46,6 +47,7 @@ _HOME = {
     "Part": "benchmark",
     "Recipe": "benchmark",
     "TrainConfig": "training.config",
+    "compare": "comparison",
     "evaluate": "engine.python",
     "load_results": "engine.python",
     "make_table": "tables",
@@ -73,6 +75,7 @@ __all__ = [
     "Recipe",
     "TrainConfig",
     "__version__",
+    "compare",
     "evaluate",
     "load_results",
     "make_table",

@@ -15,14 +15,16 @@ if TYPE_CHECKING:
     from oodbench.store.records import Record
 
 SPLIT = "split"
+RANKS = "ranks"
 
 
 @click.command("plot")
-@click.argument("kinds", nargs=-1, metavar="[embeddings|histograms|roc|split]...")
+@click.argument("kinds", nargs=-1, metavar="[embeddings|histograms|roc|ranks|split]...")
 @options.benchmarks("Only this benchmark; can be repeated.")
 @options.methods("Only this method, in this order; can be repeated.")
 @click.option("--recipe", metavar="NAME", help="Only results of this training recipe.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Which seed to draw.")
+@click.option("--metric", default="auroc", show_default=True, metavar="NAME", help="What ranks are by.")
 @click.option("--format", "format_", default="png", show_default=True, metavar="[png|pdf|svg]", help="File format.")
 @click.option(
     "--out",
@@ -37,49 +39,67 @@ def command(
     methods: tuple[str, ...],
     recipe: str | None,
     seed: int,
+    metric: str,
     format_: str,
     out: Path | None,
     data_dir: Path | None,
     results_dir: Path,
 ) -> None:
-    """Draw stored results; without a kind, all that can be drawn without the images.
+    """Draw stored results; without a kind, all of one seed that can be drawn without the images.
 
     embeddings: Figure 1 of Masana et al., a panel for each OOD set and a row for each method, over the clusters of
     the ID test images. histograms: scores of ID and OOD images. roc: ROC curves. split: Figure 2, the classes of a
-    split with an image of each, which are looked for in the data folder.
+    split with an image of each, which are looked for in the data folder. ranks: mean ranks of the methods over all
+    benchmarks, OOD sets and seeds together, with bars over those that cannot be told apart (critical difference).
 
     \b
     oodbench plot --in mnist-267
     oodbench plot embeddings --in mnist-267 --method msp --method odm --format pdf
+    oodbench plot ranks --in mnist-267 --in svhn
     oodbench plot split --in tsinghua
     """
+    from oodbench.comparison.ranking import rank_records
     from oodbench.errors import StoreError
-    from oodbench.figures import KINDS
+    from oodbench.figures import KINDS, draw_ranks
 
     from .select import check_choice, select
 
     for kind in kinds:
-        check_choice(kind, (*KINDS, SPLIT), "kind of picture")
+        check_choice(kind, (*KINDS, RANKS, SPLIT), "kind of picture")
     check_choice(format_, ("png", "pdf", "svg"), "file format")
     store, records = select(results_dir, benchmarks=benchmarks, methods=methods, recipe=recipe)
+    # A picture of a part of the results does not take the place of the whole one.
+    choice = [*methods, *([recipe] if recipe else [])]
+    if RANKS in kinds:
+        in_dists = list(dict.fromkeys(record.benchmark["name"] for record in records))
+        one = len(in_dists) == 1
+        # All benchmarks are drawn together, and where some were named the file says which.
+        which = in_dists if benchmarks and not (one and out is None) else []
+        words = [RANKS, *which, *([] if metric == "auroc" else [metric]), *choice]
+        folder = out or (results_dir / in_dists[0] if one else results_dir)
+        _save(draw_ranks(rank_records(records, metric=metric)), folder / f"{'-'.join(words)}.{format_}")
+    if {*kinds} == {RANKS}:
+        return
     drawn = [record for record in records if record.seed == seed]
     if not drawn:
         raise StoreError(f"no stored result has seed {seed}; there are: {sorted({record.seed for record in records})}")
-    # A picture of a part of the results does not take the place of the whole one.
-    choice = [*methods, *([recipe] if recipe else []), *([f"seed{seed}"] if seed else [])]
+    choice += [f"seed{seed}"] if seed else []
     for name in dict.fromkeys(record.benchmark["name"] for record in drawn):
         results = [(record, store.scores(record)) for record in drawn if record.benchmark["name"] == name]
-        for kind in kinds or KINDS:
-            file = (out or results_dir / name) / f"{'-'.join((kind, *choice))}.{format_}"
+        for kind in [kind for kind in kinds if kind != RANKS] or KINDS:
             figure = _split(results[0][0], data_dir) if kind == SPLIT else KINDS[kind](results)
-            try:
-                file.parent.mkdir(parents=True, exist_ok=True)
-                figure.savefig(file, dpi=120)
-            except OSError as error:
-                raise StoreError(
-                    f"cannot write {file} ({error.strerror or error}); name another folder: --out"
-                ) from error
-            click.echo(file)
+            _save(figure, (out or results_dir / name) / f"{'-'.join((kind, *choice))}.{format_}")
+
+
+def _save(figure: Figure, file: Path) -> None:
+    from oodbench.errors import StoreError
+
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(file, dpi=120)
+    except OSError as error:
+        raise StoreError(f"cannot write {file} ({error.strerror or error}); name another folder: --out") from error
+    click.echo(file)
 
 
 def _split(record: Record, data_dir: Path | None) -> Figure:

@@ -1,0 +1,90 @@
+"""Whether a classifier's probabilities on ID images can be believed; they judge the classifier and no OOD score."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from oodbench.errors import MetricError
+
+from .checked import Floats
+from .samples import Samples
+
+
+def expected_calibration_error(samples: Samples, *, n_bins: int = 15) -> float:
+    """Return the mean gap between confidence and accuracy (ECE; Guo et al., ICML 2017).
+
+    Confidence is the largest probability; the class counts that has it, the first of equal ones. ID images fall into
+    bins of equal width, (0, 1/n_bins] to (1 - 1/n_bins, 1], and gaps weigh as many images as their bin has.
+
+    Args:
+        samples: with probabilities and true classes of the ID images.
+        n_bins: at least 1; 15 in the paper.
+
+    Returns:
+        A fraction in [0, 1]; lower is better.
+
+    Raises:
+        MetricError: probabilities or classes are missing, or `n_bins` is below 1.
+
+    >>> known = {"n_classes": 2, "true_id": [0, 1], "probabilities_id": [[0.9, 0.1], [0.7, 0.3]]}
+    >>> round(expected_calibration_error(Samples(scores_id=[1, 1], scores_ood=[0], **known)), 12)
+    0.4
+    """
+    if n_bins < 1:
+        raise MetricError(f"n_bins must be at least 1, got {n_bins}")
+    probabilities = _required(samples)
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == samples.required("true_id")
+    # Bins hold their upper end.
+    bins = np.searchsorted(np.linspace(0, 1, n_bins + 1)[1:-1], confidence, side="left")
+    gaps = np.bincount(bins, weights=confidence - right, minlength=n_bins)
+    return float(np.abs(gaps).sum() / confidence.size)
+
+
+def brier_score(samples: Samples) -> float:
+    """Return the mean over ID images of Σ_k (p_k - y_k)², with y 1 for the true class and else 0 (Brier, 1950).
+
+    The sum over all classes, so twice what is usual for two of them.
+
+    Returns:
+        A number in [0, 2], not a fraction; lower is better.
+
+    Raises:
+        MetricError: probabilities or classes are missing.
+
+    >>> known = {"n_classes": 2, "true_id": [0], "probabilities_id": [[0.75, 0.25]]}
+    >>> brier_score(Samples(scores_id=[1], scores_ood=[0], **known))
+    0.125
+    """
+    probabilities, true = _required(samples), samples.required("true_id")
+    # Σ_k p_k² - 2 p_true + 1 needs no second array of that size.
+    of_true = probabilities[np.arange(true.size), true]
+    return float(np.mean(np.einsum("nk,nk->n", probabilities, probabilities) - 2 * of_true + 1))
+
+
+def negative_log_likelihood(samples: Samples) -> float:
+    """Return the mean over ID images of -log p of the true class, in nats.
+
+    Probabilities are raised to 2^-52 at least, as in scikit-learn's `log_loss`, so that a softmax that rounds to 0 does
+    not make the mean infinite.
+
+    Returns:
+        A number in [0, 36.1), not a fraction; lower is better.
+
+    Raises:
+        MetricError: probabilities or classes are missing.
+
+    >>> known = {"n_classes": 2, "true_id": [0, 1], "probabilities_id": [[0.5, 0.5], [0.5, 0.5]]}
+    >>> negative_log_likelihood(Samples(scores_id=[1, 1], scores_ood=[0], **known))
+    0.6931471805599453
+    """
+    probabilities, true = _required(samples), samples.required("true_id")
+    of_true = probabilities[np.arange(true.size), true]
+    # A row may sum to a little more than 1.
+    return float(np.mean(-np.log(np.clip(of_true, np.finfo(np.float64).eps, 1.0))))
+
+
+def _required(samples: Samples) -> Floats:
+    if samples.probabilities_id is None:
+        raise MetricError("this metric needs probabilities_id, and the samples have none; give a softmax")
+    return samples.probabilities_id

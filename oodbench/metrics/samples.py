@@ -1,0 +1,153 @@
+"""What is known of every test image after a run: its score, its predicted class and its true one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import isfinite
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from oodbench.errors import MetricError
+
+from .checked import Counts, Floats, checked_scores
+from .roc import RocCurve, roc_curve
+
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Samples:
+    """The test images of one in-distribution (ID) and one out-of-distribution (OOD) set, as one method sees them.
+
+    Arrays are kept as float64 and int64; lists and other numbers are converted.
+
+    Attributes:
+        scores_id: shape (n_id,), finite; higher means more in-distribution.
+        scores_ood: shape (n_ood,), finite, on the same scale.
+        n_classes: number of known classes, at least 1.
+        predicted_id: shape (n_id,), the class of each ID image in the eyes of the method, from 0 to n_classes - 1, also
+            of images that it rejects; None where it tells no classes apart.
+        true_id: shape (n_id,), the class of each ID image, from 0 to n_classes - 1; None where there are no labels.
+        predicted_ood: shape (n_ood,), the known class that each OOD image is taken for, or None.
+        true_ood: shape (n_ood,), the class of each OOD image in its own set, which is no known class, or None.
+        probabilities_id: shape (n_id, n_classes), the classifier's probabilities, each row summing to 1, or None.
+
+    Raises:
+        MetricError: scores that are empty, NaN or infinite; arrays whose shapes or classes do not fit.
+
+    >>> samples = Samples(scores_id=[3, 1], scores_ood=[2], n_classes=2, predicted_id=[0, 1], true_id=[0, 0])
+    >>> samples.correct
+    array([ True, False])
+    """
+
+    scores_id: Floats
+    scores_ood: Floats
+    n_classes: int
+    predicted_id: Counts | None = None
+    true_id: Counts | None = None
+    predicted_ood: Counts | None = None
+    true_ood: Counts | None = None
+    probabilities_id: Floats | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.n_classes, bool) or not isinstance(self.n_classes, int | np.integer) or self.n_classes < 1:
+            raise MetricError(f"n_classes must be a whole number of at least 1, got {self.n_classes!r}")
+        self._keep("scores_id", checked_scores("scores_id", self.scores_id))
+        self._keep("scores_ood", checked_scores("scores_ood", self.scores_ood))
+        n_id, n_ood, known = self.scores_id.size, self.scores_ood.size, self.n_classes
+        self._keep("predicted_id", _classes("predicted_id", self.predicted_id, n_id, known))
+        self._keep("true_id", _classes("true_id", self.true_id, n_id, known))
+        self._keep("predicted_ood", _classes("predicted_ood", self.predicted_ood, n_ood, known))
+        self._keep("true_ood", _classes("true_ood", self.true_ood, n_ood, None))
+        self._keep("probabilities_id", _probabilities(self.probabilities_id, n_id, known))
+
+    def _keep(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+    def has(self, *names: str) -> bool:
+        """Return whether all attributes of these names are there."""
+        return all(getattr(self, name) is not None for name in names)
+
+    @cached_property
+    def curve(self) -> RocCurve:
+        """The ROC curve of the scores: the one sort that all metrics share."""
+        return roc_curve(self.scores_id, self.scores_ood)
+
+    @cached_property
+    def correct(self) -> Bools:
+        """Whether each ID image is taken for its class, rejected or not, shape (n_id,).
+
+        Raises:
+            MetricError: predicted or true classes of the ID images are missing.
+        """
+        correct: Bools = self.required("predicted_id") == self.required("true_id")
+        return correct
+
+    @cached_property
+    def n_accepted_correct(self) -> Counts:
+        """How many ID images that are taken for their class each threshold of `curve` accepts, (n_thresholds,)."""
+        rising = self.curve.thresholds[:0:-1]
+        at = np.searchsorted(rising, np.sort(self.scores_id[self.correct]))
+        return np.append(0, np.cumsum(np.bincount(at, minlength=rising.size)[::-1]))
+
+    def required(self, name: str) -> NDArray[np.int64]:
+        """Return the classes of this name, or raise a MetricError that says that they are missing."""
+        classes: NDArray[np.int64] | None = getattr(self, name)
+        if classes is None:
+            raise MetricError(f"this metric needs {name}, and the samples have none; give Samples({name}=...)")
+        return classes
+
+    def threshold(self, tpr: float = 0.95) -> float:
+        """Return the highest threshold that accepts `tpr` of the ID images or more, as `fpr_at_tpr` takes it.
+
+        Raises:
+            MetricError: `tpr` outside (0, 1].
+        """
+        return float(self.curve.thresholds[self.curve.index_at_tpr(tpr)])
+
+    def accepted(self, *, tpr: float = 0.95, threshold: float | None = None) -> tuple[Bools, Bools]:
+        """Return which ID and which OOD images score at least the threshold, shapes (n_id,) and (n_ood,).
+
+        Args:
+            tpr: target true positive rate, in (0, 1], that the threshold is chosen for on these very ID images.
+            threshold: a threshold chosen elsewhere, as on validation images; `tpr` does not count then.
+
+        Raises:
+            MetricError: `tpr` outside (0, 1], or `threshold` is NaN or infinite.
+        """
+        if threshold is None:
+            threshold = self.threshold(tpr)
+        elif not isfinite(threshold):
+            raise MetricError(f"threshold must be a finite score, got {threshold}")
+        return self.scores_id >= threshold, self.scores_ood >= threshold
+
+
+def _classes(name: str, classes: ArrayLike | None, size: int, n_classes: int | None) -> NDArray[np.int64] | None:
+    if classes is None:
+        return None
+    array = np.asarray(classes)
+    if array.dtype.kind not in "iu":
+        raise MetricError(f"{name} has dtype {array.dtype}; pass one whole number per image")
+    if array.shape != (size,):
+        raise MetricError(f"{name} has shape {array.shape} for {size} scores; pass one class per score")
+    array = array.astype(np.int64, copy=False)
+    if n_classes is not None and not 0 <= array.min() <= array.max() < n_classes:
+        raise MetricError(
+            f"{name} goes from {array.min()} to {array.max()}; with n_classes={n_classes} it must stay within "
+            f"0 to {n_classes - 1}"
+        )
+    return array
+
+
+def _probabilities(probabilities: ArrayLike | None, n_id: int, n_classes: int) -> Floats | None:
+    if probabilities is None:
+        return None
+    array = np.asarray(probabilities, dtype=np.float64)
+    if array.shape != (n_id, n_classes):
+        raise MetricError(f"probabilities_id has shape {array.shape}; it must have shape ({n_id}, {n_classes})")
+    # Float32 softmax over many classes is off by about 1e-6; the rest is not meant as probabilities.
+    if not (np.isfinite(array).all() and (array >= 0).all() and np.allclose(array.sum(axis=1), 1, atol=1e-3)):
+        raise MetricError("probabilities_id must be finite, at least 0 and sum to 1 in each row; apply a softmax first")
+    return array

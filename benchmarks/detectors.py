@@ -33,7 +33,7 @@ from oodbench.data.loading import BenchmarkData
 from oodbench.engine.evaluation import Bench, evaluate
 from oodbench.engine.request import request
 from oodbench.engine.runner import Prepared, prepare_with
-from oodbench.given.model import OwnModel
+from oodbench.given.model import GivenModel
 from oodbench.images import Conversion
 from oodbench.progress import SILENT
 from oodbench.store.artifacts import ArtifactStore
@@ -220,7 +220,7 @@ def _set_up(methods: Sequence[str], scene: Scene, folder: Path) -> tuple[Prepare
         benchmark=benchmark, id_train=scene.train, id_test=scene.id_test, seen={}, ood=scene.ood, missing={}
     )
     artifacts, device = ArtifactStore(folder / "cache"), scene.device
-    model = OwnModel.of(scene.network, normalise="none")
+    model = GivenModel.of(scene.network, normalise="none")
     prepared = prepare_with(
         request([benchmark], methods, model=model),
         {benchmark.name: data},

@@ -136,7 +136,7 @@ def _result(choice: MethodChoice, rows: list[dict[str, Any]]) -> tuple[str, ...]
     accuracy, auroc, fpr, novelty = (
         _percent(rows, name) for name in ("accuracy", "auroc", "fpr_at_95tpr", "auroc_novelty")
     )
-    objective = method.objective
+    objective = method.networks[0]
     trained_with = objective.name + (", seen OOD images" if objective.uses_seen_ood else "")
     return f"`{choice.name}`", trained_with, sees, accuracy, auroc + star, fpr + star, novelty
 

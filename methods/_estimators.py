@@ -58,9 +58,9 @@ class EstimatorMethod(ABC):
             raise ConfigError(f"max_images must be at least 2, or none for all, got {self.max_images}")
 
     @property
-    def objective(self) -> Objective:
-        """Cross-entropy: the network is the one that MSP uses."""
-        return CrossEntropy()
+    def networks(self) -> tuple[Objective, ...]:
+        """One, trained by cross-entropy: it is the one that MSP uses."""
+        return (CrossEntropy(),)
 
     @abstractmethod
     def fitted(self, values: NDArray[np.float64], seed: int) -> Any:

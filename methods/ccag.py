@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from oodbench.api import Objective, Sees
+from oodbench.api import Need, NetworkBuilder, Objective, Sees
 from oodbench.errors import ConfigError
 
 from .msp import MSP
@@ -31,6 +31,7 @@ class ConfidentClassifier:
     """
 
     name: ClassVar[str] = "ccag"
+    needs: ClassVar[frozenset[Need]] = frozenset({"classes"})
 
     outliers: Literal["generated", "seen"] = "generated"
     beta: float = 1.0
@@ -49,9 +50,11 @@ class ConfidentClassifier:
         """Whether seen OOD images are the outliers."""
         return self.outliers == "seen"
 
-    def output_size(self, n_classes: int, embedding_dim: int) -> int:
-        """Return the number of classes."""
-        return n_classes
+    def build(
+        self, backbone: NetworkBuilder, shape: tuple[int, int, int], n_classes: int, embedding_dim: int
+    ) -> nn.Module:
+        """Return a classifier; generator and discriminator are left behind after training."""
+        return backbone(shape, n_classes)
 
     def learner(self, network: nn.Module, setting: Setting) -> Learner:
         """Return what trains the classifier: alone with seen outliers, or with a generator and a discriminator."""
@@ -99,12 +102,14 @@ class CCAG(MSP):
 
     def __post_init__(self) -> None:
         # The objective checks the values it is given: a wrong one is refused here, not in the middle of a run.
-        _ = self.objective
+        _ = self.networks
 
     @property
-    def objective(self) -> Objective:
+    def networks(self) -> tuple[Objective, ...]:
         """The confident classifier with these hyper-parameters."""
-        return ConfidentClassifier(outliers=self.outliers, beta=self.beta, pull_away=self.pull_away, width=self.width)
+        return (
+            ConfidentClassifier(outliers=self.outliers, beta=self.beta, pull_away=self.pull_away, width=self.width),
+        )
 
     @property
     def sees(self) -> frozenset[Sees]:  # type: ignore[override]  # a class attribute where it depends on nothing

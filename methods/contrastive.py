@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from oodbench.api import NetworkBuilder
     from oodbench.training.learner import Learner, Setting
 
 
@@ -70,9 +71,11 @@ class Contrastive(LossObjective):
         """Whether any batch holds seen OOD images."""
         return self.ood_batches > 0 and self.ood_share > 0
 
-    def output_size(self, n_classes: int, embedding_dim: int) -> int:
-        """Return the size of the embedding."""
-        return self.embedding_dim or embedding_dim
+    def build(
+        self, backbone: NetworkBuilder, shape: tuple[int, int, int], n_classes: int, embedding_dim: int
+    ) -> nn.Module:
+        """Return a network whose output is the embedding."""
+        return backbone(shape, self.embedding_dim or embedding_dim)
 
     def n_ood_images(self, batch_size: int, step: int) -> int:
         """Return how many images of this step's batch are seen OOD images; such batches are evenly spread."""

@@ -39,9 +39,9 @@ class Ensemble:
             raise ConfigError(f"members must be at least 1, got {self.members}")
 
     @property
-    def objective(self) -> Objective:
-        """Cross-entropy: the first members are the networks that other methods use."""
-        return CrossEntropy()
+    def networks(self) -> tuple[Objective, ...]:
+        """Several, trained by cross-entropy; the first ones are the networks that other methods use."""
+        return (CrossEntropy(),) * self.members
 
     def fit(self, inputs: FitInputs) -> EnsembleDetector:
         """Return a detector at once: there is nothing to fit."""

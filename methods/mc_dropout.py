@@ -77,9 +77,9 @@ class MCDropout:
             raise ConfigError(f"passes must be at least 1, got {self.passes}")
 
     @property
-    def objective(self) -> Objective:
-        """Cross-entropy, with dropout on the features where these are dropped."""
-        return DropoutCrossEntropy(rate=self.rate) if self.where == "head" else CrossEntropy()
+    def networks(self) -> tuple[Objective, ...]:
+        """One, trained by cross-entropy, with dropout on the features where these are dropped."""
+        return (DropoutCrossEntropy(rate=self.rate) if self.where == "head" else CrossEntropy(),)
 
     def fit(self, inputs: FitInputs) -> HeadDropoutDetector | NetworkDropoutDetector:
         """Draw the masks."""

@@ -39,18 +39,20 @@ class ML:
 
     def __post_init__(self) -> None:
         # The objective checks the values it is given: a wrong one is refused here, not in the middle of a run.
-        _ = self.objective
+        _ = self.networks
 
     @property
-    def objective(self) -> Objective:
-        """Contrastive, on ID pairs only."""
-        return Contrastive(
-            margin=self.margin,
-            same_share=self.same_share,
-            squared=self.squared,
-            pairs=self.pairs,
-            embedding_dim=self.embedding_dim,
-            warm_start=self.warm_start,
+    def networks(self) -> tuple[Objective, ...]:
+        """One, trained contrastively on ID pairs only."""
+        return (
+            Contrastive(
+                margin=self.margin,
+                same_share=self.same_share,
+                squared=self.squared,
+                pairs=self.pairs,
+                embedding_dim=self.embedding_dim,
+                warm_start=self.warm_start,
+            ),
         )
 
     def fit(self, inputs: FitInputs) -> NearestMean:

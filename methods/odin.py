@@ -60,9 +60,9 @@ class ODIN:
             raise ConfigError(f"tune_images must be at least 1, got {self.tune_images}")
 
     @property
-    def objective(self) -> Objective:
-        """Cross-entropy: the network is the one that MSP uses."""
-        return CrossEntropy()
+    def networks(self) -> tuple[Objective, ...]:
+        """One, trained by cross-entropy: it is the one that MSP uses."""
+        return (CrossEntropy(),)
 
     @property
     def sees(self) -> frozenset[Sees]:

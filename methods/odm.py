@@ -33,8 +33,8 @@ class ODM(ML):
     seen: str | None = None
 
     @property
-    def objective(self) -> Objective:
-        """Contrastive, on ID pairs and pairs of an ID and a seen OOD image."""
-        base = super().objective
+    def networks(self) -> tuple[Objective, ...]:
+        """One, trained contrastively on ID pairs and pairs of an ID and a seen OOD image."""
+        (base,) = super().networks
         assert isinstance(base, Contrastive)  # what ML returns
-        return replace(base, ood_batches=self.ood_batches, ood_share=self.ood_share)
+        return (replace(base, ood_batches=self.ood_batches, ood_share=self.ood_share),)

@@ -60,9 +60,9 @@ class OpenMax:
             raise ConfigError(f"alpha must be at least 1, got {self.alpha}")
 
     @property
-    def objective(self) -> Objective:
-        """Cross-entropy: the network is the one that MSP uses."""
-        return CrossEntropy()
+    def networks(self) -> tuple[Objective, ...]:
+        """One, trained by cross-entropy: it is the one that MSP uses."""
+        return (CrossEntropy(),)
 
     def fit(self, inputs: FitInputs) -> OpenMaxDetector:
         """Fit the mean and the tail of each class."""

@@ -14,23 +14,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from . import device as devices
 from .batch import Batch, batch_size
 from .detector_file import FORMAT, Contents, read_contents, write_contents
-from .engine import device as devices
-from .engine.evaluation import BATCH_SIZE, classes_of, scores_of
-from .engine.outputs import compute_outputs
 from .errors import DataError, MissingData
 from .folders import files_below
+from .forward import outputs_in_memory
 from .hashing.values import plain
 from .images import SUFFIXES, Conversion, ImageSet, RawImages, convert, decode
 from .metrics import roc_curve
 from .plugins import registry
+from .scoring import BATCH_SIZE, classes_of, scores_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from . import api
-    from .engine.evaluation import Bench
+    from .readings import Reading
     from .store.records import Record, Scores
 
 Images: TypeAlias = "str | Path | Image | NDArray[np.uint8] | Iterable[str | Path | Image | NDArray[np.uint8]]"
@@ -66,7 +66,8 @@ class Detector:
         scores_id: scores of the benchmark's in-distribution test images, sorted, float64, shape (n_id,).
         record: what the record of its result says of how it was made: key, settings, seed, versions.
         fitted: gives the scores.
-        networks: one, or several for methods with `members`.
+        networks: one, or several for methods that combine some.
+        readings: what the method wants of inner layers.
         device: to compute on.
     """
 
@@ -79,30 +80,43 @@ class Detector:
     fitted: api.Detector
     networks: tuple[torch.nn.Module, ...]
     device: torch.device
+    readings: tuple[Reading, ...] = ()
 
     @classmethod
-    def of(cls, record: Record, scores: Scores, fitted: api.Detector, bench: Bench) -> Detector:
+    def of(
+        cls,
+        record: Record,
+        scores: Scores,
+        fitted: api.Detector,
+        *,
+        networks: tuple[torch.nn.Module, ...],
+        conversion: Conversion,
+        device: torch.device,
+        readings: tuple[Reading, ...] = (),
+    ) -> Detector:
         """Return the detector of an evaluated cell.
 
         Args:
             record: of the cell.
             scores: of the cell.
             fitted: what gave them.
-            bench: what it was fitted on.
+            networks: what it was fitted on.
+            conversion: size and channels of the images.
+            device: to compute on.
+            readings: what the method wants of inner layers.
         """
-        # The size that images turned out to have, where the benchmark takes them as they are.
-        channels, height, width = bench.data.id_test.shape
         kept = ("key", "settings", "recipe", "training", "cut_short", "seed", "fingerprints", "versions", "plugin")
         return cls(
             method=record.variant,
             in_dist=record.benchmark["name"],
             class_names=record.class_names,
-            conversion=Conversion(size=(height, width), channels=1 if channels == 1 else 3),
+            conversion=conversion,
             scores_id=np.sort(scores.id),
             record={name: plain(getattr(record, name)) for name in kept},
             fitted=fitted,
-            networks=tuple(network.module for network in bench.networks),
-            device=bench.device,
+            networks=networks,
+            readings=readings,
+            device=device,
         )
 
     def save(self, file: str | Path) -> None:
@@ -118,7 +132,7 @@ class Detector:
             Contents(
                 about={"format": FORMAT, **about, "record": self.record},
                 scores_id=self.scores_id,
-                things={"fitted": self.fitted, "networks": self.networks},
+                things={"fitted": self.fitted, "networks": self.networks, "readings": self.readings},
             ),
         )
 
@@ -152,6 +166,7 @@ class Detector:
             record=about["record"],
             fitted=contents.things["fitted"],
             networks=contents.things["networks"],
+            readings=contents.things["readings"],
             device=chosen,
         )
 
@@ -204,7 +219,7 @@ class Detector:
 
     def _detections(self, sources: Sequence[str], pixels: NDArray[np.uint8], threshold: float) -> Iterator[Detection]:
         images = ImageSet(name="your own", images=pixels)
-        first, *others = (cache(partial(compute_outputs, net, pixels, self.device)) for net in self.networks)
+        first, *others = (_Outputs(partial(self._outputs_of, network, pixels)) for network in self.networks)
         batch = Batch.of(images, first, self.device, tuple(others))
         scores = scores_of(self.fitted, batch, self.method)
         classes = classes_of(self.fitted, batch, self.method)
@@ -215,6 +230,9 @@ class Detector:
                 score=float(scores[i]),
                 is_in_distribution=bool(scores[i] >= threshold),
             )
+
+    def _outputs_of(self, network: torch.nn.Module, pixels: NDArray[np.uint8]) -> Mapping[str, NDArray[Any]]:
+        return outputs_in_memory(network, pixels, self.device, self.readings)
 
     def _decoded(
         self, images: Images, unreadable: Callable[[DataError], None] | None
@@ -229,6 +247,26 @@ class Detector:
                 if unreadable is None:
                     raise
                 unreadable(error)
+
+
+class _Outputs(Mapping[str, "NDArray[Any]"]):
+    """Outputs that are computed when the first of them is asked for.
+
+    Args:
+        compute: returns all of them.
+    """
+
+    def __init__(self, compute: Callable[[], Mapping[str, NDArray[Any]]]) -> None:
+        self._compute = cache(compute)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self._compute()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._compute())
+
+    def __len__(self) -> int:
+        return len(self._compute())
 
 
 def _picture(file: Path) -> Image:

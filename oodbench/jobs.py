@@ -62,6 +62,13 @@ class NetworkJob(Protocol):
         """How it is trained, for records; empty for one that was given."""
 
     @property
+    def length(self) -> str:
+        """How long it is trained, such as "10 epochs"; "" for one that was given."""
+
+    def images_in_training(self, n_images: int) -> int:
+        """Return how many images go through the network in training on `n_images`."""
+
+    @property
     def given(self) -> Mapping[str, Any]:
         """What it came with, for records; empty for one that is trained."""
 

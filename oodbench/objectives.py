@@ -28,7 +28,7 @@ def copy_matching(network: nn.Module, start: nn.Module) -> None:
     network.load_state_dict({**own, **taken})
 
 
-class _Built(ABC):
+class _Built:
     """What objectives have in common that build one module and train it from scratch."""
 
     needs: ClassVar[frozenset[Need]] = frozenset()
@@ -49,7 +49,7 @@ class _Built(ABC):
         return backbone(shape, n_classes)
 
 
-class LossObjective(_Built):
+class LossObjective(_Built, ABC):
     """Base of objectives that are one loss of the network's outputs; a subclass says which."""
 
     @abstractmethod
@@ -74,7 +74,7 @@ class LossObjective(_Built):
         return LossLearner(network, self, setting)
 
 
-class SeenOodObjective(_Built):
+class SeenOodObjective(_Built, ABC):
     """Base of objectives with a loss of ID images and of seen OOD images together; a subclass says which.
 
     Both go through the network in one pass, so that batch normalisation sees one mixture of them, in training as in

@@ -1,5 +1,6 @@
 """How long work tells what it is doing: three calls that a terminal, a notebook or nobody listens to."""
 
+import warnings
 from typing import Protocol
 
 
@@ -8,6 +9,9 @@ class Reporter(Protocol):
 
     def message(self, text: str) -> None:
         """A line that is worth keeping."""
+
+    def warning(self, text: str) -> None:
+        """A line that readers of the results must know: something was left out, or is not what it seems."""
 
     def progress(self, task: str, done: int, total: int) -> None:
         """Some work has got this far; `done == total` ends it."""
@@ -22,6 +26,9 @@ class Silent:
     def message(self, text: str) -> None:
         """Ignore a line."""
 
+    def warning(self, text: str) -> None:
+        """Ignore a warning."""
+
     def progress(self, task: str, done: int, total: int) -> None:
         """Ignore progress."""
 
@@ -29,4 +36,13 @@ class Silent:
         """Ignore finished cells."""
 
 
+class Warnings(Silent):
+    """Listens to nothing but warnings, and passes them on as Python's: rows do not say what they were made of."""
+
+    def warning(self, text: str) -> None:
+        """Warn."""
+        warnings.warn(text, stacklevel=2)
+
+
 SILENT = Silent()
+WARNINGS = Warnings()

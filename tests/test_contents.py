@@ -240,7 +240,7 @@ def test_order_of_layers_counts():
 
 PROCESS = """
 import functools
-from oodbench.given.model import OwnModel
+from oodbench.given.model import GivenModel
 from oodbench.engine.plan import make_plan
 from oodbench.engine.request import request
 from oodbench.engine.runner import prepare
@@ -262,7 +262,7 @@ class Net(torch.nn.Module):
 wanted = request([small_benchmark()], ["odin", "ml", Thing()])
 for cell in make_plan(wanted, prepare(wanted).data).cells:
     print(cell.key, *cell.network_keys)
-print(OwnModel.of(Net(), normalise="none").digest)
+print(GivenModel.of(Net(), normalise="none").digest)
 """
 
 

@@ -13,11 +13,11 @@ from PIL import Image
 from torch import nn
 
 import oodbench
-from oodbench.engine.naming import OwnImages
+from oodbench.engine.naming import GivenImages
 from oodbench.engine.request import request
 from oodbench.engine.runner import execute, prepare
 from oodbench.errors import ConfigError, DataError, MissingData, NeedsTrainingImages
-from oodbench.given.model import OwnModel
+from oodbench.given.model import GivenModel
 from oodbench.metrics import auroc
 from oodbench.plugins import registry
 from oodbench.store.records import ResultStore
@@ -327,9 +327,9 @@ def test_an_attribute_of_the_model_counts_as_content(photos, noise):
 def test_run_and_evaluate_say_the_same(model, photos, tmp_path):
     cars = save_photos(tmp_path / "cars", ("car",), seed=2)
     methods = ["msp", "odin", "knn(k=5)", "mahalanobis"]
-    own = OwnModel.of(model, normalise="none", name="mine")
+    own = GivenModel.of(model, normalise="none", name="mine")
     wanted = request(
-        [str(photos)], methods, out=[f"gaussian={cars}"], own=OwnImages(image_size="8", trained=True), model=own
+        [str(photos)], methods, out=[f"gaussian={cars}"], own=GivenImages(image_size="8", trained=True), model=own
     )
     ran = to_frame(execute(prepare(wanted)))
     evaluated = evaluate(model, photos, {"cars": cars}, methods, id_train=photos, image_size=8, name="mine")

@@ -12,7 +12,7 @@ from PIL import Image
 
 import oodbench
 from oodbench.benchmark import Part
-from oodbench.engine.naming import OwnImages, is_registered, place
+from oodbench.engine.naming import GivenImages, is_registered, place
 from oodbench.engine.request import request
 from oodbench.engine.runner import prepare
 from oodbench.errors import ConfigError, DataError, MissingData, UnknownName
@@ -38,7 +38,7 @@ def tiny(benchmark):
 
 
 def test_a_folder_that_is_not_divided_gets_a_test_set_of_its_own(photos):
-    benchmark = OwnImages(image_size="8").benchmark(str(photos))
+    benchmark = GivenImages(image_size="8").benchmark(str(photos))
     data = prepare(request([tiny(benchmark)], ["msp"])).data["photos"]
 
     train, test = len(data.id_train), len(data.id_test)
@@ -56,7 +56,7 @@ def test_a_path_that_goes_up_has_the_name_of_the_folder_where_it_ends(tmp_path, 
     monkeypatch.chdir(tmp_path / "photos/inner")
 
     assert place(text) == ("photos", str(tmp_path / "photos"))
-    assert OwnImages().benchmark(text).name == "photos"
+    assert GivenImages().benchmark(text).name == "photos"
 
 
 def test_a_link_has_its_own_name(tmp_path):
@@ -103,7 +103,7 @@ def test_a_folder_without_splits_is_a_test_set_where_it_is_out_of_distribution(p
 
 
 def test_classes_are_divided_and_the_split_is_recorded(photos):
-    own = OwnImages(split="50/20/30", split_seed=3, image_size="8")
+    own = GivenImages(split="50/20/30", split_seed=3, image_size="8")
     benchmark = tiny(own.benchmark(str(photos)))
     frame = oodbench.run(benchmark, "msp", settings={"recipe": {"epochs": 1}})
 
@@ -120,7 +120,7 @@ def test_classes_are_divided_and_the_split_is_recorded(photos):
 def test_a_file_gives_the_split_its_name(photos, tmp_path):
     file = tmp_path / "pets.toml"
     file.write_text('id = ["cat", "dog"]\nunseen = ["fox"]\n')
-    benchmark = OwnImages(split=str(file), image_size="8").benchmark(str(photos))
+    benchmark = GivenImages(split=str(file), image_size="8").benchmark(str(photos))
     data = prepare(request([tiny(benchmark)], ["msp"])).data["photos-pets"]
 
     assert data.id_train.class_names == ("cat", "dog")
@@ -144,14 +144,14 @@ def test_a_file_gives_the_split_its_name(photos, tmp_path):
 )
 def test_what_cannot_be_is_refused(own, name, error, message):
     with pytest.raises(error, match=message):
-        OwnImages(**own).benchmark(name)
+        GivenImages(**own).benchmark(name)
 
 
 def test_a_folder_that_is_not_there_or_has_no_classes_is_an_error(tmp_path, photos):
     with pytest.raises(MissingData, match="no train images of .*nowhere: there is no such folder"):
-        prepare(request([OwnImages().benchmark(f"{tmp_path}/nowhere")], ["msp"]))
+        prepare(request([GivenImages().benchmark(f"{tmp_path}/nowhere")], ["msp"]))
     with pytest.raises(DataError, match="has no labels, so its classes cannot be split"):
-        prepare(request([OwnImages(split="50/20/30").benchmark(str(photos / "cat"))], ["msp"]))
+        prepare(request([GivenImages(split="50/20/30").benchmark(str(photos / "cat"))], ["msp"]))
 
 
 NOISE = {"noise": Part(dataset="gaussian", split="train", settings={"count": 60})}
@@ -190,7 +190,7 @@ def test_a_benchmark_runs_its_variants_where_a_method_is_asked_for_by_its_bare_n
 def run_on(folder, **options):
     """Run msp on the classes of a folder, and return the rows."""
     size = options.pop("image_size", "8")
-    benchmark = tiny(OwnImages(image_size=size).benchmark(str(folder)))
+    benchmark = tiny(GivenImages(image_size=size).benchmark(str(folder)))
     return oodbench.run(benchmark, "msp", settings={"recipe": {"epochs": 1}}, **options)
 
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from oodbench.errors import ConfigError
 from oodbench.given.building import load_model
-from oodbench.given.model import OwnModel, normalisation
+from oodbench.given.model import GivenModel, normalisation
 from oodbench.images import ImageSet
 from oodbench.plugins import registry
 
@@ -170,7 +170,7 @@ def test_features_are_the_input_of_the_last_linear_layer_of_a_torchvision_model(
 
     torch.manual_seed(0)
     model = resnet18(num_classes=3).eval()
-    own = OwnModel.of(model, normalise="imagenet")
+    own = GivenModel.of(model, normalise="imagenet")
     assert own.check((3, 32, 32)) == 3
 
     pictures = images(2, 32)
@@ -187,7 +187,7 @@ def test_features_are_the_input_of_the_last_linear_layer_of_a_torchvision_model(
 def test_a_model_is_left_as_it_was(model):
     model.train()
     before = copy.deepcopy(model.state_dict())
-    own = OwnModel.of(model, normalise="0.5/0.5")
+    own = GivenModel.of(model, normalise="0.5/0.5")
     own.check((3, 8, 8))
     own.classifier.features(images())
 
@@ -202,7 +202,7 @@ def test_a_model_is_left_as_it_was(model):
 
 @pytest.mark.parametrize("precision", [torch.bfloat16, torch.float64])
 def test_a_model_of_another_precision_is_scored_in_float32(model, precision):
-    own = OwnModel.of(model.to(precision), normalise="none")
+    own = GivenModel.of(model.to(precision), normalise="none")
 
     assert own.check((3, 8, 8)) == 3
     assert own.classifier(images()).dtype == torch.float32
@@ -211,7 +211,7 @@ def test_a_model_of_another_precision_is_scored_in_float32(model, precision):
 
 def test_a_layer_can_be_named():
     model = WithAuxiliary()
-    own = OwnModel.of(model, normalise="none", features="head")
+    own = GivenModel.of(model, normalise="none", features="head")
 
     assert own.check((3, 8, 8)) == 3
     torch.testing.assert_close(own.classifier.features(images()), model.body(images().flatten(1)).relu())
@@ -244,7 +244,7 @@ def test_a_layer_can_be_named():
 )
 def test_a_model_that_does_not_fit_is_one_sentence(model, options, shape, said):
     with pytest.raises(ConfigError) as caught:
-        OwnModel.of(model, **{"normalise": "none", **options}).check(shape)
+        GivenModel.of(model, **{"normalise": "none", **options}).check(shape)
 
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -252,7 +252,7 @@ def test_a_model_that_does_not_fit_is_one_sentence(model, options, shape, said):
 
 def test_a_layer_that_is_not_there_is_named_with_those_that_are(model):
     with pytest.raises(ConfigError, match=r"no layer 'fc'; its linear layers are: body, head"):
-        OwnModel.of(model, normalise="none", features="fc")
+        GivenModel.of(model, normalise="none", features="fc")
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ def test_a_normalisation_may_be_a_pair():
 
 
 def test_facts_of_a_model_are_words_however_its_normalisation_was_given():
-    given = OwnModel.of(Net(), normalise=(np.array([0.5]), torch.tensor([0.25])))
+    given = GivenModel.of(Net(), normalise=(np.array([0.5]), torch.tensor([0.25])))
     assert given.facts["normalise"] == "0.5/0.25"
 
 
@@ -301,7 +301,7 @@ def test_one_number_normalises_grey_and_colour():
 
 def test_a_digest_tells_models_apart(model):
     def digest(changed, **options):
-        return OwnModel.of(changed, **{"normalise": "none", **options}).digest
+        return GivenModel.of(changed, **{"normalise": "none", **options}).digest
 
     other_weights, other_attribute = copy.deepcopy(model), copy.deepcopy(model)
     with torch.no_grad():
@@ -332,7 +332,7 @@ def test_odin_steps_in_pixels_from_0_to_1():
     torch.manual_seed(0)
     model = Net().eval()
     pixels = (images(6) * 255).to(torch.uint8).numpy()
-    own = OwnModel.of(model, normalise="0.4/0.2")
+    own = GivenModel.of(model, normalise="0.4/0.2")
     module = own.on(torch.device("cpu")).module
     odin = registry.method("odin")(epsilon=0.01, temperature=2.0)
     batch = batch_of_images(module, pixels)
@@ -372,7 +372,7 @@ def test_a_digest_depends_on_attributes_of_any_kind(model, one, other):
     def digest(value):
         changed = copy.deepcopy(model)
         changed.body.scale = value
-        return OwnModel.of(changed, normalise="none").digest
+        return GivenModel.of(changed, normalise="none").digest
 
     assert digest(one) == digest(one)
     assert digest(one) != digest(other)
@@ -382,7 +382,7 @@ def test_a_digest_depends_on_buffers_that_are_not_saved(model):
     def digest(value):
         changed = copy.deepcopy(model)
         changed.body.register_buffer("scale", torch.tensor(value), persistent=False)
-        return OwnModel.of(changed, normalise="none").digest
+        return GivenModel.of(changed, normalise="none").digest
 
     assert digest(1.0) == digest(1.0)
     assert digest(1.0) != digest(2.0)
@@ -404,7 +404,7 @@ def test_a_digest_depends_on_what_a_scripted_part_holds(model):
     def digest(k):
         changed = copy.deepcopy(model)
         changed.part = torch.jit.script(Scaled(k))
-        return OwnModel.of(changed, normalise="none").digest
+        return GivenModel.of(changed, normalise="none").digest
 
     assert digest(0.1) == digest(0.1)
     assert digest(0.1) != digest(0.2)
@@ -423,7 +423,7 @@ def numbered(*names):
 @pytest.mark.parametrize("names", [tuple(sorted(map(str, range(12)))), ("10", "11", "3", "4"), ("00", "11")])
 def test_class_folders_that_are_numbers_say_which_output_they_are(names):
     model = Net(12)
-    own = OwnModel.of(model, normalise="none", class_names=[f"name{i}" for i in range(12)])
+    own = GivenModel.of(model, normalise="none", class_names=[f"name{i}" for i in range(12)])
 
     ordered = own.ordered(numbered(*names))
     assert ordered.class_names == own.class_names
@@ -431,7 +431,7 @@ def test_class_folders_that_are_numbers_say_which_output_they_are(names):
 
 
 def test_a_class_folder_whose_number_the_model_does_not_have_is_refused(model):
-    own = OwnModel.of(model, normalise="none", class_names=("a", "b", "c"))
+    own = GivenModel.of(model, normalise="none", class_names=("a", "b", "c"))
 
     with pytest.raises(ConfigError, match="photos has the class 3, and 3 class names are given, for 0 to 2; name all"):
         own.ordered(numbered("0", "3"))

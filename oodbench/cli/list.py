@@ -72,7 +72,15 @@ def _methods(_: Path) -> Table:
     for name, kind in registry.usable("methods").items():
         method = kind()
         sees = ", ".join(words[word] for word in sorted(method.sees)) or "nothing"
-        table.add_row(name, method.title, method.objective.name, sees, method.source, registry.origin("methods", name))
+        trained = " + ".join(dict.fromkeys(objective.name for objective in method.networks))
+        table.add_row(
+            name,
+            method.title,
+            trained,
+            sees,
+            method.source,
+            registry.origin("methods", name),
+        )
     return table
 
 

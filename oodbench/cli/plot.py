@@ -105,18 +105,15 @@ def _save(figure: Figure, file: Path) -> None:
 def _split(record: Record, data_dir: Path | None) -> Figure:
     from oodbench.benchmark import Part
     from oodbench.data.parts import load_part
-    from oodbench.engine.naming import OwnImages
+    from oodbench.engine.naming import GivenImages
     from oodbench.errors import StoreError
     from oodbench.figures import draw_split
-    from oodbench.folders import default_cache_dir, default_data_dir
     from oodbench.images import Conversion
-    from oodbench.progress import SILENT
-    from oodbench.store.artifacts import ArtifactStore
+    from oodbench.store.workspace import Workspace
 
     if record.split is None:
         raise StoreError(f"{record.benchmark['name']} has no split of classes to draw; run one: --split 50/20/30")
-    part = Part(split="train", **OwnImages().images(record.split["dataset"]))  # type: ignore[arg-type]
+    part = Part(split="train", **GivenImages().images(record.split["dataset"]))  # type: ignore[arg-type]
     # Large enough to be told apart by eye, whatever the network saw.
     conversion = Conversion(size=(48, 48), channels=3)
-    artifacts = ArtifactStore(default_cache_dir())
-    return draw_split(record.split, load_part(part, conversion, data_dir or default_data_dir(), artifacts, SILENT))
+    return draw_split(record.split, load_part(part, conversion, Workspace.of(data_dir)))

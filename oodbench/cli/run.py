@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from . import options
 if TYPE_CHECKING:
     from oodbench.benchmark import Benchmark
     from oodbench.engine.runner import Prepared
-    from oodbench.given.model import OwnModel
+    from oodbench.given.model import GivenModel
     from oodbench.progress import Reporter
     from oodbench.store.records import Record
 
@@ -99,9 +99,10 @@ def command(
     oodbench run --model my_module:build --weights w.pt --normalise imagenet --image-size 224 --in ./photos
     oodbench run --plugin my_score.py --method my_score
     """
-    from oodbench.engine.naming import OwnImages
+    from oodbench.engine.naming import GivenImages
     from oodbench.engine.request import request
     from oodbench.engine.runner import execute, prepare
+    from oodbench.store.workspace import Workspace
 
     from .terminal import TerminalReporter
 
@@ -112,7 +113,7 @@ def command(
         recipe=recipe,
         settings=settings,
         out=out,
-        own=OwnImages(
+        own=GivenImages(
             split=split,
             split_seed=split_seed,
             image_size=image_size,
@@ -127,24 +128,19 @@ def command(
             report.message("nothing is downloaded in a dry run: what is not there counts as missing")
         prepared = prepare(
             wanted,
-            data_dir=data_dir,
+            workspace=Workspace.of(data_dir, cache_dir, report),
             results_dir=results_dir,
-            cache_dir=cache_dir,
             device=device,
             force=force,
             download=download and not dry_run,
             save_detectors=save_detectors,
-            report=report,
         )
         _tell(prepared, report)
-        refused = _refused(prepared) if dry_run else {}
-        for label, reason in refused.items():
-            report.message(f"left out: {label}: {reason}")
         if not dry_run:
             report.message(_done_and_to_do(prepared))
-            records = execute(prepared, report)
+            records = execute(prepared)
     if dry_run:
-        _show_plan(prepared, refused)
+        _show_plan(prepared)
     else:
         _show_all(records, wanted.benchmarks, results_dir)
 
@@ -155,7 +151,7 @@ def _tell(prepared: Prepared, report: Reporter) -> None:
         for line in data.split.lines() if data.split else ():
             report.message(line)
     for reason in prepared.plan.left_out:
-        report.message(f"left out: {reason}")
+        report.warning(f"left out: {reason}")
 
 
 def _show_all(records: Sequence[Record], benchmarks: Sequence[Benchmark], results_dir: Path) -> None:
@@ -191,7 +187,7 @@ def _show_results(records: Sequence[Record], benchmark: Benchmark) -> None:
 
 def _own_model(
     model: str | None, weights: Path | None, normalise: str | None, class_names: str | None, features: str | None
-) -> OwnModel | None:
+) -> GivenModel | None:
     given = {"--weights": weights, "--normalise": normalise, "--class-names": class_names, "--features": features}
     if model is None:
         if unused := [name for name, value in given.items() if value is not None]:
@@ -200,10 +196,10 @@ def _own_model(
     if normalise is None:
         raise ConfigError("--normalise is missing: none, imagenet or MEAN/STD, as the model was trained with")
     from oodbench.given.building import load_model
-    from oodbench.given.model import OwnModel
+    from oodbench.given.model import GivenModel
 
     names = None if class_names is None else _class_names(class_names)
-    return OwnModel.of(
+    return GivenModel.of(
         load_model(model, weights),
         normalise=normalise,
         features=features,
@@ -240,22 +236,12 @@ def _embedded() -> list[str]:
     return [name for name, found in known if found.embedded and registry.find("benchmarks", name).built_in][:1]
 
 
-def _refused(prepared: Prepared) -> dict[str, str]:
-    """Return why a run would leave out cells for want of training images, by their labels."""
-    from oodbench.engine.evaluation import refused_without_training_images
+def _done_and_to_do(prepared: Prepared) -> str:
+    to_do = prepared.to_do()
+    from oodbench.jobs import Plan
 
-    reasons = {
-        cell.label: refused_without_training_images(cell, prepared.data[cell.benchmark.name])
-        for cell in prepared.to_do()
-    }
-    return {label: reason for label, reason in reasons.items() if reason}
-
-
-def _done_and_to_do(prepared: Prepared, refused: Collection[str] = ()) -> str:
-    to_do = [cell for cell in prepared.to_do() if cell.label not in refused]
-    jobs = {job.key for job in prepared.plan.trainings()}
-    networks = {key for cell in to_do for key in cell.network_keys if key in jobs}
-    trained = sum(prepared.artifacts.find("networks", key) is not None for key in networks)
+    networks = {job.key for job in Plan(cells=tuple(to_do)).trainings()}
+    trained = sum(prepared.workspace.artifacts.find("networks", key) is not None for key in networks)
     where = " and ".join(str(device) for device in prepared.devices)
     text = f"{counted(len(prepared.stored), 'cell')} stored, {len(to_do)} to do on {where}"
     if not networks:
@@ -263,21 +249,23 @@ def _done_and_to_do(prepared: Prepared, refused: Collection[str] = ()) -> str:
     return f"{text}; {counted(len(networks) - trained, 'network')} to train, {trained} trained before"
 
 
-def _show_plan(prepared: Prepared, refused: Collection[str]) -> None:
+def _show_plan(prepared: Prepared) -> None:
+    from oodbench.jobs import Plan
+
     from .terminal import listing, show
 
     trainings = listing("network", "training", "training images", "state")
-    needed = {key for cell in prepared.to_do() for key in cell.network_keys}
+    needed = {job.key for job in Plan(cells=tuple(prepared.to_do())).trainings()}
     for job in prepared.plan.trainings():
-        trained = prepared.artifacts.find("networks", job.key) is not None
+        trained = prepared.workspace.artifacts.find("networks", job.key) is not None
         state = "trained" if trained else "to train" if job.key in needed else "not needed"
         images = len(job.hold_out(prepared.data[job.benchmark.name]).fit)
-        trainings.add_row(job.label, job.config.length, f"{images:,}", state)
+        trainings.add_row(job.label, job.length, f"{images:,}", state)
     cells = listing("cell", "recipe", "OOD sets", "images to score", "state")
     for cell in prepared.plan.cells:
         data = prepared.data[cell.benchmark.name]
         images = len(data.id_test) + sum(map(len, data.ood.values()))
-        state = "stored" if cell.file in prepared.stored else "left out" if cell.label in refused else "to do"
+        state = "stored" if cell.file in prepared.stored else "to do"
         sets = f"{len(data.ood)} of {len(data.ood) + len(data.missing)}"
         cells.add_row(cell.label, cell.recipe, sets, f"{images:,}", state)
     if trainings.row_count:
@@ -285,21 +273,23 @@ def _show_plan(prepared: Prepared, refused: Collection[str]) -> None:
         show("")
     show(cells)
     show("")
-    show(_done_and_to_do(prepared, refused))
+    show(_done_and_to_do(prepared))
     if prepared.to_do():
         show(_cost(prepared))
 
 
 def _cost(prepared: Prepared) -> str:
     """Say how many images go through networks; methods that need gradients add passes of their own."""
+    from oodbench.jobs import Plan
+
     jobs = {network.key: network for cell in prepared.to_do() for network in cell.networks}.values()
-    trained = scored = 0
+    trainings = Plan(cells=tuple(prepared.to_do())).trainings()
+    scored = trained = 0
     for job in jobs:
         data = prepared.data[job.benchmark.name]
         scored += len(data.id_test) + sum(map(len, data.ood.values()))
-        if job.config is not None and prepared.artifacts.find("networks", job.key) is None:
-            n_images = len(job.hold_out(data).fit)
-            batch_size = min(job.config.batch_size, n_images)
-            trained += batch_size * job.config.total_steps(n_images // batch_size)
+    for job in trainings:
+        if prepared.workspace.artifacts.find("networks", job.key) is None:
+            trained += job.images_in_training(len(job.hold_out(prepared.data[job.benchmark.name]).fit))
     training = f"{trained:,} in training, " if trained else ""
     return f"images through networks: {training}{scored:,} test images once for all methods"

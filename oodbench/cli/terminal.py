@@ -112,6 +112,10 @@ class TerminalReporter:
         """Print a line that stays."""
         self._console.print(text)
 
+    def warning(self, text: str) -> None:
+        """Print a line that stays: whoever reads the results must know it."""
+        self._console.print(text)
+
     def progress(self, task: str, done: int, total: int) -> None:
         """Show the piece of work that is being done; a finished one makes room."""
         # What follows a comma changes while the work goes on, such as a loss.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oodbench.errors import DataError, MissingData, NeedsTrainingImages
@@ -16,7 +15,7 @@ from .parts import load_part
 if TYPE_CHECKING:
     from oodbench.benchmark import Benchmark, OodSet, Part
     from oodbench.progress import Reporter
-    from oodbench.store.artifacts import ArtifactStore
+    from oodbench.store.workspace import Workspace
 
 
 SHARED = "are ID test images as well"
@@ -74,9 +73,7 @@ class BenchmarkData:
 
 def load_benchmark(
     benchmark: Benchmark,
-    data_dir: Path,
-    artifacts: ArtifactStore,
-    report: Reporter,
+    workspace: Workspace,
     *,
     download: bool = False,
     train_needed: bool = True,
@@ -85,9 +82,8 @@ def load_benchmark(
 
     Args:
         benchmark: names them.
-        data_dir: where files are looked for.
-        artifacts: where decoded arrays are kept.
-        report: told what is being decoded, which OOD test sets are missing, and which classes are not tested.
+        workspace: where files are looked for and decoded arrays are kept; it is told what is being decoded, which OOD
+            test sets are missing, and which classes are not tested.
         download: whether to fetch what is missing and may be fetched.
         train_needed: whether ID training images must be there; a trained network does without.
 
@@ -98,17 +94,11 @@ def load_benchmark(
     """
 
     def load(part: Part) -> ImageSet:
-        return load_part(part, benchmark.conversion, data_dir, artifacts, report, download=download)
+        return load_part(part, benchmark.conversion, workspace, download=download)
 
+    report = workspace.report
     benchmark, split = divide(benchmark, load)
-    id_train = load(benchmark.id_train) if train_needed else _if_there(load, benchmark.id_train)
-    id_test = load(benchmark.id_test)
-    _check_classes(benchmark, id_train or id_test, id_test)
-    if train_needed and (empty := _without_images(id_train)):
-        raise DataError(
-            f"{benchmark.name}: no training images of {', '.join(empty[:5])}; add some, or leave the "
-            f"{'class' if len(empty) == 1 else 'classes'} out"
-        )
+    id_train, id_test = _in_distribution(benchmark, load, train_needed=train_needed)
     seen = {name: load(part) for name, part in benchmark.seen.items()}
     ood, missing = {}, {}
     for entry in benchmark.ood:
@@ -118,7 +108,7 @@ def load_benchmark(
             if not entry.optional:
                 raise
             missing[entry.name] = str(error)
-            report.message(f"{benchmark.name}: skipping the OOD set {entry.name!r}: {error}")
+            report.warning(f"{benchmark.name}: skipping the OOD set {entry.name!r}: {error}")
     for other in (id_test, *seen.values(), *ood.values()):
         first = id_train or id_test
         if other.shape != first.shape:
@@ -133,7 +123,7 @@ def load_benchmark(
     )
     data = without_shared_images(data, report)
     if empty := _without_images(data.id_test):
-        report.message(f"{benchmark.name}: no test images of {', '.join(empty[:5])}: the accuracy says nothing of them")
+        report.warning(f"{benchmark.name}: no test images of {', '.join(empty[:5])}: the accuracy says nothing of them")
     return data
 
 
@@ -177,7 +167,7 @@ def without_shared_images(data: BenchmarkData, report: Reporter) -> BenchmarkDat
         digests = _digests(images)
         ood[name] = _untrained(images, digests, trained, report)
         if shared := sum(image in tested for image in digests):
-            report.message(f"{shared} images of {name} {SHARED}: they cannot be told apart")
+            report.warning(f"{shared} images of {name} {SHARED}: they cannot be told apart")
     return replace(data, id_test=id_test, ood=ood)
 
 
@@ -191,7 +181,7 @@ def _untrained(tests: ImageSet, digests: list[bytes], trained: frozenset[bytes],
         return tests
     if not kept:
         raise DataError(f"every image of {tests.name} is among the training images; test on others")
-    report.message(f"leaving out {len(tests) - len(kept)} images of {tests.name}: they are training images as well")
+    report.warning(f"leaving out {len(tests) - len(kept)} images of {tests.name}: they are training images as well")
     labels = None if tests.labels is None else tests.labels[kept]
     return replace(tests, images=tests.images[kept], labels=labels)
 
@@ -203,12 +193,34 @@ def _if_there(load: Callable[[Part], ImageSet], part: Part) -> ImageSet | None:
         return None
 
 
+def _in_distribution(
+    benchmark: Benchmark, load: Callable[[Part], ImageSet], *, train_needed: bool
+) -> tuple[ImageSet | None, ImageSet]:
+    """Return the in-distribution training and test images; those without labels are of one class."""
+    id_train = load(benchmark.id_train) if train_needed else _if_there(load, benchmark.id_train)
+    id_test = load(benchmark.id_test)
+    if id_test.labels is None and (id_train is None or id_train.labels is None):
+        id_train, id_test = None if id_train is None else _as_one_class(id_train), _as_one_class(id_test)
+    _check_classes(benchmark, id_train or id_test, id_test)
+    if train_needed and (empty := _without_images(id_train)):
+        raise DataError(
+            f"{benchmark.name}: no training images of {', '.join(empty[:5])}; add some, or leave the "
+            f"{'class' if len(empty) == 1 else 'classes'} out"
+        )
+    return id_train, id_test
+
+
+def _as_one_class(images: ImageSet) -> ImageSet:
+    """Return in-distribution images without labels as images of one class, which no method can tell apart."""
+    import numpy as np
+
+    return replace(images, labels=np.zeros(len(images), dtype=np.int64), class_names=("in-distribution",))
+
+
 def _check_classes(benchmark: Benchmark, id_train: ImageSet, id_test: ImageSet) -> None:
     for part in (id_train, id_test):
         if part.labels is None:
             raise DataError(f"{benchmark.name}: the in-distribution images of {part.name} have no labels")
-    if len(id_train.class_names) < 2:
-        raise DataError(f"{benchmark.name}: a classifier needs at least 2 classes, {id_train.name} has 1")
     if id_train.class_names != id_test.class_names:
         differing = sorted(set(id_train.class_names) ^ set(id_test.class_names))
         raise DataError(

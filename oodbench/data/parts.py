@@ -16,16 +16,13 @@ from oodbench.plugins import registry
 if TYPE_CHECKING:
     from oodbench.api import Dataset, Location
     from oodbench.benchmark import Part
-    from oodbench.progress import Reporter
-    from oodbench.store.artifacts import ArtifactStore
+    from oodbench.store.workspace import Workspace
 
 
 def load_part(
     part: Part,
     conversion: Conversion,
-    data_dir: Path,
-    artifacts: ArtifactStore,
-    report: Reporter,
+    workspace: Workspace,
     *,
     download: bool = False,
 ) -> ImageSet:
@@ -35,10 +32,11 @@ def load_part(
         MissingData: nothing is there; the message says where it was looked for, and how to get it.
         DataError: a file is damaged, or the part is empty or has no such class.
     """
+    data_dir = workspace.data_dir
     dataset = registry.dataset(part.dataset, dict(part.settings))
     location = dataset.locate(part.split, data_dir)
     if not location.present and download and dataset.downloadable:
-        report.message(f"downloading {part.dataset} to {data_dir}")
+        workspace.report.message(f"downloading {part.dataset} to {data_dir}")
         try:
             dataset.download(data_dir)
         except DataError as error:
@@ -46,7 +44,7 @@ def load_part(
         location = dataset.locate(part.split, data_dir)
     if not location.present:
         raise MissingData(missing_message(part.dataset, part.split, dataset, location))
-    whole = _decoded(dataset, part, location, conversion, data_dir, artifacts, report)
+    whole = _decoded(dataset, part, location, conversion, workspace)
     return whole if part.classes is None else whole.of_classes(part.classes)
 
 
@@ -68,13 +66,13 @@ def _decoded(
     part: Part,
     location: Location,
     conversion: Conversion,
-    data_dir: Path,
-    artifacts: ArtifactStore,
-    report: Reporter,
+    workspace: Workspace,
 ) -> ImageSet:
     """Return a whole split as converted arrays, memory-mapped from the cache."""
     import numpy as np
     import PIL
+
+    artifacts, report = workspace.artifacts, workspace.report
 
     name = f"{part.dataset} ({part.split})"
     sources = [_source_digest(file) for file in location.files]
@@ -87,7 +85,7 @@ def _decoded(
     def decode(aside: Path) -> dict[str, Any]:
         report.progress(f"decoding {name}", 0, 1)
         try:
-            raw = dataset.read(part.split, data_dir, conversion)
+            raw = dataset.read(part.split, workspace.data_dir, conversion)
             images = convert(raw, conversion, name)
         # Else it would be taken for a failure to write to the cache.
         except OSError as error:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,9 @@ from oodbench.errors import (
 )
 from oodbench.jobs import Cell
 from oodbench.plugins import registry
+from oodbench.progress import SILENT
 
-from .work import Outcome, Place, do, groups
+from .work import Outcome, Site, groups, run_group
 
 if TYPE_CHECKING:
     import torch
@@ -28,21 +30,20 @@ if TYPE_CHECKING:
     from oodbench.progress import Reporter
 
 
-def do_all(cells: Sequence[Cell], place: Place, devices: Sequence[torch.device], report: Reporter) -> Iterator[Outcome]:
+def run_all(cells: Sequence[Cell], site: Site, devices: Sequence[torch.device]) -> Iterator[Outcome]:
     """Do the work of all cells, one group after another, or one on each of several devices at a time.
 
     Args:
         cells: to compute.
-        place: with the images.
+        site: with the images.
         devices: one process works on each, where there are several.
-        report: told what is going on.
 
     Raises:
-        OodbenchError: as `do`; or a process was killed.
+        OodbenchError: as `run_group`; or a process was killed.
     """
     if len(devices) == 1:
         for group in groups(cells):
-            yield from do(group, place, devices[0], report)
+            yield from run_group(group, site, devices[0])
         return
     from oodbench.given.building import files_run
 
@@ -50,13 +51,13 @@ def do_all(cells: Sequence[Cell], place: Place, devices: Sequence[torch.device],
     messages, free = context.Queue(), context.Queue()
     for device in devices:
         free.put(str(device))
-    listener = Thread(target=_pass_on, args=(messages, report), daemon=True)
+    listener = Thread(target=_pass_on, args=(messages, site.workspace.report), daemon=True)
     listener.start()
     pool = ProcessPoolExecutor(
         len(devices),
         context,
         initializer=_start,
-        initargs=(place, registry.added_files(), files_run(), len(devices), free, messages),
+        initargs=(_without_reporter(site), registry.added_files(), files_run(), len(devices), free, messages),
     )
     try:
         work = groups(cells)
@@ -87,6 +88,11 @@ def _pass_on(messages: Any, report: Reporter) -> None:
         report.message(text)
 
 
+def _without_reporter(site: Site) -> Site:
+    """Return a site that can be sent to a worker, which has a reporter of its own."""
+    return replace(site, workspace=replace(site.workspace, report=SILENT))
+
+
 class _Teller:
     """The reporter of a worker: lines go to the parent, and nobody watches its bars.
 
@@ -101,6 +107,9 @@ class _Teller:
     def message(self, text: str) -> None:
         self._messages.put(f"[{self._device}] {text}")
 
+    def warning(self, text: str) -> None:
+        self.message(text)
+
     def progress(self, task: str, done: int, total: int) -> None:
         pass
 
@@ -113,7 +122,7 @@ _worker: dict[str, Any] = {}
 
 
 def _start(
-    place: Place, plugins: Sequence[Path], models: Sequence[Path], n_workers: int, free: Any, messages: Any
+    site: Site, plugins: Sequence[Path], models: Sequence[Path], n_workers: int, free: Any, messages: Any
 ) -> None:
     import torch
 
@@ -123,7 +132,8 @@ def _start(
     if device == "cpu":
         # Workers share the cores.
         torch.set_num_threads(max(1, torch.get_num_threads() // n_workers))
-    _worker.update(place=place, models=models, device=torch.device(device), report=_Teller(messages, device))
+    told = replace(site, workspace=replace(site.workspace, report=_Teller(messages, device)))
+    _worker.update(site=told, models=models, device=torch.device(device))
 
 
 def _pickled(group: Sequence[Cell]) -> bytes:
@@ -154,5 +164,5 @@ _REMEDY = "define methods and models at the top of a file or module that can be 
 
 def _work(group: bytes) -> list[Outcome]:
     with suppress(KeyboardInterrupt):
-        return list(do(_unpickled(group), _worker["place"], _worker["device"], _worker["report"]))
+        return list(run_group(_unpickled(group), _worker["site"], _worker["device"]))
     return []

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from oodbench.metrics import METRICS, roc_curve
 from oodbench.plugins import registry
 
 if TYPE_CHECKING:
     from oodbench.api import Metric
-from oodbench.metrics import METRICS, roc_curve
 
 
 def of_plugins() -> dict[str, Metric]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from oodbench.api import Maker
 from oodbench.errors import ConfigError, UnknownName
+from oodbench.folders import is_path, place
+from oodbench.given.conversion import parse_conversion
 from oodbench.images import Conversion
 from oodbench.plugins import registry
 from oodbench.splits import SplitRule, parse_split
@@ -20,35 +22,8 @@ TEST_SHARE = 0.2
 """Of the images of a folder that is not divided into train/ and test/."""
 
 
-def is_path(text: str) -> bool:
-    """Return whether a name means a folder or a ZIP of images, rather than something registered."""
-    return "/" in text or "\\" in text or text.startswith((".", "~")) or Path(text).suffix.lower() == ".zip"
-
-
-def place(text: str) -> tuple[str, str]:
-    """Return the name and the data set of what a user calls a set: a registered one, or a path of images.
-
-    Raises:
-        ConfigError: the path has no name that a folder of results could have.
-
-    >>> place("svhn")
-    ('svhn', 'svhn')
-    """
-    if not is_path(text):
-        return text, text
-    given = Path(text).expanduser()
-    # Links keep the names that a user gave them, but what ".." is only the file system knows.
-    path = given.resolve() if ".." in given.parts else given.absolute()
-    name = path.name.removesuffix(".zip")
-    if name in ("", ".", ".."):
-        raise ConfigError(
-            f"{text} has no name that results could be kept under; move the images into a folder with one"
-        )
-    return name, str(path).removesuffix(".zip")
-
-
 @dataclass(frozen=True, kw_only=True)
-class OwnImages:
+class GivenImages:
     """How a benchmark is made of a name that is not one, or divided anew.
 
     Attributes:
@@ -136,14 +111,7 @@ class OwnImages:
         """
         if self.trained and self.image_size is None:
             raise ConfigError("--image-size is missing: give the size of the images that the model was trained on")
-        sides = (self.image_size or "32").lower().replace("×", "x").split("x")
-        if len(sides) > 2 or not all(side.isdecimal() and int(side) > 0 for side in sides):
-            raise ConfigError(
-                f"--image-size must be a number such as 64, or HEIGHTxWIDTH such as 48x64, got {self.image_size!r}"
-            )
-        if self.channels not in (None, 1, 3):
-            raise ConfigError(f"--channels must be 1 (grey) or 3 (RGB), got {self.channels}")
-        return Conversion(size=(int(sides[0]), int(sides[-1])), channels=1 if self.channels == 1 else 3)
+        return parse_conversion(self.image_size or "32", self.channels)
 
 
 def is_registered(benchmark: Benchmark) -> bool:

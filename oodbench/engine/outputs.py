@@ -1,8 +1,9 @@
-"""The one forward pass: a network's logits and features on a set of images, computed once and kept."""
+"""What a network says of a set of images: computed in one forward pass for all methods, and kept."""
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,86 +11,89 @@ import numpy as np
 import torch
 from numpy.lib.format import open_memmap
 
-from oodbench.batch import Outputs, in_passes, to_unit_interval
+from oodbench.forward import passes
 from oodbench.hashing.code import code_digest
 from oodbench.hashing.values import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from numpy.typing import NDArray
 
     from oodbench.images import ImageSet
-    from oodbench.progress import Reporter
-    from oodbench.store.artifacts import ArtifactStore
-    from oodbench.training.network import TrainedNetwork
+    from oodbench.jobs import ReadyNetwork
+    from oodbench.readings import Reading
+    from oodbench.store.workspace import Workspace
+
+_KIND = "outputs"
 
 
-@torch.inference_mode()
-def compute_outputs(module: Any, images: NDArray[np.uint8], device: torch.device) -> Outputs:
-    """Return the outputs of a network on images that fit the memory.
+class KeptOutputs(Mapping[str, "NDArray[Any]"]):
+    """The outputs of a network on a set of images, memory-mapped from the cache; only the first look may compute them.
 
-    Args:
-        module: fits `oodbench.api.Network`, in evaluation mode, on the device.
-        images: uint8, shape (n, channels, height, width).
-        device: to compute on.
-    """
-    logits, features = (np.concatenate(parts) for parts in zip(*_passes(module, images, device), strict=True))
-    return Outputs(logits=logits, features=features)
-
-
-def _passes(
-    module: Any, images: NDArray[np.uint8], device: torch.device
-) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """Yield logits and features, a batch at a time."""
-
-    def one_pass(part: slice) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        features = module.features(to_unit_interval(torch.tensor(images[part], device=device)))
-        logits = module.head(features)
-        return logits.float().cpu().numpy(), features.float().cpu().numpy()
-
-    return in_passes(images.shape[1:], len(images), device, one_pass)
-
-
-def outputs_of(
-    network: TrainedNetwork,
-    images: ImageSet,
-    artifacts: ArtifactStore,
-    device: torch.device,
-    report: Reporter,
-) -> Callable[[], Outputs]:
-    """Return a function that gives the outputs of a network on a set; only its first call may run the network.
+    One pass gives everything that is not kept yet: the network's own outputs and all readings, each an artifact.
 
     Args:
-        network: in evaluation mode; its weights name the artifact, not the settings it was trained with.
-        images: the set; its content names the artifact.
-        artifacts: where outputs are kept; they are memory-mapped from there.
+        network: in evaluation mode; its weights name the artifacts, not the settings it was trained with.
+        images: the set; its content names the artifacts.
+        workspace: where outputs are kept, and who is told how far the pass is.
         device: to compute on.
-        report: told how far the pass is.
+        readings: what methods want of inner layers.
     """
 
-    @cache
-    def outputs() -> Outputs:
-        key = digest(["outputs", network.digest, images.fingerprint, code_digest(network.module)])
-        folder = artifacts.find("outputs", key) or artifacts.save("outputs", key, compute)
-        arrays = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("logits", "features"))
-        logits, features = arrays
-        return Outputs(logits=logits, features=features)
+    def __init__(
+        self,
+        network: ReadyNetwork,
+        images: ImageSet,
+        workspace: Workspace,
+        device: torch.device,
+        readings: Sequence[Reading] = (),
+    ) -> None:
+        self._network, self._images, self._device = network, images, device
+        self._artifacts, self._report = workspace.artifacts, workspace.report
+        self._readings = {reading.name: reading for reading in readings}
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self._arrays[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+    @cached_property
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        basis = [self._network.digest, self._images.fingerprint, code_digest(self._network.module)]
+        keys = {"": digest([_KIND, *basis])}
+        keys |= {
+            name: digest(["reading", *basis, reading, code_digest(reading)]) for name, reading in self._readings.items()
+        }
+        missing = [name for name, key in keys.items() if self._artifacts.find(_KIND, key) is None]
+        if missing:
+            wanted = [self._readings[name] for name in missing if name]
+            self._artifacts.save_several(
+                _KIND,
+                [keys[name] for name in missing],
+                lambda asides: self._compute(dict(zip(missing, asides, strict=True)), wanted),
+            )
+        files = [file for key in keys.values() for file in sorted(self._artifacts.folder(_KIND, key).glob("*.npy"))]
+        return {file.stem: np.load(file, mmap_mode="r") for file in files}
 
     @torch.inference_mode()
-    def compute(aside: Path) -> dict[str, Any]:
+    def _compute(self, asides: Mapping[str, Path], readings: Sequence[Reading]) -> list[dict[str, Any]]:
+        """Run the network once; write its own outputs into the folder "", and each reading into the one of its name."""
         arrays: dict[str, np.memmap[Any, Any]] = {}
         done = 0
-        for logits, features in _passes(network.module, images.images, device):
-            start, done = done, done + len(logits)
-            for name, values in (("features", features), ("logits", logits)):
+        for part in passes(self._network.module, self._images.images, self._device, readings):
+            start, done = done, done + len(next(iter(part.values())))
+            for name, values in part.items():
+                aside = asides.get(name if name in self._readings else "")
+                if aside is None:
+                    continue
                 if name not in arrays:
-                    shape = (len(images), *values.shape[1:])
-                    arrays[name] = open_memmap(aside / f"{name}.npy", mode="w+", dtype=np.float32, shape=shape)
+                    shape = (len(self._images), *values.shape[1:])
+                    arrays[name] = open_memmap(aside / f"{name}.npy", mode="w+", dtype=values.dtype, shape=shape)
                 arrays[name][start:done] = values
-            report.progress(f"forward pass on {images.name}", done, len(images))
+            self._report.progress(f"forward pass on {self._images.name}", done, len(self._images))
         for array in arrays.values():
             array.flush()
-        return {"network": network.digest, "images": images.fingerprint}
-
-    return outputs
+        return [{"network": self._network.digest, "images": self._images.fingerprint} for _ in asides]

@@ -3,101 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from oodbench.errors import ConfigError, UnknownName, did_you_mean
+from oodbench.errors import UnknownName, did_you_mean
+from oodbench.given.network import GivenNetwork
 from oodbench.hashing.code import code_digest
 from oodbench.hashing.values import digest
-from oodbench.jobs import Cell, GivenNetwork, Plan, TrainingJob
-from oodbench.objectives import CrossEntropy
+from oodbench.jobs import Cell, NetworkJob, Plan
 from oodbench.plugins import registry
 from oodbench.settings import differences, reconfigure, variant
 from oodbench.training.config import TrainConfig, cut_short
+from oodbench.training.job import TrainingJob
 
 from . import measures
 from .naming import is_registered
-from .request import RECIPE, MethodChoice, Request
+from .needs import needs_of, unmet
+from .request import RECIPE, Request, ResolvedMethod
 
 if TYPE_CHECKING:
     from oodbench.api import Method, Objective
-    from oodbench.benchmark import Benchmark, Recipe
+    from oodbench.benchmark import Benchmark
     from oodbench.data.loading import BenchmarkData
-    from oodbench.given.model import OwnModel
+    from oodbench.given.model import GivenModel
 
 
 def make_plan(wanted: Request, data: Mapping[str, BenchmarkData]) -> Plan:
     """Return the jobs of a request.
 
     Args:
-        wanted: with names found.
+        wanted: with names found and methods resolved.
         data: the images of each benchmark, by its name; their content is part of every key.
 
     Raises:
-        ConfigError: a method that was asked for by name needs images that a benchmark does not have.
+        ConfigError: a method that was asked for by name needs what a benchmark does not have.
     """
     cells, left_out = [], []
     for benchmark in wanted.benchmarks:
-        recipe = benchmark.recipes[wanted.recipe or benchmark.recipe]
-        for choice in wanted.methods:
-            if wanted.model is not None and (reason := _not_on_a_given_network(choice, recipe)):
+        own = data[benchmark.name]
+        for entry in wanted.methods[benchmark.name]:
+            if reason := unmet(entry.name, entry.method, own, wanted.model):
                 if not wanted.every_method:
-                    raise ConfigError(f"{reason}; leave {choice.name} out")
-                left_out.append(reason)
+                    raise reason
+                left_out.append(str(reason))
                 continue
-            if "seen_ood" in choice.method(recipe).sees and not data[benchmark.name].seen:
-                reason = f"{choice.name} needs seen OOD training images, and {benchmark.name} has none"
-                if not wanted.every_method:
-                    raise ConfigError(f"{reason}; leave {choice.name} out, or choose another benchmark")
-                left_out.append(reason)
-                continue
-            for entry in _variants(choice, benchmark):
-                cells += [_cell(wanted, data[benchmark.name], entry, seed) for seed in wanted.seeds]
-    return Plan(cells=tuple(cells), left_out=(*wanted.broken, *left_out))
+            cells += [_cell(wanted, own, entry, seed) for seed in wanted.seeds]
+    # A method with variants is left out once.
+    return Plan(cells=tuple(cells), left_out=(*wanted.broken, *dict.fromkeys(left_out)))
 
 
-def _not_on_a_given_network(choice: MethodChoice, recipe: Recipe) -> str:
-    """Say why a method cannot be scored on a user's own model, or return ""."""
-    method = choice.method(recipe)
-    if method.objective != CrossEntropy():
-        return f"{choice.name} trains a network of its own ({method.objective.name}), and a trained model is given"
-    if getattr(method, "members", 1) > 1:
-        return f"{choice.name} combines several networks, and one model is given"
-    return ""
-
-
-def _variants(choice: MethodChoice, benchmark: Benchmark) -> list[MethodChoice]:
-    """Return the method as it was asked for, or the variants that a benchmark runs where nothing was said."""
-    if choice.settings:
-        return [choice]
-    return [replace(choice, settings=settings) for settings in benchmark.variants.get(choice.name, ({},))]
-
-
-def _cell(wanted: Request, data: BenchmarkData, choice: MethodChoice, seed: int) -> Cell:
-    benchmark = data.benchmark
-    name = wanted.recipe or benchmark.recipe
-    recipe = benchmark.recipes[name]
-    method = choice.method(recipe)
-    seen = _seen(choice.name, method, data)
-    networks: tuple[TrainingJob, ...] | tuple[GivenNetwork]
-    made_by: object
-    if wanted.model is not None:
-        networks = (_given(wanted.model, method.objective, data, seed),)
-        name, cut, made_by = f"given: {wanted.model.name}", "", wanted.model.digest
-    else:
-        prescribed = recipe.config(method.objective.name)
-        config = reconfigure(prescribed, wanted.recipe_settings, of=RECIPE)
-        members = getattr(method, "members", 1)
-        networks = tuple(_training(data, method.objective, config, seed * members + i, seen) for i in range(members))
-        cut, made_by = _cut_short(benchmark, method.objective, config), config
-        name = variant(name, differences(config, prescribed))
+def _cell(wanted: Request, data: BenchmarkData, entry: ResolvedMethod, seed: int) -> Cell:
+    benchmark, method = data.benchmark, entry.method
+    seen = _seen(entry.name, method, data)
+    networks, name, cut, made_by = _networks(wanted, data, method, seed, seen)
     tests = {name: images.fingerprint for name, images in data.ood.items()}
     code = code_digest(method, measures.all_metrics, *measures.of_plugins().values())
     return Cell(
-        method_name=choice.name,
+        method_name=entry.name,
         method=method,
-        changed=differences(method, choice.prescribed(recipe)),
+        changed=entry.changed,
         recipe=name,
         cut_short=cut,
         networks=networks,
@@ -107,7 +71,7 @@ def _cell(wanted: Request, data: BenchmarkData, choice: MethodChoice, seed: int)
             {
                 "kind": "cell",
                 "networks": [network.key for network in networks],
-                "method": [choice.name, method, code],
+                "method": [entry.name, method, code],
                 "id_test": data.id_test.fingerprint,
                 "seen": None if seen is None else data.seen[seen].fingerprint,
                 # Only a method that looks at the OOD test sets gives other scores where there are others.
@@ -116,8 +80,30 @@ def _cell(wanted: Request, data: BenchmarkData, choice: MethodChoice, seed: int)
         ),
         tests=tests,
         file=Path(benchmark.name)
-        / f"{choice.name}-{digest([method, made_by, *_images(data, seen)])[:8]}-seed{seed}.json",
+        / f"{entry.name}-{digest([method, made_by, *_images(data, seen)])[:8]}-seed{seed}.json",
     )
+
+
+def _networks(
+    wanted: Request, data: BenchmarkData, method: Method, seed: int, seen: str | None
+) -> tuple[tuple[NetworkJob, ...], str, str, object]:
+    """Return the networks of a cell, the name of its recipe, by how much that is cut short, and what names its file."""
+    if wanted.model is not None:
+        given = _given(wanted.model, method.networks[0], data, seed)
+        return (given,), f"given: {wanted.model.name}", "", wanted.model.digest
+    objectives = method.networks
+    jobs = tuple(
+        # Equal objectives differ in their seeds; one that stands alone has the seed of the run.
+        _training(wanted, data, objective, seed * objectives.count(objective) + objectives[:i].count(objective), seen)
+        for i, objective in enumerate(objectives)
+    )
+    benchmark = data.benchmark
+    recipe = wanted.recipe or benchmark.recipe
+    prescribed = benchmark.recipes[recipe].config(objectives[0].name)
+    name = variant(recipe, differences(jobs[0].config, prescribed))
+    cuts = (_cut_short(benchmark, job.objective, job.config) for job in jobs)
+    configs = list(dict.fromkeys(job.config for job in jobs))
+    return jobs, name, ", ".join(filter(None, dict.fromkeys(cuts))), configs[0] if len(configs) == 1 else configs
 
 
 def _images(data: BenchmarkData, seen: str | None) -> list[object]:
@@ -128,7 +114,7 @@ def _images(data: BenchmarkData, seen: str | None) -> list[object]:
     return [data.benchmark.conversion, *(None if entry is None else entry.fingerprint for entry in images)]
 
 
-def _given(model: OwnModel, objective: Objective, data: BenchmarkData, seed: int) -> GivenNetwork:
+def _given(model: GivenModel, objective: Objective, data: BenchmarkData, seed: int) -> GivenNetwork:
     train = None if data.id_train is None else data.id_train.fingerprint
     key = digest(["given", model.digest, train, data.benchmark.validation_share, seed])
     return GivenNetwork(benchmark=data.benchmark, model=model, objective=objective, seed=seed, key=key)
@@ -143,7 +129,7 @@ def _cut_short(benchmark: Benchmark, objective: Objective, config: TrainConfig) 
 
 def _seen(name: str, method: Method, data: BenchmarkData) -> str | None:
     """Return which of the benchmark's seen OOD images a method is given."""
-    if "seen_ood" not in method.sees:
+    if "seen_ood" not in needs_of(method):
         return None
     wanted = getattr(method, "seen", None)
     if wanted is None:
@@ -155,29 +141,50 @@ def _seen(name: str, method: Method, data: BenchmarkData) -> str | None:
     return str(wanted)
 
 
-def _training(
-    data: BenchmarkData, objective: Objective, config: TrainConfig, seed: int, seen: str | None
-) -> TrainingJob:
-    seen = seen if objective.uses_seen_ood else None
-    key = _training_key(data, objective, config, seed, seen)
-    return TrainingJob(benchmark=data.benchmark, objective=objective, config=config, seed=seed, key=key, seen=seen)
+def _training(wanted: Request, data: BenchmarkData, objective: Objective, seed: int, seen: str | None) -> TrainingJob:
+    """Return the training of an objective, after that of the one that it starts from."""
+    benchmark = data.benchmark
+    recipe = benchmark.recipes[wanted.recipe or benchmark.recipe]
+    config = reconfigure(recipe.config(objective.name), wanted.recipe_settings, of=RECIPE)
+    first: Objective | None = getattr(objective, "starts_from", None)
+    start = None if first is None else _training(wanted, data, first, seed, seen)
+    own_seen = seen if objective.uses_seen_ood else None
+    return TrainingJob(
+        benchmark=benchmark,
+        objective=objective,
+        config=config,
+        seed=seed,
+        key=_training_key(data, objective, config, seed, own_seen, start),
+        seen=own_seen,
+        start=start,
+    )
 
 
-def _training_key(data: BenchmarkData, objective: Objective, config: TrainConfig, seed: int, seen: str | None) -> str:
+def _training_key(
+    data: BenchmarkData,
+    objective: Objective,
+    config: TrainConfig,
+    seed: int,
+    seen: str | None,
+    start: TrainingJob | None,
+) -> str:
     from oodbench.training.learner import Learner
     from oodbench.training.loop import train
 
     benchmark = data.benchmark
-    seen_images = None if seen is None else data.seen[seen].fingerprint
     network = config.network or benchmark.network
-    return digest(
-        {
-            "kind": "network",
-            "network": [network, code_digest(registry.network(network)), benchmark.embedding_dim],
-            "objective": [objective.name, objective, code_digest(objective)],
-            "images": [data.training_images.fingerprint, seen_images, benchmark.validation_share],
-            "config": config,
-            "seed": seed,
-            "loop": code_digest(train, Learner),
-        }
-    )
+    parts: dict[str, Any] = {
+        "kind": "network",
+        "network": [network, code_digest(registry.network(network)), benchmark.embedding_dim],
+        "objective": [objective.name, objective, code_digest(objective)],
+        "images": [
+            data.training_images.fingerprint,
+            None if seen is None else data.seen[seen].fingerprint,
+            benchmark.validation_share,
+        ],
+        "config": config,
+        "seed": seed,
+        "start": None if start is None else start.key,
+        "loop": code_digest(train, Learner),
+    }
+    return digest(parts)

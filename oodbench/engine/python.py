@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import tempfile
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oodbench.benchmark import Benchmark, OodSet, Part, Recipe
-from oodbench.data.loading import SHARED, BenchmarkData, without_shared_images
+from oodbench.data.loading import BenchmarkData, without_shared_images
+from oodbench.device import resolve
 from oodbench.errors import ConfigError, DataError
-from oodbench.folders import default_cache_dir, default_data_dir
-from oodbench.given.images import _conversion, _Loader
-from oodbench.given.model import Normalisation, OwnModel
+from oodbench.given.images import ImageLoader, conversion_of
+from oodbench.given.model import GivenModel, Normalisation
 from oodbench.images import Conversion
-from oodbench.progress import SILENT, Reporter, Silent
-from oodbench.store.artifacts import ArtifactStore
+from oodbench.progress import WARNINGS, Reporter
 from oodbench.store.records import ResultStore
 from oodbench.store.rows import to_frame
+from oodbench.store.workspace import Workspace
 from oodbench.training.config import TrainConfig
 
-from .device import resolve
-from .naming import OwnImages
+from .naming import GivenImages
 from .request import request
 from .runner import execute, prepare, prepare_with
 
@@ -56,7 +54,7 @@ def evaluate(
     save_detectors: bool = False,
     cache_dir: str | Path | None = None,
     device: str = "auto",
-    report: Reporter = SILENT,
+    report: Reporter = WARNINGS,
 ) -> pd.DataFrame:
     """Score OOD sets with a classifier of your own and every method that does not train one.
 
@@ -95,14 +93,10 @@ def evaluate(
     """
     if save_detectors and results_dir is None:
         raise ConfigError("save_detectors needs a folder to store them in: results_dir=")
-    own = OwnModel.of(model, normalise=normalise, features=features, class_names=class_names, name=name)
+    own = GivenModel.of(model, normalise=normalise, features=features, class_names=class_names, name=name)
     sets = _by_name(ood)
-    loader = _Loader(
-        conversion=_conversion(image_size, channels),
-        data_dir=Path(data_dir) if data_dir else default_data_dir(),
-        artifacts=ArtifactStore(Path(cache_dir) if cache_dir else default_cache_dir()),
-        report=report,
-    )
+    workspace = Workspace.of(data_dir, cache_dir, report)
+    loader = ImageLoader(conversion=conversion_of(image_size, channels), workspace=workspace)
     test = own.ordered(loader.load(id_test, "ID test"))
     train = None if id_train is None else own.ordered(loader.load(id_train, "ID train", split="train"))
     if train is not None and train.class_names != test.class_names:
@@ -119,31 +113,21 @@ def evaluate(
             )
     benchmark = _benchmark(own.name, list(sets), loader.conversion)
     data = BenchmarkData(benchmark=benchmark, id_train=train, id_test=test, seen={}, ood=loaded, missing={})
-    data = without_shared_images(data, _Warning() if report is SILENT else report)
+    data = without_shared_images(data, report)
     several = [methods] if isinstance(methods, str) or not isinstance(methods, Sequence) else methods
     wanted = replace(request([benchmark], several, model=own), seeds=(seed,))
-    if report is SILENT and wanted.every_method:
-        report = _Warning()
     with tempfile.TemporaryDirectory() as aside:
         prepared = prepare_with(
             wanted,
             {benchmark.name: data},
             results=ResultStore(Path(results_dir or aside)),
-            artifacts=loader.artifacts,
+            workspace=workspace,
             devices=resolve(device)[:1],
             save_detectors=save_detectors,
         )
         for reason in prepared.plan.left_out:
-            report.message(f"left out: {reason}")
-        return to_frame(execute(prepared, report))
-
-
-class _Warning(Silent):
-    """Warns of what is left out or on both sides: nobody listens, and rows do not say what they are made of."""
-
-    def message(self, text: str) -> None:
-        if text.startswith(("left out: ", "leaving out ")) or SHARED in text:
-            warnings.warn(text, stacklevel=2)
+            report.warning(f"left out: {reason}")
+        return to_frame(execute(prepared))
 
 
 def _by_name(ood: Mapping[str, Images] | Images) -> Mapping[str, Images]:
@@ -189,7 +173,7 @@ def run(
     force: bool = False,
     download: bool = False,
     save_detectors: bool = False,
-    report: Reporter = SILENT,
+    report: Reporter = WARNINGS,
 ) -> pd.DataFrame:
     """Run methods on benchmarks, as `oodbench run` does, and return the results.
 
@@ -227,7 +211,7 @@ def run(
         recipe=recipe,
         settings=settings,
         out=_several(out),
-        own=OwnImages(
+        own=GivenImages(
             split=split,
             split_seed=split_seed,
             image_size=None if image_size is None else str(image_size),
@@ -237,23 +221,16 @@ def run(
     )
     prepared = prepare(
         wanted,
-        data_dir=None if data_dir is None else Path(data_dir),
+        workspace=Workspace.of(data_dir, cache_dir, report),
         results_dir=Path(results_dir),
-        cache_dir=None if cache_dir is None else Path(cache_dir),
         device=device,
         force=force,
         download=download,
         save_detectors=save_detectors,
-        report=report,
     )
-    if report is SILENT:
-        # Nobody listens, and whoever reads the rows must know why some are not there.
-        for reason in prepared.plan.left_out:
-            warnings.warn(f"left out: {reason}", stacklevel=2)
-        for data in prepared.data.values():
-            for reason in data.missing.values():
-                warnings.warn(f"an OOD set of {data.benchmark.name} is missing: {reason}", stacklevel=2)
-    return to_frame(execute(prepared, report))
+    for reason in prepared.plan.left_out:
+        report.warning(f"left out: {reason}")
+    return to_frame(execute(prepared))
 
 
 def _several(one_or_more: Any) -> Sequence[Any]:

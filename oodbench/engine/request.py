@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any, cast
 
 from oodbench.benchmark import OodSet, Part
 from oodbench.errors import ConfigError, PluginError, UnknownName, did_you_mean
+from oodbench.folders import place
 from oodbench.objectives import CrossEntropy
 from oodbench.plugins import registry
 from oodbench.plugins.shapes import unfit
-from oodbench.settings import configure, parse_settings, reconfigure
+from oodbench.settings import configure, differences, parse_settings, reconfigure
 
-from .naming import OwnImages, place
+from .naming import GivenImages
+from .needs import objectives_of
 
 if TYPE_CHECKING:
     from oodbench.api import Method
     from oodbench.benchmark import Benchmark, Recipe
-    from oodbench.given.model import OwnModel
+    from oodbench.given.model import GivenModel
 
 Settings = Mapping[str, Mapping[str, object]]
 """By owner (a method's name, or "recipe"): settings by name."""
@@ -49,9 +51,32 @@ class MethodChoice:
         """Return the method as a recipe prescribes it."""
         return configure(self.kind, recipe.methods.get(self.name, {}), of=self.name)
 
-    def method(self, recipe: Recipe) -> Method:
-        """Return the method as the user wants it."""
-        return self.given or reconfigure(self.prescribed(recipe), self.settings, of=self.name)
+    def resolved(self, benchmark: Benchmark, recipe: Recipe) -> list[ResolvedMethod]:
+        """Return the method as the user wants it, or the variants that a benchmark runs where nothing was said."""
+        prescribed = self.prescribed(recipe)
+        if self.given is not None:
+            methods = [self.given]
+        else:
+            several = [self.settings] if self.settings else benchmark.variants.get(self.name, ({},))
+            methods = [reconfigure(prescribed, settings, of=self.name) for settings in several]
+        return [
+            ResolvedMethod(name=self.name, method=method, changed=differences(method, prescribed)) for method in methods
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolvedMethod:
+    """A method on a benchmark, with all of its hyper-parameters.
+
+    Attributes:
+        name: as registered.
+        method: ready to be fitted.
+        changed: its hyper-parameters that differ from what the recipe prescribes.
+    """
+
+    name: str
+    method: Method
+    changed: Mapping[str, object]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +85,7 @@ class Request:
 
     Attributes:
         benchmarks: to run, in order.
-        methods: to score, in order.
+        methods: to score, in order, by the name of the benchmark.
         every_method: whether all methods were asked for; those that a benchmark cannot serve are then left out.
         broken: why an installed method cannot be among all of them, a sentence each.
         recipe: name of a training recipe, or None for each benchmark's default.
@@ -70,13 +95,13 @@ class Request:
     """
 
     benchmarks: tuple[Benchmark, ...]
-    methods: tuple[MethodChoice, ...]
+    methods: Mapping[str, tuple[ResolvedMethod, ...]]
     every_method: bool
     broken: tuple[str, ...]
     recipe: str | None
     recipe_settings: Mapping[str, object]
     seeds: tuple[int, ...]
-    model: OwnModel | None = None
+    model: GivenModel | None = None
 
 
 def request(
@@ -87,8 +112,8 @@ def request(
     recipe: str | None = None,
     settings: Settings | Sequence[str] = (),
     out: Sequence[str] = (),
-    own: OwnImages | None = None,
-    model: OwnModel | None = None,
+    own: GivenImages | None = None,
+    model: GivenModel | None = None,
 ) -> Request:
     """Find names and check settings, before anything is loaded.
 
@@ -113,7 +138,7 @@ def request(
         raise ConfigError(f"--seeds must be at least 1, got {seeds}")
     texts = settings if isinstance(settings, Mapping) else parse_settings(settings)
     given = {registry.spelled("methods", owner): entry for owner, entry in texts.items()}
-    found = [(own or OwnImages()).benchmark(entry) if isinstance(entry, str) else entry for entry in benchmarks]
+    found = [(own or GivenImages()).benchmark(entry) if isinstance(entry, str) else entry for entry in benchmarks]
     found = _unique(found)
     _check_benchmarks(found)
     every = ALL in methods
@@ -121,19 +146,18 @@ def request(
     chosen = _unique([_choice(entry, given) for entry in (*named, *methods) if entry != ALL])
     _check_owners(given, chosen)
     _check_methods(chosen)
-    wanted = Request(
+    choices = sorted(chosen, key=_rank) if every else chosen
+    recipe_settings = given.get(RECIPE, {})
+    return Request(
         benchmarks=tuple(_with_sets(benchmark, out) for benchmark in found),
-        methods=tuple(sorted(chosen, key=_rank) if every else chosen),
+        methods={entry.name: _resolved(choices, entry, recipe, recipe_settings) for entry in found},
         every_method=every,
         broken=tuple(broken),
         recipe=recipe,
-        recipe_settings=given.get(RECIPE, {}),
+        recipe_settings=recipe_settings,
         seeds=tuple(range(seeds)),
         model=model,
     )
-    for benchmark in wanted.benchmarks:
-        _check_recipe(benchmark, wanted)
-    return wanted
 
 
 def _check_benchmarks(benchmarks: Sequence[Benchmark]) -> None:
@@ -219,7 +243,7 @@ def parse_method(text: str) -> tuple[str, dict[str, object]]:
 def _rank(choice: MethodChoice) -> tuple[bool, bool, str, int, str]:
     """Put plain classifiers first, methods that share a network together, and those trained on OOD images last."""
     method = choice.given or choice.kind()
-    objective = method.objective
+    objective = method.networks[0]
     plain = isinstance(objective, CrossEntropy)
     return objective.uses_seen_ood, not plain, objective.name, len(method.sees), choice.name
 
@@ -232,16 +256,25 @@ def _check_owners(settings: Settings, chosen: Sequence[MethodChoice]) -> None:
         )
 
 
-def _check_recipe(benchmark: Benchmark, wanted: Request) -> None:
-    """Build everything that the plan will build, so that a wrong setting is found before images are loaded."""
-    if wanted.recipe is not None and wanted.recipe not in benchmark.recipes:
+def _resolved(
+    choices: Sequence[MethodChoice], benchmark: Benchmark, recipe: str | None, recipe_settings: Mapping[str, object]
+) -> tuple[ResolvedMethod, ...]:
+    """Return the methods to run on a benchmark; a wrong setting is found here, before images are loaded.
+
+    Raises:
+        UnknownName: the benchmark has no such recipe, or a method or the recipe no such setting.
+        ConfigError: a setting has a value that it cannot have.
+    """
+    if recipe is not None and recipe not in benchmark.recipes:
         raise UnknownName(
-            f"benchmark {benchmark.name} has no recipe {wanted.recipe!r}"
-            f"{did_you_mean(wanted.recipe, benchmark.recipes)}"
+            f"benchmark {benchmark.name} has no recipe {recipe!r}{did_you_mean(recipe, benchmark.recipes)}"
         )
-    recipe = benchmark.recipes[wanted.recipe or benchmark.recipe]
-    for choice in wanted.methods:
-        reconfigure(recipe.config(choice.method(recipe).objective.name), wanted.recipe_settings, of=RECIPE)
+    chosen = benchmark.recipes[recipe or benchmark.recipe]
+    resolved = tuple(entry for choice in choices for entry in choice.resolved(benchmark, chosen))
+    for entry in resolved:
+        for objective in objectives_of(entry.method):
+            reconfigure(chosen.config(objective.name), recipe_settings, of=RECIPE)
+    return resolved
 
 
 def _check_methods(chosen: Sequence[MethodChoice]) -> None:

@@ -10,25 +10,23 @@ from typing import TYPE_CHECKING
 
 from oodbench.data.loading import BenchmarkData, load_benchmark
 from oodbench.detector_file import is_stored
+from oodbench.device import resolve
 from oodbench.errors import ConfigError, OodbenchError
-from oodbench.folders import default_cache_dir, default_data_dir
 from oodbench.hashing.values import plain
 from oodbench.jobs import Cell, Plan
-from oodbench.progress import SILENT, Reporter
-from oodbench.store.artifacts import ArtifactStore
 from oodbench.store.records import Record, ResultStore
+from oodbench.store.workspace import Workspace
 
-from .device import resolve
-from .local import do_all
+from .local import run_all
 from .plan import make_plan
 from .request import Request
-from .work import Place
+from .work import Site
 
 if TYPE_CHECKING:
     import torch
 
     from oodbench.benchmark import Benchmark
-    from oodbench.given.model import OwnModel
+    from oodbench.given.model import GivenModel
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,7 +38,7 @@ class Prepared:
         data: the images of each benchmark, by its name.
         stored: records of the cells that are there already, by the cell's file; benchmarks of the same images share
             keys.
-        artifacts: where images, networks and outputs are kept.
+        workspace: where images, networks and outputs are kept, and who is told.
         results: where records go.
         devices: to compute on, at the same time where there are several.
         every_method: whether all methods were asked for; one that cannot be scored is then left out.
@@ -50,7 +48,7 @@ class Prepared:
     plan: Plan
     data: Mapping[str, BenchmarkData]
     stored: Mapping[Path, Record]
-    artifacts: ArtifactStore
+    workspace: Workspace
     results: ResultStore
     devices: tuple[torch.device, ...]
     every_method: bool = False
@@ -64,27 +62,23 @@ class Prepared:
 def prepare(
     wanted: Request,
     *,
-    data_dir: Path | None = None,
+    workspace: Workspace | None = None,
     results_dir: Path = Path("results"),
-    cache_dir: Path | None = None,
     device: str = "auto",
     force: bool = False,
     download: bool = False,
     save_detectors: bool = False,
-    report: Reporter = SILENT,
 ) -> Prepared:
     """Load the images of a request and plan it; nothing is trained.
 
     Args:
         wanted: with names found.
-        data_dir: where images are looked for; default `OODBENCH_DATA`, or `data` in the working folder.
+        workspace: where images are looked for, where artifacts are kept, and who is told; None for the usual places.
         results_dir: where records are looked for and written.
-        cache_dir: where artifacts are kept; default `OODBENCH_CACHE`, or the user's cache folder.
         device: "auto" (all GPUs, or the CPU where there is none), "cpu", "cuda", or devices such as "cuda:0,cuda:1".
         force: compute cells that are stored already as well.
         download: fetch data sets that are missing and may be fetched.
         save_detectors: store each fitted detector beside its record; compute stored cells that have none as well.
-        report: told what is going on.
 
     Raises:
         OodbenchError: the device, the results folder, the data or a stored record is not as it must be.
@@ -92,16 +86,9 @@ def prepare(
     results = ResultStore(results_dir)
     results.check_writable()
     chosen = resolve(device)
-    artifacts = ArtifactStore(cache_dir or default_cache_dir())
+    workspace = workspace or Workspace()
     data = {
-        benchmark.name: load_benchmark(
-            benchmark,
-            data_dir or default_data_dir(),
-            artifacts,
-            report,
-            download=download,
-            train_needed=wanted.model is None,
-        )
+        benchmark.name: load_benchmark(benchmark, workspace, download=download, train_needed=wanted.model is None)
         for benchmark in wanted.benchmarks
     }
     if wanted.model is not None:
@@ -110,7 +97,7 @@ def prepare(
         wanted,
         data,
         results=results,
-        artifacts=artifacts,
+        workspace=workspace,
         devices=chosen,
         force=force,
         save_detectors=save_detectors,
@@ -122,7 +109,7 @@ def prepare_with(
     data: Mapping[str, BenchmarkData],
     *,
     results: ResultStore,
-    artifacts: ArtifactStore,
+    workspace: Workspace,
     devices: tuple[torch.device, ...],
     force: bool = False,
     save_detectors: bool = False,
@@ -133,7 +120,7 @@ def prepare_with(
         wanted: with names found.
         data: the images of each benchmark, by its name.
         results: where records are looked for and written.
-        artifacts: where images, networks and outputs are kept.
+        workspace: where images, networks and outputs are kept, and who is told.
         devices: to compute on, at the same time where there are several.
         force: compute cells that are stored already as well.
         save_detectors: store each fitted detector beside its record; compute stored cells that have none as well.
@@ -158,7 +145,7 @@ def prepare_with(
         plan=plan,
         data=data,
         stored=stored,
-        artifacts=artifacts,
+        workspace=workspace,
         results=results,
         devices=devices,
         every_method=wanted.every_method,
@@ -166,7 +153,7 @@ def prepare_with(
     )
 
 
-def execute(prepared: Prepared, report: Reporter = SILENT) -> list[Record]:
+def execute(prepared: Prepared) -> list[Record]:
     """Run what a plan still lacks, and return the records of all its cells in order.
 
     A method that cannot be trained or scored does not keep the others from it: what went wrong is told, and its cell
@@ -176,15 +163,15 @@ def execute(prepared: Prepared, report: Reporter = SILENT) -> list[Record]:
         OodbenchError: a method that was asked for fails; all other cells are stored.
     """
     done, failed = dict(prepared.stored), list[OodbenchError]()
-    total = len(prepared.plan.cells)
+    total, report = len(prepared.plan.cells), prepared.workspace.report
     report.cells(len(done), total)
-    place = Place(
+    site = Site(
         data=prepared.data,
-        artifacts=prepared.artifacts,
+        workspace=prepared.workspace,
         results=prepared.results,
         save_detectors=prepared.save_detectors,
     )
-    for cell, outcome in do_all(prepared.to_do(), place, prepared.devices, report):
+    for cell, outcome in run_all(prepared.to_do(), site, prepared.devices):
         if isinstance(outcome, OodbenchError):
             failed.append(outcome)
             continue
@@ -192,15 +179,15 @@ def execute(prepared: Prepared, report: Reporter = SILENT) -> list[Record]:
         report.cells(len(done), total)
     if failed and not prepared.every_method:
         raise failed[0]
-    return [only(done[cell.file], cell.benchmark) for cell in prepared.plan.cells if cell.file in done]
+    return [without_other_sets(done[cell.file], cell.benchmark) for cell in prepared.plan.cells if cell.file in done]
 
 
-def _in_order_of(model: OwnModel, data: BenchmarkData) -> BenchmarkData:
+def _in_order_of(model: GivenModel, data: BenchmarkData) -> BenchmarkData:
     train = None if data.id_train is None else model.ordered(data.id_train)
     return dataclasses.replace(data, id_train=train, id_test=model.ordered(data.id_test))
 
 
-def _check_classes(model: OwnModel, data: BenchmarkData) -> None:
+def _check_classes(model: GivenModel, data: BenchmarkData) -> None:
     n_classes = model.check(data.id_test.shape)
     if n_classes != data.n_classes:
         raise ConfigError(
@@ -220,7 +207,7 @@ def _as_asked(record: Record, cell: Cell) -> Record:
     return dataclasses.replace(record, recipe=cell.recipe, changed=plain(cell.changed), cut_short=cell.cut_short)
 
 
-def only(record: Record, benchmark: Benchmark) -> Record:
+def without_other_sets(record: Record, benchmark: Benchmark) -> Record:
     """Return a record without the sets that were scored for another run."""
     names = [ood.name for ood in benchmark.ood]
     rows = sorted((row for row in record.rows if row.out_dist in names), key=lambda row: names.index(row.out_dist))

@@ -1,10 +1,9 @@
-"""What remains to be done of a run: groups of cells that share networks, on one device or on several."""
+"""The work of a run: groups of cells that share networks; these are obtained, cells scored, records stored."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oodbench.errors import (
@@ -15,33 +14,35 @@ from oodbench.errors import (
     TrainingError,
     reported_as,
 )
-from oodbench.jobs import Cell, TrainingJob
+from oodbench.images import Conversion
+from oodbench.jobs import Cell, ReadyNetwork
 
 if TYPE_CHECKING:
     import torch
 
+    from oodbench.api import Detector
     from oodbench.data.loading import BenchmarkData
-    from oodbench.detector import Detector
-    from oodbench.progress import Reporter
-    from oodbench.store.artifacts import ArtifactStore
-    from oodbench.store.records import Record, ResultStore
+    from oodbench.store.records import Record, ResultStore, Scores
+    from oodbench.store.workspace import Workspace
+
+    from .material import Material
 
 Outcome = tuple[Cell, "Record | OodbenchError"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Place:
+class Site:
     """Where work finds what it needs, and puts what it makes.
 
     Attributes:
         data: the images of each benchmark, by its name.
-        artifacts: where networks and outputs are kept.
+        workspace: where networks and outputs are kept, and who is told.
         results: where records go.
         save_detectors: whether each fitted detector is stored beside its record.
     """
 
     data: Mapping[str, BenchmarkData]
-    artifacts: ArtifactStore
+    workspace: Workspace
     results: ResultStore
     save_detectors: bool = False
 
@@ -57,7 +58,7 @@ def groups(cells: Sequence[Cell]) -> list[list[Cell]]:
     return sorted(by_networks.values(), key=lambda group: len(group[0].networks))
 
 
-def do(group: Sequence[Cell], place: Place, device: torch.device, report: Reporter) -> Iterator[Outcome]:
+def run_group(group: Sequence[Cell], site: Site, device: torch.device) -> Iterator[Outcome]:
     """Train or load the networks of a group, score its cells, and store the records, one after another.
 
     A method that cannot be scored gives an error in the place of its record, and the others go on; so do all methods of
@@ -65,66 +66,97 @@ def do(group: Sequence[Cell], place: Place, device: torch.device, report: Report
 
     Args:
         group: cells with the same networks.
-        place: with the images.
+        site: with the images.
         device: to compute on.
-        report: told what is going on.
 
     Raises:
         OodbenchError: a record cannot be stored.
     """
-    from oodbench.detector import Detector
-    from oodbench.training.trained import network_of
-
-    from .evaluation import Bench, evaluate
-
-    jobs = group[0].networks
-    data = place.data[jobs[0].benchmark.name]
-    pictures = place.results.root / data.benchmark.name / "generated"
     try:
-        with reported_as(TrainingError, f"training {jobs[0].label}"):
-            networks = [
-                network_of(job, data, place.artifacts, device, report, pictures=pictures)
-                if isinstance(job, TrainingJob)
-                else job.model.on(device)
-                for job in jobs
-            ]
-    except TrainingError as error:
-        report.message(f"left out: {', '.join(cell.label for cell in group)}: {error}")
+        networks = _obtained(group[0], site, device)
+    except (ConfigError, TrainingError) as error:
+        site.workspace.report.message(f"left out: {', '.join(cell.label for cell in group)}: {error}")
         yield from ((cell, error) for cell in group)
         return
-    # Benchmarks with the same training images share networks, and have test images of their own.
-    benches = {
-        cell.benchmark.name: Bench.of(
-            cell.networks, networks, place.data[cell.benchmark.name], place.artifacts, device, report
-        )
-        for cell in {cell.benchmark.name: cell for cell in group}.values()
-    }
+    materials: dict[str, Material] = {}
     for cell in group:
-        bench = benches[cell.benchmark.name]
-        report.progress(f"scoring {cell.label}", 0, 1)
+        # Benchmarks with the same training images share networks, and have test images of their own.
+        name = cell.benchmark.name
+        if name not in materials:
+            materials[name] = _material(name, group, networks, site, device)
+        yield from _score(cell, materials[name], site)
+
+
+def _obtained(cell: Cell, site: Site, device: torch.device) -> list[ReadyNetwork]:
+    """Return the networks of a cell, trained or loaded.
+
+    Raises:
+        TrainingError: the training of one fails.
+    """
+    pictures = site.results.root / cell.benchmark.name / "generated"
+    networks = []
+    for job in cell.networks:
+        with reported_as(TrainingError, f"training {job.label}"):
+            networks.append(job.obtain(site.data, site.workspace, device, pictures))
+    return networks
+
+
+def _material(
+    benchmark: str, group: Sequence[Cell], networks: Sequence[ReadyNetwork], site: Site, device: torch.device
+) -> Material:
+    """Return the images of a benchmark as the networks of a group see them, with all that its methods want to read."""
+    from .material import Material
+
+    cells = [cell for cell in group if cell.benchmark.name == benchmark]
+    readings = dict.fromkeys(reading for cell in cells for reading in getattr(cell.method, "reads", ()))
+    return Material.of(cells[0].networks, networks, site.data[benchmark], site.workspace, device, tuple(readings))
+
+
+def _score(cell: Cell, material: Material, site: Site) -> Iterator[Outcome]:
+    """Score a cell and store its record, and its detector where that is wanted."""
+    from .evaluation import evaluate
+
+    report = site.workspace.report
+    report.progress(f"scoring {cell.label}", 0, 1)
+    try:
+        with reported_as(ScoreError, cell.method_name):
+            record, scores, fitted = evaluate(cell, material)
+    except (ConfigError, ScoreError) as error:
+        report.message(f"left out: {cell.label}: {error}")
+        yield cell, error
+        return
+    record, scores = site.results.with_other_sets(cell.file, record, scores)
+    record = site.results.save(cell.file, record, scores)
+    report.progress(f"scoring {cell.label}", 1, 1)
+    report.message(_summary(cell, record))
+    yield cell, record
+    if site.save_detectors:
         try:
-            with reported_as(ScoreError, cell.method_name):
-                record, scores, fitted = evaluate(cell, bench)
-        except (ConfigError, ScoreError) as error:
-            report.message(f"left out: {cell.label}: {error}")
+            report.message(_store_detector(cell, record, scores, fitted, material, site.results))
+        except PluginError as error:
+            report.message(str(error))
             yield cell, error
-            continue
-        record, scores = place.results.with_other_sets(cell.file, record, scores)
-        record = place.results.save(cell.file, record, scores)
-        report.progress(f"scoring {cell.label}", 1, 1)
-        report.message(_summary(cell, record))
-        yield cell, record
-        if place.save_detectors:
-            try:
-                report.message(_save(Detector.of(record, scores, fitted, bench), place.results.detector_of(cell.file)))
-            except PluginError as error:
-                report.message(str(error))
-                yield cell, error
 
 
-def _save(detector: Detector, file: Path) -> str:
-    """Store a detector, and say where it is and how large."""
-    detector.save(file)
+def _store_detector(
+    cell: Cell, record: Record, scores: Scores, fitted: Detector, material: Material, results: ResultStore
+) -> str:
+    """Store the detector of a cell beside its record, and say where it is and how large."""
+    from oodbench import detector
+
+    channels, height, width = material.data.id_test.shape
+    whole = detector.Detector.of(
+        record,
+        scores,
+        fitted,
+        networks=tuple(network.module for network in material.networks),
+        # The size that images turned out to have, where the benchmark takes them as they are.
+        conversion=Conversion(size=(height, width), channels=1 if channels == 1 else 3),
+        readings=tuple(getattr(cell.method, "reads", ())),
+        device=material.device,
+    )
+    file = results.detector_of(cell.file)
+    whole.save(file)
     return f"stored the detector {file} ({file.stat().st_size / 1e6:,.1f} MB)"
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from oodbench.errors import ConfigError
+
 from .colours import ID_COLOURS, ood_colours
 from .labels import add_title, names_of, roles_of, wrapped
 
@@ -38,10 +40,18 @@ def draw_embeddings(results: Sequence[tuple[Record, Scores]]) -> Figure:
     Returns:
         A figure, not shown and not saved.
 
+    Raises:
+        ConfigError: none of the networks has embeddings.
+
     Source: Masana et al., BMVC 2018, Figure 1.
     """
     from matplotlib.figure import Figure
 
+    results = [(record, scores) for record, scores in results if scores.embedding_id is not None]
+    if not results:
+        raise ConfigError(
+            "none of these results has embeddings to draw; choose a method with a classifier: --method msp"
+        )
     roles = roles_of([record for record, _ in results])
     colours = ood_colours(roles)
     class_names = results[0][0].class_names
@@ -60,6 +70,7 @@ def draw_embeddings(results: Sequence[tuple[Record, Scores]]) -> Figure:
     )
     add_title(figure, [record for record, _ in results], y=1 - 0.1 / height, va="top")
     for line, (name, scores) in enumerate(networks):
+        assert scores.embedding_id is not None  # others were left out above
         project = _projection(scores.embedding_id)
         projection = "3d" if project(scores.embedding_id[:1]).shape[1] == 3 else None
         for column, (ood, role) in enumerate(roles.items()):
@@ -72,7 +83,7 @@ def draw_embeddings(results: Sequence[tuple[Record, Scores]]) -> Figure:
                 box = axes.get_position()
                 middle = 0.5 * MARGIN / width, (box.y0 + box.y1) / 2
                 figure.text(*middle, wrapped(name), rotation=90, va="center", ha="center", fontsize=11, weight="bold")
-            if ood in scores.embedding_ood:
+            if scores.embedding_ood.get(ood) is not None:
                 _panel(axes, scores, ood, colours[ood], project)
             else:
                 axes.set_axis_off()
@@ -89,8 +100,10 @@ def _projection(embedding_id: NDArray[np.float32]) -> Any:
 
 
 def _panel(axes: Any, scores: Scores, name: str, colour: str, project: Any) -> None:
-    points, labels = project(scores.embedding_id[:POINTS]), scores.labels_id[:POINTS]
-    others = project(scores.embedding_ood[name][:POINTS])
+    embedding_id, labels_id, embedding_ood = scores.embedding_id, scores.labels_id, scores.embedding_ood[name]
+    assert embedding_id is not None and labels_id is not None and embedding_ood is not None  # noqa: PT018  # drawn above
+    points, labels = project(embedding_id[:POINTS]), labels_id[:POINTS]
+    others = project(embedding_ood[:POINTS])
     # The OOD points come last, so that those that fall into a cluster are seen.
     axes.scatter(*points.T, c=[ID_COLOURS[label % len(ID_COLOURS)] for label in labels], s=9, linewidths=0, alpha=0.9)
     axes.scatter(*others.T, c=colour, s=7, linewidths=0, alpha=0.55)

@@ -10,45 +10,49 @@ import numpy as np
 
 from oodbench.benchmark import Part
 from oodbench.data.parts import load_part
-from oodbench.engine.naming import OwnImages, place
 from oodbench.errors import DataError
+from oodbench.folders import place
 from oodbench.images import Conversion, ImageSet, RawImages, convert
 from oodbench.plugins import registry
-from oodbench.progress import Reporter
-from oodbench.store.artifacts import ArtifactStore
+from oodbench.store.workspace import Workspace
+
+from .conversion import parse_conversion
 
 Images: TypeAlias = "str | Path | ImageSet | np.ndarray[Any, Any] | tuple[Any, Any] | Sequence[Any]"
 """A folder or ZIP, the name of a data set, an `ImageSet`, uint8 arrays or tensors of shape (n, channels, height, width)
 alone or in a tuple with labels, or a sequence of (PIL image, label) as torchvision's data sets are."""
 
 
-def _conversion(image_size: str | int | None, channels: int | None) -> Conversion:
+def conversion_of(image_size: str | int | None, channels: int | None) -> Conversion:
+    """Return what images are brought to; without a size they stay as they are."""
     if image_size is None:
         return Conversion(channels=1 if channels == 1 else 3 if channels == 3 else None)
-    return OwnImages(image_size=str(image_size), channels=channels).conversion()
+    return parse_conversion(str(image_size), channels)
 
 
-class _Loader:
+class ImageLoader:
     """Turns whatever holds images into image sets.
 
     Args:
         conversion: what images are brought to.
-        data_dir: where names are looked for.
-        artifacts: where decoded folders are kept.
-        report: told what is being decoded.
+        workspace: where names are looked for, and decoded folders are kept.
     """
 
-    def __init__(self, *, conversion: Conversion, data_dir: Path, artifacts: ArtifactStore, report: Reporter) -> None:
-        self.conversion, self.artifacts = conversion, artifacts
-        self._data_dir, self._report = data_dir, report
+    def __init__(self, *, conversion: Conversion, workspace: Workspace) -> None:
+        self.conversion, self._workspace = conversion, workspace
 
     def load(self, images: Images, name: str, split: Literal["train", "test"] = "test") -> ImageSet:
+        """Return what holds images, in whatever form, as an image set.
+
+        Raises:
+            DataError: it holds none, or in a form that cannot be read.
+        """
         if isinstance(images, ImageSet):
             return images
         if isinstance(images, str | Path):
             _, dataset = place(str(images) if isinstance(images, str) else f"{images.absolute()}")
             part = Part(dataset=dataset, split="test" if self._is_undivided(dataset) else split)
-            return load_part(part, self.conversion, self._data_dir, self.artifacts, self._report)
+            return load_part(part, self.conversion, self._workspace)
         array, labels = images if isinstance(images, tuple) else (images, None)
         if hasattr(array, "shape"):
             return self._of_array(np.asarray(array), labels, name)
@@ -57,8 +61,10 @@ class _Loader:
     def _is_undivided(self, dataset: str) -> bool:
         """Return whether a folder holds images as they lie, without a part for training and one for tests."""
         found = registry.dataset(dataset)
-        is_train = found.locate("train", self._data_dir).present
-        return not is_train and self._data_dir / dataset in found.locate("test", self._data_dir).files
+        is_train = found.locate("train", self._workspace.data_dir).present
+        return (
+            not is_train and self._workspace.data_dir / dataset in found.locate("test", self._workspace.data_dir).files
+        )
 
     def _of_array(self, array: np.ndarray[Any, Any], labels: Any, name: str) -> ImageSet:
         if array.dtype != np.uint8 or array.ndim != 4 or array.shape[1] not in (1, 3):

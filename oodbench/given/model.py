@@ -15,10 +15,11 @@ from oodbench.errors import ConfigError
 from oodbench.hashing.code import code_digest
 from oodbench.hashing.contents import content_digest
 from oodbench.hashing.values import digest
+from oodbench.jobs import ReadyNetwork
 
 if TYPE_CHECKING:
+    from oodbench.api import Need
     from oodbench.images import ImageSet
-    from oodbench.training.network import TrainedNetwork
 
 NORMALISATIONS: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "none": ((0.0,), (1.0,)),
@@ -30,7 +31,7 @@ Normalisation: TypeAlias = "str | Sequence[float | Sequence[float]]"
 """As `normalisation` reads it."""
 
 
-class OwnClassifier(nn.Module):
+class GivenClassifier(nn.Module):
     """A classifier with its normalisation inside, so that methods see and change images in [0, 1].
 
     Its features are the input of one of its linear layers, and its head is that layer.
@@ -79,7 +80,7 @@ class OwnClassifier(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class OwnModel:
+class GivenModel:
     """A classifier of a user's own, ready to be scored.
 
     Attributes:
@@ -90,7 +91,7 @@ class OwnModel:
         facts: what it was given with, for records: name, weights, normalisation, layer of the features, class names.
     """
 
-    classifier: OwnClassifier
+    classifier: GivenClassifier
     digest: str
     name: str
     class_names: tuple[str, ...] | None = None
@@ -106,7 +107,7 @@ class OwnModel:
         class_names: Sequence[str] | None = None,
         name: str = "",
         weights: str = "",
-    ) -> OwnModel:
+    ) -> GivenModel:
         """Return a copy of a model that is ready to be scored; the model itself stays as it is.
 
         Args:
@@ -130,7 +131,7 @@ class OwnModel:
         if not isinstance(dict(model.named_modules()).get(layer), nn.Module):
             raise ConfigError(f"the model has no layer {layer!r}; its linear layers are: {', '.join(_linear(model))}")
         # Wherever and however precise the model is: methods compute in float32, on the device of the run.
-        classifier = OwnClassifier(copy.deepcopy(model), mean, std, layer).to("cpu", torch.float32).eval()
+        classifier = GivenClassifier(copy.deepcopy(model), mean, std, layer).to("cpu", torch.float32).eval()
         classifier.requires_grad_(requires_grad=False)
         key = digest([content_digest(classifier), code_digest(*classifier.modules())])
         names = None if class_names is None else tuple(class_names)
@@ -229,12 +230,15 @@ class OwnModel:
             return False
         return features.ndim == 2 and again.shape == logits.shape and torch.allclose(again, logits, atol=1e-4)
 
-    def on(self, device: torch.device) -> TrainedNetwork:
-        """Return it as a network on a device."""
-        from oodbench.training.network import TrainedNetwork
+    @property
+    def offers(self) -> frozenset[Need]:
+        """What methods may ask of it besides logits."""
+        return frozenset({"features", "gradients"})
 
+    def on(self, device: torch.device) -> ReadyNetwork:
+        """Return it as a network on a device."""
         facts = {"seconds": 0.0, "device": "elsewhere"}
-        return TrainedNetwork(module=self.classifier.to(device), digest=self.digest, facts=facts)
+        return ReadyNetwork(module=self.classifier.to(device), digest=self.digest, facts=facts)
 
 
 def normalisation(given: Normalisation) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -50,6 +50,15 @@ class GivenNetwork:
         return {}
 
     @property
+    def length(self) -> str:
+        """Nothing: it is not trained."""
+        return ""
+
+    def images_in_training(self, n_images: int) -> int:
+        """Return 0: it is not trained."""
+        return 0
+
+    @property
     def given(self) -> Mapping[str, Any]:
         """What it came with, for records."""
         return dict(self.model.facts)

@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -75,22 +76,47 @@ class ArtifactStore:
         Raises:
             StoreError: the cache folder cannot be written to.
         """
-        path = self.folder(kind, key)
+        (path,) = self.save_several(kind, [key], lambda asides: [write(asides[0])])
+        return path
+
+    def save_several(
+        self,
+        kind: str,
+        keys: Sequence[str],
+        write: Callable[[Sequence[Path]], Sequence[Mapping[str, Any] | None]],
+    ) -> list[Path]:
+        """Make artifacts that come from one piece of work, each whole or not at all.
+
+        Args:
+            kind: the family, such as "outputs".
+            keys: a hash for each.
+            write: fills the folders it is given with files and returns facts to note for each.
+
+        Returns:
+            The folders of the artifacts.
+
+        Raises:
+            StoreError: the cache folder cannot be written to.
+        """
         try:
-            with folder_atomic(path) as aside:
-                facts = dict(write(aside) or {})
-                files = {file.name: file_digest(file) for file in sorted(aside.iterdir())}
-                manifest = {"files": files, "facts": facts}
-                (aside / _MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True))
+            with ExitStack() as stack:
+                asides = [stack.enter_context(folder_atomic(self.folder(kind, key))) for key in keys]
+                for aside, facts in zip(asides, write(asides), strict=True):
+                    files = {file.name: file_digest(file) for file in sorted(aside.iterdir())}
+                    manifest = {"files": files, "facts": dict(facts or {})}
+                    (aside / _MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True))
         except OSError as error:
             raise StoreError(
                 f"cannot write to the cache folder {self.root} ({error.strerror or error}); "
                 "free space or name another one: --cache-dir or OODBENCH_CACHE"
             ) from error
-        found = self.find(kind, key)
-        if found is None:
-            raise StoreError(f"the artifact {path} changed while it was written; run the command again")
-        return found
+        found = [self.find(kind, key) for key in keys]
+        for key, path in zip(keys, found, strict=True):
+            if path is None:
+                raise StoreError(
+                    f"the artifact {self.folder(kind, key)} changed while it was written; run the command again"
+                )
+        return [path for path in found if path is not None]
 
 
 def _verify(path: Path) -> dict[str, Any] | None:

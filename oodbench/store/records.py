@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from oodbench.errors import StoreError
 from oodbench.hashing.values import file_digest, plain
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-SCHEMA = 1
+SCHEMA = 2
+"""Of records: 2 knows suites, and has the predicted and the true class of every image beside it."""
+READABLE = (1, 2)
 SUFFIX = ".detector"
 """Of the files of detectors that are stored beside records."""
 
@@ -82,6 +84,9 @@ class Record:
         versions: of oodbench, Python, torch and NumPy.
         plugin: distribution and version that the method comes from.
         seconds: time spent on training all its networks, fitting and scoring.
+        scores_sha256: checksum of the scores beside it.
+        suite: name of the suite that its benchmark was run as a member of; "" where it was run for itself.
+        schema: version of this format.
     """
 
     key: str
@@ -112,6 +117,7 @@ class Record:
     seconds: Mapping[str, float]
     scores_sha256: str = ""
     model: Mapping[str, Any] = field(default_factory=dict)
+    suite: str = ""
     schema: int = field(default=SCHEMA)
 
     @property
@@ -122,22 +128,40 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scores:
-    """The raw scores of one cell, and a sample of embeddings to draw.
+    """What one cell says of every test image, and a sample of embeddings to draw.
 
     Attributes:
         id: scores of the ID test images, float64, shape (n_id,).
         ood: scores of each OOD test set, float64, shape (n_ood,).
+        predicted_id: the class that each ID test image is taken for, int64, shape (n_id,); None of a method that does
+            not classify, and in results of older versions.
+        true_id: the class of each ID test image, int64, shape (n_id,), or None.
+        predicted_ood: the class that each OOD test image is taken for, shape (n_ood,), or None; by set.
+        true_ood: the label of each OOD test image among the classes of its own set, shape (n_ood,), or None; by set.
         embedding_id: embeddings (or class probabilities) of ID test images spread over the set, float32, shape
-            (m, n_outputs).
-        labels_id: their classes, shape (m,).
+            (m, n_outputs); None where the network has nothing to draw.
+        labels_id: their classes, shape (m,), or None.
         embedding_ood: the same of each OOD test set.
     """
 
     id: NDArray[np.float64]
     ood: Mapping[str, NDArray[np.float64]]
-    embedding_id: NDArray[np.float32]
-    labels_id: NDArray[np.int64]
-    embedding_ood: Mapping[str, NDArray[np.float32]]
+    predicted_id: NDArray[np.int64] | None = None
+    true_id: NDArray[np.int64] | None = None
+    predicted_ood: Mapping[str, NDArray[np.int64] | None] = field(default_factory=dict)
+    true_ood: Mapping[str, NDArray[np.int64] | None] = field(default_factory=dict)
+    embedding_id: NDArray[np.float32] | None = None
+    labels_id: NDArray[np.int64] | None = None
+    embedding_ood: Mapping[str, NDArray[np.float32] | None] = field(default_factory=dict)
+
+    def of_set(self, name: str) -> dict[str, NDArray[Any] | None]:
+        """Return what is known of an OOD test set, by the names of the fields."""
+        return {
+            "ood": self.ood[name],
+            "predicted_ood": self.predicted_ood.get(name),
+            "true_ood": self.true_ood.get(name),
+            "embedding_ood": self.embedding_ood.get(name),
+        }
 
 
 class ResultStore:
@@ -180,7 +204,7 @@ class ResultStore:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             schema = content["schema"]
-            if schema == SCHEMA:
+            if schema in READABLE:
                 return _record(content)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StoreError(
@@ -306,8 +330,13 @@ class ResultStore:
             dataclasses.replace(record, rows=(*record.rows, *kept), missing=missing),
             dataclasses.replace(
                 scores,
-                ood={**scores.ood, **{name: old.ood[name] for name in names}},
-                embedding_ood={**scores.embedding_ood, **{name: old.embedding_ood[name] for name in names}},
+                **cast(
+                    "Any",
+                    {
+                        entry: {**getattr(scores, entry), **{name: old.of_set(name)[entry] for name in names}}
+                        for entry in _OF_SETS
+                    },
+                ),
             ),
         )
 
@@ -327,13 +356,23 @@ class ResultStore:
             )
         with np.load(path) as arrays:
             names = [row.out_dist for row in record.rows]
-            return Scores(
-                id=arrays["scores_id"],
-                ood={name: arrays[f"scores_ood_{i}"] for i, name in enumerate(names)},
-                embedding_id=arrays["embedding_id"],
-                labels_id=arrays["labels_id"],
-                embedding_ood={name: arrays[f"embedding_ood_{i}"] for i, name in enumerate(names)},
-            )
+            of_sets: dict[str, Any] = {
+                entry: {name: arrays.get(f"{key}_{i}") for i, name in enumerate(names)}
+                for entry, key in _OF_SETS.items()
+            }
+            of_id: dict[str, Any] = {entry: arrays.get(entry) for entry in _OF_ID}
+            return Scores(id=arrays["scores_id"], **of_id, **of_sets)
+
+
+_OF_ID = ("predicted_id", "true_id", "embedding_id", "labels_id")
+"""What is known of ID test images besides their scores: the arrays are called as the fields are."""
+_OF_SETS = {
+    "ood": "scores_ood",
+    "predicted_ood": "predicted_ood",
+    "true_ood": "true_ood",
+    "embedding_ood": "embedding_ood",
+}
+"""How the arrays of an OOD test set are called, with its number, by field."""
 
 
 def _beside(path: Path, record: Record) -> Path:
@@ -352,14 +391,9 @@ def _record(content: dict[str, Any]) -> Record:
 def _packed(record: Record, scores: Scores) -> bytes:
     import numpy as np
 
-    arrays: dict[str, Any] = {
-        "scores_id": scores.id,
-        "embedding_id": scores.embedding_id,
-        "labels_id": scores.labels_id,
-    }
+    arrays: dict[str, Any] = {"scores_id": scores.id, **{entry: getattr(scores, entry) for entry in _OF_ID}}
     for i, row in enumerate(record.rows):
-        arrays[f"scores_ood_{i}"] = scores.ood[row.out_dist]
-        arrays[f"embedding_ood_{i}"] = scores.embedding_ood[row.out_dist]
+        arrays |= {f"{_OF_SETS[entry]}_{i}": array for entry, array in scores.of_set(row.out_dist).items()}
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
+    np.savez_compressed(buffer, **{name: array for name, array in arrays.items() if array is not None})
     return buffer.getvalue()

@@ -17,12 +17,10 @@ from oodbench.benchmark import Benchmark, Part
 from oodbench.data.loading import divide
 from oodbench.data.parts import load_part
 from oodbench.errors import MissingData
-from oodbench.folders import default_cache_dir, default_data_dir
 from oodbench.images import ImageSet
 from oodbench.plugins import registry
-from oodbench.progress import SILENT
 from oodbench.settings import configure
-from oodbench.store.artifacts import ArtifactStore
+from oodbench.store.workspace import Workspace
 
 from .contract import Check, require
 from .datasets import image_digests, none_shared
@@ -41,10 +39,10 @@ def _images(benchmark: Benchmark, data_dir: Path | None) -> tuple[dict[str, Imag
     Raises:
         SkipTest: the ID training images are missing.
     """
-    artifacts = ArtifactStore(default_cache_dir())
+    workspace = Workspace.of(data_dir)
 
     def load(part: Part) -> ImageSet:
-        return load_part(part, benchmark.conversion, data_dir or default_data_dir(), artifacts, SILENT)
+        return load_part(part, benchmark.conversion, workspace)
 
     try:
         divided, _ = divide(benchmark, load)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from oodbench.api import Detector, Method, Sees
+from oodbench.api import Detector, Method, Need, Sees
 from oodbench.batch import Batch
 from oodbench.errors import PluginError
 from oodbench.hashing.values import array_digest
@@ -45,13 +45,18 @@ def _scores(detector: Detector, batch: Batch) -> Tensor:
 
 
 def check_data_needs_are_declared(subject: Subject) -> None:
-    """`sees` names what the method may see, and seen OOD images if its objective trains on them."""
+    """`sees` names what the method may see, seen OOD images if its objectives train on them; `needs` what it needs."""
     method = _method(subject)
     words = typing.get_args(Sees)
     known = isinstance(method.sees, frozenset) and method.sees <= set(words)
     require(known, f"sees must be a frozenset of {', '.join(map(repr, words))}, got {method.sees!r}")
-    declared = "seen_ood" in method.sees or not method.objective.uses_seen_ood
+    trains_on = any(objective.uses_seen_ood for objective in method.networks)
+    declared = "seen_ood" in method.sees or not trains_on
     require(declared, "its objective trains on seen OOD images: add 'seen_ood' to sees")
+    needs: frozenset[str] = getattr(method, "needs", frozenset())
+    words = typing.get_args(Need)
+    known = isinstance(needs, frozenset) and needs <= set(words)
+    require(known, f"needs must be a frozenset of {', '.join(map(repr, words))}, got {needs!r}")
 
 
 def check_one_finite_score_an_image(subject: Subject) -> None:
@@ -133,7 +138,7 @@ def check_inputs_are_left_alone(subject: Subject) -> None:
 
     def content() -> list[str]:
         return [
-            array_digest(batch.source.images, batch.source.labels, batch.outputs().logits, batch.outputs().features)
+            array_digest(batch.source.images, batch.source.labels, *batch.outputs.values())
             for batch in batches
             if batch is not None
         ]
@@ -149,14 +154,14 @@ def check_network_is_left_alone(subject: Subject) -> None:
     """Fitting and scoring change nothing about the network."""
     method = _method(subject)
     tested = problem(method)
-    network = tested.inputs.network
-    assert isinstance(network, torch.nn.Module)
+    network = torch.nn.ModuleList(tested.inputs.networks).eval()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     try:
         _scores(method.fit(tested.inputs), tested.easy)
         same = all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
         require(same, "the network is shared: leave its weights as they are")
-        require(not network.training, "the network is shared: leave it in evaluation mode")
+        evaluating = not any(module.training for module in network.modules())
+        require(evaluating, "the network is shared: leave it in evaluation mode")
         untouched = all(parameter.grad is None and not parameter.requires_grad for parameter in network.parameters())
         require(untouched, "the network is shared: leave no gradients on its weights")
     finally:
@@ -197,10 +202,10 @@ def check_detector_can_be_pickled(subject: Subject) -> None:
 
 
 def check_higher_means_more_in_distribution(subject: Subject) -> None:
-    """Images of the training kind score above black ones."""
+    """Images of the training kind score above noise with stripes, which is unlike anything in training."""
     tested, detector = _fitted(subject)
     easy, far = (float(_scores(detector, batch).median()) for batch in (tested.easy, tested.far))
-    require(easy > far, f"ID images score {easy:.4g}, black ones {far:.4g}: higher must mean more in-distribution")
+    require(easy > far, f"ID images score {easy:.4g}, noise {far:.4g}: higher must mean more in-distribution")
 
 
 def check_scores_are_the_same_on_a_gpu(subject: Subject) -> None:

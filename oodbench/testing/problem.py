@@ -11,9 +11,11 @@ import torch
 from numpy.typing import NDArray
 
 from oodbench.api import FitInputs, Method, Objective
-from oodbench.batch import Batch, Outputs, to_unit_interval
+from oodbench.batch import Batch
+from oodbench.forward import outputs_in_memory
 from oodbench.images import ImageSet
 from oodbench.networks.tinynet import TinyNet
+from oodbench.objectives import copy_matching
 from oodbench.training.config import TrainConfig
 from oodbench.training.loop import TrainingImages, train
 
@@ -24,7 +26,7 @@ _CORNERS = ((1, 1), (1, 7), (7, 1))
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Problem:
-    """A method's network with the images that it is checked on.
+    """A method's networks with the images that it is checked on.
 
     Attributes:
         inputs: what `fit` is given; validation, seen OOD and OOD test images only where the method declares them.
@@ -39,32 +41,35 @@ class Problem:
 
 @cache
 def problem(method: Method, *, other_ood: bool = False, device: str = "cpu") -> Problem:
-    """Return the problem that a method is checked on, with a network trained for its objective.
+    """Return the problem that a method is checked on, with networks trained for its objectives.
 
     Args:
         method: says what it may see.
-        other_ood: whether all OOD images that the method does not declare are noise; else they are black or grey.
-        device: where the network and all tensors are; the training is the same on all of them.
+        other_ood: whether all OOD images that the method does not declare are noise of another kind.
+        device: where the networks and all tensors are; the training is the same on all of them.
     """
-    seen = _noise(200, 3, high=250 if other_ood and "seen_ood" not in method.sees else 120)
-    trained = _network(method.objective, seen.tobytes() if method.objective.uses_seen_ood else b"")
-    network = trained if device == "cpu" else copy.deepcopy(trained).to(device)
+    may_see = "seen_ood" in method.sees
+    seen = _noise(200, 3, high=250 if other_ood and not may_see else 120)
+    trained = [
+        _network(objective, method.networks[:i].count(objective), seen.tobytes() if may_see else b"")
+        for i, objective in enumerate(method.networks)
+    ]
+    networks = trained if device == "cpu" else [copy.deepcopy(network).to(device) for network in trained]
+    readings = tuple(getattr(method, "reads", ()))
 
     def batch(images: NDArray[np.uint8], labels: NDArray[np.int64] | None = None) -> Batch:
         source = ImageSet(name="check", images=images, labels=labels, class_names=_CLASSES)
-        with torch.no_grad():
-            features = trained.features(to_unit_interval(torch.tensor(images)))
-            outputs = Outputs(logits=trained.head(features).numpy(), features=features.numpy())
-        return Batch.of(source, lambda: outputs, torch.device(device))
+        cpu = torch.device("cpu")
+        first, *others = (outputs_in_memory(network, images, cpu, readings) for network in trained)
+        return Batch.of(source, first, torch.device(device), tuple(others))
 
-    far = batch(_noise(40, 4, high=250) if other_ood else np.zeros((40, 1, _SIDE, _SIDE), dtype=np.uint8))
-    black = batch(np.zeros((40, 1, _SIDE, _SIDE), dtype=np.uint8))
+    far = batch(_noise(40, 4, high=250) if other_ood else _stripes(40))
     inputs = FitInputs(
-        network=network,
+        networks=tuple(networks),
         train=batch(*_squares(300, seed=0)),
         validation=batch(*_squares(60, seed=1)) if "id_validation" in method.sees else None,
-        seen_ood=batch(seen) if "seen_ood" in method.sees else None,
-        ood_test={"black": black} if "ood_test" in method.sees else {},
+        seen_ood=batch(seen) if may_see else None,
+        ood_test={"stripes": batch(_stripes(40))} if "ood_test" in method.sees else {},
         n_classes=len(_CLASSES),
         seed=0,
     )
@@ -85,21 +90,41 @@ def _noise(count: int, seed: int, *, high: int) -> NDArray[np.uint8]:
     return np.random.default_rng(seed).integers(0, high, (count, 1, _SIDE, _SIDE)).astype(np.uint8)
 
 
+def _stripes(count: int) -> NDArray[np.uint8]:
+    """Return bright stripes with noise: shapes where training images have none.
+
+    Black images, which a linear auto-encoder reconstructs perfectly, would be far for classifiers only.
+    """
+    rng = np.random.default_rng(5)
+    images = rng.integers(0, 250, (count, 1, _SIDE, _SIDE))
+    images[:, 0, :, ::3] = 250
+    return images.astype(np.uint8)
+
+
 @cache
-def _network(objective: Objective, seen: bytes) -> TinyNet:
+def _network(objective: Objective, seed: int, seen: bytes) -> torch.nn.Module:
+    """Return a network trained for an objective, after the one that it starts from."""
     images, labels = _squares(300, seed=0)
-    size = objective.output_size(len(_CLASSES), 3)
+    first: Objective | None = getattr(objective, "starts_from", None)
+    start = None if first is None else _network(first, seed, seen if first.uses_seen_ood else b"")
+
+    def build() -> torch.nn.Module:
+        module = objective.build(TinyNet, (1, _SIDE, _SIDE), len(_CLASSES), 3)
+        if start is not None:
+            getattr(objective, "begin", copy_matching)(module, start)
+        return module
+
+    uses_seen = objective.uses_seen_ood and seen
     network, _ = train(
-        lambda: TinyNet((1, _SIDE, _SIDE), size),
+        build,
         objective,
         TrainingImages(
             images=images,
             labels=labels,
-            seen=np.frombuffer(seen, dtype=np.uint8).reshape(-1, 1, _SIDE, _SIDE).copy() if seen else None,
+            seen=np.frombuffer(seen, dtype=np.uint8).reshape(-1, 1, _SIDE, _SIDE).copy() if uses_seen else None,
         ),
         TrainConfig(epochs=20, batch_size=60, learning_rate=3e-3),
-        seed=0,
+        seed=seed,
         device=torch.device("cpu"),
     )
-    assert isinstance(network, TinyNet)
     return network

@@ -56,6 +56,16 @@ class TrainingJob:
         return settings
 
     @property
+    def length(self) -> str:
+        """How long it is trained, such as "10 epochs"."""
+        return self.config.length
+
+    def images_in_training(self, n_images: int) -> int:
+        """Return how many images go through the network in training on `n_images`."""
+        batch_size = min(self.config.batch_size, n_images)
+        return batch_size * self.config.total_steps(n_images // batch_size)
+
+    @property
     def given(self) -> Mapping[str, Any]:
         """Nothing: it is trained."""
         return {}

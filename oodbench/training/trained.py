@@ -55,7 +55,9 @@ def network_of(
     artifacts = workspace.artifacts
     folder = artifacts.find("networks", job.key)
     if folder is None:
-        folder = artifacts.save("networks", job.key, lambda aside: _train(job, data, workspace, device, pictures, aside))
+        folder = artifacts.save(
+            "networks", job.key, lambda aside: _train(job, data, workspace, device, pictures, aside)
+        )
     weights = torch.load(folder / "weights.pt", weights_only=True)
     # Building draws initial weights: without a seed of its own it would move the global generator.
     with seeded(0, torch.device("cpu")):
@@ -99,9 +101,7 @@ def _train(
     def on_epoch(epoch: int, n_epochs: int, loss: float, learner: Learner) -> None:
         report.progress(f"training {job.label}, loss {loss:.4g}", epoch, n_epochs)
         if epoch % max(1, n_epochs // 10) == 0:
-            _save_picture(
-                learner, pictures / f"{job.objective.name}-{job.key[:8]}-seed{job.seed}-epoch{epoch:04d}.png"
-            )
+            _save_picture(learner, pictures / f"{job.objective.name}-{job.key[:8]}-seed{job.seed}-epoch{epoch:04d}.png")
 
     report.progress(f"training {job.label}", 0, 1)
     network, log = train(
@@ -170,7 +170,9 @@ def build_network(
                 module.eval()(torch.zeros(1, *shape))
     except (RuntimeError, ValueError) as error:
         size = "×".join(map(str, shape))
-        raise ConfigError(f"network {network} cannot take images of {size} ({error}); choose another network") from error
+        raise ConfigError(
+            f"network {network} cannot take images of {size} ({error}); choose another network"
+        ) from error
     return module.train()
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from oodbench.columns import COLUMNS
 from oodbench.engine.python import run
 from oodbench.errors import PluginError
 from oodbench.hashing.code import code_digest
 from oodbench.metrics import METRICS
 from oodbench.plugins import registry
 from oodbench.store.records import ResultStore
-from oodbench.columns import COLUMNS
 from tests.helpers import small_benchmark
 
 METHOD = """

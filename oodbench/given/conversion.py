@@ -1,0 +1,29 @@
+"""What images of a user's own are brought to, from words."""
+
+from __future__ import annotations
+
+from oodbench.errors import ConfigError
+from oodbench.images import Conversion
+
+
+def parse_conversion(image_size: str, channels: int | None) -> Conversion:
+    """Return what images are brought to.
+
+    Args:
+        image_size: "64", or "48x64" (height, width).
+        channels: 1 (grey) or 3 (RGB); None for 3.
+
+    Raises:
+        ConfigError: the size or the channels cannot be.
+
+    >>> parse_conversion("48x64", None)
+    Conversion(size=(48, 64), channels=3)
+    """
+    sides = image_size.lower().replace("×", "x").split("x")
+    if len(sides) > 2 or not all(side.isdecimal() and int(side) > 0 for side in sides):
+        raise ConfigError(
+            f"--image-size must be a number such as 64, or HEIGHTxWIDTH such as 48x64, got {image_size!r}"
+        )
+    if channels not in (None, 1, 3):
+        raise ConfigError(f"--channels must be 1 (grey) or 3 (RGB), got {channels}")
+    return Conversion(size=(int(sides[0]), int(sides[-1])), channels=1 if channels == 1 else 3)

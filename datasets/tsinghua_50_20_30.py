@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from oodbench.benchmark import Benchmark, OodSet, Part, Recipe
+from oodbench.claims import Claim
 from oodbench.images import Conversion
 from oodbench.splits import SplitRule, read_split
 from oodbench.training.config import TrainConfig
@@ -14,6 +15,9 @@ _EMBED_FAST = {"pairs": "all", "warm_start": 0.6}
 _MINE_FAST = {**_EMBED_FAST, "ood_batches": 1.0}
 
 _BACKGROUND = ("background",)
+
+_PAPER = "Masana et al., BMVC 2018, Section 4.2 and Table 2"
+_SEEN_BACKGROUND = "odm (seen=background)"
 
 BENCHMARK = Benchmark(
     name="tsinghua",
@@ -68,4 +72,36 @@ BENCHMARK = Benchmark(
     known_exceptions={
         "no_test_image_is_trained_on": "a dozen of the published crops are in train and in test; runs leave them out"
     },
+    claims=(
+        Claim(text="ML beats ODIN on novelty", source=_PAPER, method="ml", other="odin", sets=("unseen signs",)),
+        Claim(text="ML beats ODIN on background", source=_PAPER, method="ml", other="odin", sets=_BACKGROUND),
+        *(
+            Claim(
+                text=f"seen OOD images help on their own kind: {name}",
+                source=_PAPER,
+                method=method,
+                other="ml",
+                sets=(name,),
+            )
+            for name, method in (
+                ("seen signs", "odm"),
+                ("background", _SEEN_BACKGROUND),
+                ("gaussian", "odm (seen=gaussian)"),
+            )
+        ),
+        Claim(
+            text="other signs, once seen, help on novelty",
+            source=_PAPER,
+            method="odm",
+            other="ml",
+            sets=("unseen signs",),
+        ),
+        Claim(
+            text="background as seen data can hurt on novelty",
+            source=_PAPER,
+            method="ml",
+            other=_SEEN_BACKGROUND,
+            sets=("unseen signs",),
+        ),
+    ),
 )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from .claims import Claim
 from .errors import ConfigError
 from .images import Conversion
 from .splits import ClassSplit, Share, SplitRule
@@ -98,6 +99,7 @@ class Benchmark:
         validation_share: share of each class's training images that is held out for validation.
         embedded: whether all its images come with the installation.
         known_exceptions: why it cannot keep a check of its contract, by the check's name.
+        claims: what its paper says of the results, for reports to test.
     """
 
     name: str
@@ -119,6 +121,7 @@ class Benchmark:
     validation_share: float = 0.1
     embedded: bool = False
     known_exceptions: Mapping[str, str] = field(default_factory=dict)
+    claims: tuple[Claim, ...] = ()
 
     def __post_init__(self) -> None:
         for name in (self.recipe, self.full_recipe):

@@ -76,7 +76,7 @@ def command(
         # All benchmarks are drawn together, and where some were named the file says which.
         which = in_dists if benchmarks and not (one and out is None) else []
         words = [RANKS, *which, *([] if metric == "auroc" else [metric]), *choice]
-        folder = out or (results_dir / in_dists[0] if one else results_dir)
+        folder = out or (store.root / in_dists[0] if one else store.root)
         _save(draw_ranks(rank_records(records, metric=metric)), folder / f"{'-'.join(words)}.{format_}")
     if {*kinds} == {RANKS}:
         return
@@ -88,7 +88,7 @@ def command(
         results = [(record, store.scores(record)) for record in drawn if record.benchmark["name"] == name]
         for kind in [kind for kind in kinds if kind != RANKS] or KINDS:
             figure = _split(results[0][0], data_dir) if kind == SPLIT else KINDS[kind](results)
-            _save(figure, (out or results_dir / name) / f"{'-'.join((kind, *choice))}.{format_}")
+            _save(figure, (out or store.root / name) / f"{'-'.join((kind, *choice))}.{format_}")
 
 
 def _save(figure: Figure, file: Path) -> None:

@@ -29,7 +29,7 @@ def select(
     """Return the store and its records of these benchmarks and methods, in the order in which they are named.
 
     Args:
-        results_dir: folder of the records.
+        results_dir: folder of the records, or that of one benchmark in it.
         benchmarks: names; all where there are none.
         methods: names, or variants such as "odm (margin=5)"; all where there are none.
         recipe: name of a training recipe; all where it is None.
@@ -38,10 +38,9 @@ def select(
         StoreError: there are no such records, or one is not whole.
         UnknownName: no record has such a benchmark, method or recipe.
     """
-    from oodbench.store.records import ResultStore
+    from oodbench.store.records import open_results
 
-    store = ResultStore(results_dir)
-    records = store.all()
+    store, records = open_results(results_dir)
     for value in benchmarks:
         check_choice(value, {record.benchmark["name"] for record in records}, "stored benchmark")
     methods = [_as_stored(value, records) for value in methods]

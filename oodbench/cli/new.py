@@ -26,7 +26,7 @@ def command(what: str, name: str, parent: Path) -> None:
     """
     from oodbench.plugins.scaffold import WHATS, scaffold
 
-    from .select import check_choice
+    from oodbench.store.selection import check_choice
     from .terminal import show, stderr
 
     check_choice(what, WHATS, "kind of plugin to begin")

@@ -61,8 +61,7 @@ def command(
     from oodbench.comparison.ranking import rank_records
     from oodbench.errors import StoreError
     from oodbench.figures import KINDS, draw_ranks
-
-    from .select import check_choice, select
+    from oodbench.store.selection import check_choice, select
 
     for kind in kinds:
         check_choice(kind, (*KINDS, RANKS, SPLIT), "kind of picture")

@@ -54,3 +54,17 @@ def ood_colours(roles: dict[str, str]) -> dict[str, str]:
 def group_colours(groups: Sequence[str]) -> dict[str, str]:
     """Return a colour for each group of classes; they begin again where there are more groups than colours."""
     return {group: ID_COLOURS[i % len(ID_COLOURS)] for i, group in enumerate(groups)}
+
+
+def lighter(colour: str, share: float = 0.45) -> str:
+    """Return a colour mixed with white, for a dark ground.
+
+    Args:
+        colour: such as "#1f4e5f".
+        share: of white, in [0, 1].
+
+    >>> lighter("#000000", 0.5)
+    '#808080'
+    """
+    parts = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return "#" + "".join(f"{round(part + share * (255 - part)):02x}" for part in parts)

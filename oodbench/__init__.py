@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .images import Conversion, ImageSet
     from .objectives import CrossEntropy, LossObjective
     from .posthoc import LogitMethod
+    from .report import make_report
     from .tables import make_table
     from .training.config import TrainConfig
 
@@ -50,6 +51,7 @@ _HOME = {
     "compare": "comparison",
     "evaluate": "engine.python",
     "load_results": "engine.python",
+    "make_report": "report",
     "make_table": "tables",
     "run": "engine.python",
 }
@@ -78,6 +80,7 @@ __all__ = [
     "compare",
     "evaluate",
     "load_results",
+    "make_report",
     "make_table",
     "run",
 ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .errors import ConfigError
+from .metrics import METRICS
 
 Kind = Literal["better", "at least", "at most", "lower accuracy"]
 
@@ -52,9 +53,10 @@ class Claim:
         where = f" on {', '.join(self.sets)}" if self.sets else " on every OOD set"
         if self.kind == "lower accuracy":
             return f"ID accuracy of {self.method} below that of {self.other}, with every seed"
+        metric = METRICS[self.metric].label if self.metric in METRICS else self.metric
         if self.kind == "better":
-            return f"{self.metric} of {self.method} better than that of {self.other}{where}, paired test"
-        return f"mean {self.metric} of {self.method} {self.kind} {100 * self.value:g}%{where}"
+            return f"{metric} of {self.method} better than that of {self.other}{where}, paired test"
+        return f"mean {metric} of {self.method} {self.kind} {100 * self.value:g}%{where}"
 
 
 def _other(*, compares: bool) -> str:

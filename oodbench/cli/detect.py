@@ -62,8 +62,9 @@ def command(images: tuple[Path, ...], place: Path, tpr: float, format_: str, dev
     oodbench detect --from results/digits photo.png
     oodbench detect --from results/digits/msp-1a2b3c4d-seed0.detector --tpr 0.99 --format csv photos/ > found.csv
     """
-    from .run import counted
     from oodbench.store.selection import check_choice
+
+    from .run import counted
 
     check_choice(format_, _WRITERS, "output format")
 

@@ -25,8 +25,8 @@ def command(what: str, name: str, parent: Path) -> None:
     oodbench new dataset my-images --dir projects
     """
     from oodbench.plugins.scaffold import WHATS, scaffold
-
     from oodbench.store.selection import check_choice
+
     from .terminal import show, stderr
 
     check_choice(what, WHATS, "kind of plugin to begin")

@@ -6,7 +6,6 @@ import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,7 +86,8 @@ def galleries(chapter: Chapter, images: Mapping[str, Images], budget: Budget) ->
         images: of the shown record of each method.
         budget: what they may take.
     """
-    shown, left_out = [], []
+    shown: list[Gallery] = []
+    left_out: list[str] = []
     for method in chapter.methods:
         gallery = _gallery(method, chapter.shown[method], images[method])
         everything = [*gallery.refused, *(picture for pictures in gallery.sets.values() for picture in pictures)]
@@ -114,7 +114,7 @@ def _gallery(method: str, shown: Shown, images: Images) -> Gallery:
         labels = pixels.labels if true is None else true
         found[name] = tuple(
             _picture(pixels, i, values[i], _name(classes, predicted, i), _name(pixels.class_names, labels, i), name)
-            for i in chosen
+            for i in map(int, chosen)
         )
     pixels = images.of(ID)
     refused: tuple[Picture, ...] = ()
@@ -124,7 +124,7 @@ def _gallery(method: str, shown: Shown, images: Images) -> Gallery:
         labels = pixels.labels if scores.true_id is None else scores.true_id
         refused = tuple(
             _picture(pixels, i, scores.id[i], _name(classes, scores.predicted_id, i), _name(classes, labels, i), "ID")
-            for i in np.argsort(scores.id, kind="stable")[:SHOWN]
+            for i in map(int, np.argsort(scores.id, kind="stable")[:SHOWN])
         )
     return Gallery(method=method, sets=found, refused=refused, why=why)
 
@@ -151,10 +151,10 @@ def _picture(images: ImageSet, i: int, score: float, predicted: str, true: str, 
     )
 
 
-def _name(names: Sequence[str], labels: NDArray[np.int64] | None, i: Any) -> str:
+def _name(names: Sequence[str], labels: NDArray[np.int64] | None, i: int) -> str:
     if labels is None or not 0 <= labels[i] < len(names):
         return ""
-    return names[labels[i]]
+    return names[int(labels[i])]
 
 
 def _address(pixels: NDArray[np.uint8]) -> str:

@@ -70,7 +70,7 @@ class Images:
 
     def _benchmark(self) -> Benchmark | None:
         """Return the registered benchmark of the record, with the classes that its split drew."""
-        benchmark = registry.usable("benchmarks").get(self.record.benchmark["name"])
+        benchmark: Benchmark | None = registry.usable("benchmarks").get(self.record.benchmark["name"])
         if benchmark is None or benchmark.split is None or self.record.split is None:
             return benchmark
         shares = {share: tuple(self.record.split.get(share, ())) for share in SHARES}

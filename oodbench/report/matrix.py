@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from oodbench.api import Metric
 from oodbench.metrics import METRICS, SAMPLE_METRICS
 from oodbench.plugins import registry
 from oodbench.store.rows import to_frame
 from oodbench.tables import layout_table
-from oodbench.tables.published import PUBLISHED, Published
+from oodbench.tables.published import PUBLISHED
 
 from .chapter import Chapter
 
@@ -69,11 +68,12 @@ def matrices(chapter: Chapter, as_good: Mapping[str, Sequence[str]]) -> list[Mat
         chapter: the results.
         as_good: by OOD set, the methods that cannot be told from the best by their AUROC.
     """
-    known: dict[str, Metric] = {**METRICS, **SAMPLE_METRICS, **registry.usable("metrics")}
+    known: dict[str, Any] = {**METRICS, **SAMPLE_METRICS, **registry.usable("metrics")}
     there = [name for name in known if name in chapter.rows and chapter.rows[name].notna().any()]
     # Metrics of a plugin that is gone have numbers and no heading.
     names = [*(name for name in ("auroc",) if name in there), *(name for name in there if name != "auroc")]
-    return [_matrix(chapter, name, known[name], as_good if name == "auroc" else {}) for name in names]
+    published = _published(chapter)
+    return [_matrix(chapter, name, known[name], as_good if name == "auroc" else {}, published) for name in names]
 
 
 def notes(chapter: Chapter) -> tuple[str, ...]:
@@ -83,31 +83,46 @@ def notes(chapter: Chapter) -> tuple[str, ...]:
     return layout_table(to_frame(chapter.records), known).notes
 
 
-def _matrix(chapter: Chapter, name: str, metric: Metric, as_good: Mapping[str, Sequence[str]]) -> Matrix:
+def _published(chapter: Chapter) -> dict[tuple[str, str], Mapping[str, float]]:
+    """Return what a paper has of methods and sets, in percent by metric."""
+    table = PUBLISHED.get(chapter.records[0].benchmark.get("layout", ""))
+    if table is None:
+        return {}
+    places = chapter.rows.drop_duplicates(["label", "out_dist"])[["label", "out_dist", "paper"]]
+    found = {(str(m), str(s)): table.numbers(*paper) for m, s, paper in places.itertuples(index=False) if paper}
+    return {place: numbers for place, numbers in found.items() if numbers is not None}
+
+
+def _matrix(
+    chapter: Chapter,
+    name: str,
+    metric: Any,
+    as_good: Mapping[str, Sequence[str]],
+    published: Mapping[tuple[str, str], Mapping[str, float]],
+) -> Matrix:
     percent = bool(getattr(metric, "is_fraction", True))
     grouped = chapter.rows.groupby(["label", "out_dist"], sort=False)
     means, spreads = grouped[name].mean().to_dict(), grouped[name].std(ddof=1).to_dict()
     seen = grouped["seen"].any().to_dict()
-    papers = {key: rows["paper"].iloc[0] for key, rows in grouped}
-    published = PUBLISHED.get(chapter.records[0].benchmark.get("layout", ""))
+    accuracies = chapter.rows.drop_duplicates("record").groupby("label")["accuracy"]
+    accuracy, deviation = accuracies.mean().to_dict(), accuracies.std(ddof=1).to_dict()
     marks = {out_dist: _marks(chapter, means, out_dist, metric, percent=percent) for out_dist in chapter.sets}
     shared = [s for s in chapter.sets if not any(math.isnan(means.get((m, s), math.nan)) for m in chapter.methods)]
     lines = {}
     for method in chapter.methods:
-        accuracy = chapter.rows[chapter.rows["label"] == method].drop_duplicates("record")["accuracy"]
-        boxes = [_number(float(accuracy.mean()), float(accuracy.std(ddof=1)), percent=True)]
+        boxes = [_number(accuracy[method], deviation[method], percent=True)]
         for out_dist in chapter.sets:
             key = (method, out_dist)
             value = means.get(key, math.nan)
-            box = _number(value, spreads.get(key, math.nan), percent=percent)
+            mark = marks[out_dist].get(method, "")
             boxes.append(
                 Box(
                     value=value,
-                    text=box.text,
-                    mark=marks[out_dist].get(method, ""),
-                    as_good=method in as_good.get(out_dist, ()) and marks[out_dist].get(method) != "best",
+                    text=_number(value, spreads.get(key, math.nan), percent=percent).text,
+                    mark=mark,
+                    as_good=mark != "best" and method in as_good.get(out_dist, ()),
                     seen=bool(seen.get(key, False)),
-                    published=_published(published, papers.get(key), name, value),
+                    published=_beside(published.get(key, {}).get(name, math.nan), value),
                 )
             )
         mean = sum(means[method, s] for s in shared) / len(shared) if shared else math.nan
@@ -118,7 +133,7 @@ def _matrix(chapter: Chapter, name: str, metric: Metric, as_good: Mapping[str, S
 
 
 def _marks(
-    chapter: Chapter, means: Mapping[Any, float], out_dist: str, metric: Metric, *, percent: bool
+    chapter: Chapter, means: Mapping[Any, float], out_dist: str, metric: Any, *, percent: bool
 ) -> dict[str, str]:
     """Say which methods are the best and the worst on a set, at the precision that is printed."""
     digits = 4 if percent else 3
@@ -139,11 +154,10 @@ def _number(mean: float, spread: float, *, percent: bool) -> Box:
     return Box(value=mean, text=f"{scale * mean:.{digits}f}{more}")
 
 
-def _published(published: Published | None, paper: Any, metric: str, value: float) -> str:
-    numbers = published.numbers(*paper) if published is not None and paper else None
-    if numbers is None or metric not in numbers or math.isnan(value):
+def _beside(paper: float, ours: float) -> str:
+    if math.isnan(paper) or math.isnan(ours):
         return ""
-    return f"published {numbers[metric]:.2f}, ours {100 * value - numbers[metric]:+.2f}"
+    return f"published {paper:.2f}, ours {100 * ours - paper:+.2f}"
 
 
 def _drawn(value: float) -> float | None:

@@ -24,7 +24,7 @@ const plots = {
       {barmode: "overlay", bargap: 0, xaxis: {title: {text: "score (right: more in-distribution)"}}, yaxis: {title: {text: "share of images, under a root"}, showticklabels: false},
        shapes: [{type: "line", x0: at, x1: at, yref: "paper", y0: 0, y1: 1, line: {width: 2, dash: "dash", color: text()}}]}];
   },
-  roc: (c, chosen) => [lines(c, chosen, (m, s) => [s.fpr, m.tpr]), {xaxis: {title: {text: "false positive rate"}, range: [0, 1]}, yaxis: {title: {text: "true positive rate"}, range: [0, 1.01]}}],
+  roc: (c, chosen) => [lines(c, chosen, (m, s) => [[0, ...s.fpr, 1], [0, ...m.tpr, 1]]), {xaxis: {title: {text: "false positive rate"}, range: [0, 1]}, yaxis: {title: {text: "true positive rate"}, range: [0, 1.01]}}],
   pr: (c, chosen) => [lines(c, chosen, (m, s) => [m.tpr, m.tpr.map((t, i) => t * m.n_id / (t * m.n_id + s.fpr[i] * s.n))]),
     {xaxis: {title: {text: "recall: share of ID images accepted"}, range: [0, 1]}, yaxis: {title: {text: "precision: share of ID among the accepted"}, range: [null, 1.01]}}],
   cloud(c, chosen) {

@@ -35,11 +35,11 @@ from oodbench.engine.request import request
 from oodbench.engine.runner import Prepared, prepare_with
 from oodbench.given.model import GivenModel
 from oodbench.images import Conversion
+from oodbench.jobs import ReadyNetwork
 from oodbench.progress import SILENT
 from oodbench.store.artifacts import ArtifactStore
 from oodbench.store.records import ResultStore
 from oodbench.training.config import TrainConfig
-from oodbench.training.network import TrainedNetwork
 
 Scores = dict[str, np.ndarray]
 """Of each OOD set, and of the ID test set under "ID test"."""
@@ -231,7 +231,7 @@ def _set_up(methods: Sequence[str], scene: Scene, folder: Path) -> tuple[Prepare
     # As the engine loads a network that it has trained.
     module = copy.deepcopy(scene.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     module.eval().requires_grad_(requires_grad=False)
-    network = TrainedNetwork(module=module, digest=model.digest, facts={"seconds": 0.0, "device": device.type})
+    network = ReadyNetwork(module=module, digest=model.digest, facts={"seconds": 0.0, "device": device.type})
     return prepared, Bench.of(prepared.plan.cells[0].networks, [network], data, artifacts, device, SILENT)
 
 

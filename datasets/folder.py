@@ -2,40 +2,42 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import lru_cache
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from operator import itemgetter
+from pathlib import Path
+from typing import ClassVar
 
 from oodbench.api import Location
 from oodbench.errors import ConfigError, DataError
-from oodbench.folders import files_below
-from oodbench.images import SUFFIXES, Conversion, RawImages, decode
+from oodbench.files import SHARE, Found, Pictures, by_suffix, first_folder, in_zip, none_in, printable, walk
+from oodbench.images import Conversion, RawImages
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-T = TypeVar("T")
+from ._layout import in_archive, layout_of, on_disk
+from ._listed import read_list
 
 LIST = "images.txt"
+
+_OTHERS = 200
+"""So many other files may lie beside a few images."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFolder:
     """Images in `<data folder>/<name>/{train,test}/<class>/*`, or in `<name>.zip` with that inside.
 
-    Sets without labels have their images right in `train/` or `test/`. A ZIP may hold the folder `<name>` or start at
-    `train/` and `test/`. A folder without these two is a test set as it is, or is divided by `test_share`. A test set
-    can also be a list of paths, one a line, in `<name>/images.txt`, as the public code of Masana et al. (BMVC 2018)
-    reads them; relative ones start at the list's folder. Order: by class name, then by file name; that of a list is
-    its own. Files that are no images are passed over.
+    `train` and `test` may have capitals and their usual other names (training_set, Test, val, …); validation images
+    are the test set where there is no other, and else not read. Sets without labels have their images right in
+    `train/` or `test/`. A folder or ZIP without these two is a test set as it is, or is divided by `test_share`. Both
+    may hold one folder with everything in it. A test set can also be a list of paths, one a line and with a label
+    behind it or without, in `<name>/images.txt`, as the public code of Masana et al. (BMVC 2018) reads them; relative
+    ones start at the list's folder. Order: by class name, or by number where all class names are whole numbers, then
+    by file name; that of a list is its own. Hidden files, and files that are no images, are passed over.
 
     Attributes:
-        name: of the folder or ZIP, or its absolute path.
+        name: of the folder or ZIP, or its absolute path; with ".zip" behind it of the ZIP only.
         test_share: of a folder that is not divided, the share of each class that tests; the rest trains. Which images
             these are follows from their names alone. None takes all of them for testing.
     """
@@ -56,19 +58,20 @@ class ImageFolder:
 
     def locate(self, split: str, data_dir: Path) -> Location:
         """Say whether the folder of the split, or the ZIP, is there; the folder is looked for first."""
-        whole = data_dir / self.name
-        folder, listed = whole / split, whole / LIST
-        archive = data_dir / f"{self.name}.zip"
-        there = (
-            (folder, folder.is_dir()),
-            (archive, archive.is_file() and split in _splits(archive, whole.name)),
-            (listed, split == "test" and listed.is_file()),
-            (whole, (split == "test" or self.test_share is not None) and _is_undivided(whole)),
-        )
-        files = [place for place, is_there in there if is_there][:1]
-        looked_for = (folder, archive, listed) if listed.parent.is_dir() and split == "test" else (folder, archive)
-        named = tuple(_listed(listed)) if files == [listed] else ()
-        return Location(files=tuple(files), listed=named, looked_for=looked_for, present=bool(files))
+        whole, archive = self._folder(data_dir), self._archive(data_dir)
+        looked_for = [*([whole / split] if whole else []), archive]
+        if whole and whole.is_dir() and split == "test":
+            looked_for.append(whole / LIST)
+        try:
+            place = self._place(split, data_dir)
+        # What is wrong with it is said when it is read.
+        except (DataError, OSError):
+            there = whole if whole is not None and whole.is_dir() else archive
+            return Location(files=(there,), looked_for=tuple(looked_for))
+        if place is None:
+            return Location(looked_for=tuple(looked_for), present=False)
+        listed = read_list(place.file).paths if place.is_list else ()
+        return Location(files=(place.file,), listed=listed, looked_for=tuple(looked_for), divided=place.divided)
 
     def read(self, split: str, data_dir: Path, conversion: Conversion) -> RawImages:
         """Return the images of a split, decoded one after another.
@@ -76,16 +79,56 @@ class ImageFolder:
         Raises:
             DataError: the ZIP is damaged, there are no images, or one cannot be decoded; the message names it.
         """
-        location = self.locate(split, data_dir)
-        (place,) = location.files
-        if place == data_dir / self.name:
-            return read_folder(place, None if self.test_share is None else self._chooses(split))
-        if place.is_dir():
-            return read_folder(place)
-        if place.name == LIST:
-            return _read_list(place, list(location.listed))
-        members_in_zip = _members(place, Path(self.name).name, split)
-        return _labelled(list(members_in_zip), _decode_members(place, list(members_in_zip.values())), place)
+        place = self._place(split, data_dir)
+        if place is None:
+            raise DataError(f"no {split} images of {self.name}. {self.how_to_get}")
+        if place.is_list:
+            return _read_list(place.file)
+        chooses = None if place.divided or self.test_share is None else self._chooses(split)
+        notes = [_unread(place)] if place.unread else []
+        if place.file.is_dir():
+            return read_folder(place.file, chooses, notes)
+        return _labelled(in_zip(place.file).below(place.inner), place.file, chooses, notes)
+
+    def _place(self, split: str, data_dir: Path) -> _Place | None:
+        """Return where the images of a split lie, or None where there are none.
+
+        Raises:
+            DataError: the folders are ambiguous, or the ZIP is damaged.
+        """
+        return next(self._places(split, self._folder(data_dir), self._archive(data_dir)), None)
+
+    def _places(self, split: str, whole: Path | None, archive: Path) -> Iterator[_Place]:
+        """Yield where the images of a split lie, what is preferred first."""
+        there = whole if whole is not None and whole.is_dir() else None
+        folder = None if there is None else layout_of(on_disk(there), there.name, there)
+        if there and folder and split in folder.splits:
+            yield _Place(file=there / folder.splits[split], unread=folder.unread)
+        zipped = layout_of(in_archive(in_zip(archive)), archive.stem, archive) if archive.is_file() else None
+        if zipped and split in zipped.splits:
+            yield _Place(file=archive, inner=zipped.splits[split], unread=zipped.unread)
+        listed = there / folder.root / LIST if there and folder else archive / LIST
+        if split == "test" and listed.is_file():
+            yield _Place(file=listed, is_list=True)
+        if split == "train" and self.test_share is None:
+            return
+        if there and folder and not folder.splits and not listed.is_file():
+            yield _Place(file=there / folder.root, divided=False)
+        if zipped and not zipped.splits:
+            yield _Place(file=archive, inner=zipped.root, divided=False)
+
+    def _folder(self, data_dir: Path) -> Path | None:
+        """Return where a folder would be, or None where a ZIP is named."""
+        whole = data_dir / self.name
+        return None if whole.suffix.lower() == ".zip" and whole.is_file() else whole
+
+    def _archive(self, data_dir: Path) -> Path:
+        whole = data_dir / self.name
+        if whole.suffix.lower() == ".zip" and whole.is_file():
+            return whole
+        usual = data_dir / f"{self.name}.zip"
+        capitals = data_dir / f"{self.name}.ZIP"
+        return capitals if capitals.is_file() and not usual.is_file() else usual
 
     def _chooses(self, split: str) -> Callable[[str], bool]:
         """Return what says of a file's name whether it belongs to a split of an undivided folder."""
@@ -94,7 +137,7 @@ class ImageFolder:
 
         def chooses(name: str) -> bool:
             # A hash rather than a draw: an image stays where it is when others are added.
-            tests = int.from_bytes(sha256(name.encode()).digest()[:8]) < share * 2**64
+            tests = int.from_bytes(sha256(os.fsencode(name)).digest()[:8]) < share * 2**64
             return tests == (split == "test")
 
         return chooses
@@ -104,123 +147,95 @@ class ImageFolder:
         raise DataError(f"{self.name} cannot be downloaded. {self.how_to_get}")
 
 
-def _is_undivided(folder: Path) -> bool:
-    """Return whether a folder holds images or classes, and neither train/ nor test/ nor a list."""
-    return folder.is_dir() and not any((folder / name).exists() for name in ("train", "test", LIST))
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    """Where the images of a split lie: in a folder, in a folder of a ZIP, or where a list says."""
+
+    file: Path
+    inner: str = ""
+    is_list: bool = False
+    divided: bool = True
+    unread: tuple[str, ...] = field(default=())
 
 
-def read_folder(place: Path, chooses: Callable[[str], bool] | None = None) -> RawImages:
+def _unread(place: _Place) -> str:
+    names = ", ".join(f"{printable(name)}/" for name in place.unread[:5])
+    return f"{names} {'is' if len(place.unread) == 1 else 'are'} not read: neither training nor test images"
+
+
+def read_folder(place: Path, chooses: Callable[[str], bool] | None = None, notes: Sequence[str] = ()) -> RawImages:
     """Return all images below a folder, with its folders as classes where it has any.
 
     Args:
         place: the folder.
         chooses: says of each image's relative name whether it is wanted; None takes all. A class keeps its label
             where none of its images is.
+        notes: what else is to be told of it.
 
     Raises:
         DataError: there are none, or one cannot be decoded; the message names it.
     """
-    paths = (path for path in files_below(place) if path.suffix.lower() in SUFFIXES)
-    members = _in_order({path.relative_to(place).as_posix(): path for path in paths})
-    chosen = {name: path for name, path in members.items() if chooses is None or chooses(name)}
-    return _labelled(list(chosen), _decode_files(list(chosen.values())), place, known=list(members))
+    return _labelled(walk(place), place, chooses, notes)
 
 
-def _listed(listed: Path) -> list[Path]:
-    # Names of files need not be UTF-8.
-    lines = listed.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    return [listed.parent / line.strip() for line in lines if line.strip()]
-
-
-def _read_list(listed: Path, paths: list[Path]) -> RawImages:
-    if not paths:
-        raise DataError(f"{listed} names no images; write one path a line")
-    return RawImages(images=_decode_files(paths))
-
-
-def _splits(archive: Path, name: str) -> frozenset[str]:
-    """Return the splits that a ZIP holds; for a damaged one both, so that reading it says what is wrong with it."""
-    try:
-        return _splits_of(archive, name, archive.stat().st_mtime_ns)
-    except (zipfile.BadZipFile, OSError):
-        return frozenset({"train", "test"})
-
-
-@lru_cache
-def _splits_of(archive: Path, name: str, changed: int) -> frozenset[str]:  # noqa: ARG001  # part of the cache's key
-    with zipfile.ZipFile(archive) as opened:
-        return frozenset(_below(member, name)[0] for member in opened.namelist() if _below(member, name))
-
-
-def _below(member: str, name: str) -> tuple[str, ...]:
-    """Return the path of a ZIP's member without the folder `name` that may enclose everything."""
-    parts = PurePosixPath(member).parts
-    return parts[1:] if parts[:1] == (name,) else parts
-
-
-def _labelled(names: list[str], images: Iterator[Image], place: Path, known: list[str] | None = None) -> RawImages:
-    """Return images with the labels that their relative file names, such as "cat/0001.png", say.
-
-    Classes are those of `known` names, or of these where there are no others.
-    """
-    if not names:
-        raise DataError(f"no images in {place}; put some there, as one of {', '.join(sorted(SUFFIXES))}")
-    folders, all_folders = ([_class_of(name) for name in each] for each in (names, known or names))
+def _labelled(found: Found, place: Path, chooses: Callable[[str], bool] | None, notes: Sequence[str]) -> RawImages:
+    """Return images with the labels that their relative file names, such as "cat/0001.png", say."""
+    if not found.images:
+        raise DataError(none_in(place, found))
+    if (n_others := len(found.others)) >= _OTHERS and len(found.images) < SHARE * n_others:
+        raise DataError(
+            f"{printable(str(place))} is no set of images: {len(found.images)} of its files are images, and {n_others} "
+            f"are not ({by_suffix(found.others)}); give the folder that holds the images"
+        )
+    chosen = {name: source for name, source in found.images.items() if chooses is None or chooses(name)}
+    if not chosen:
+        raise DataError(
+            f"all {len(found.images)} images of {printable(str(place))} fall to the other part by their names; add "
+            "some, or divide them into train/ and test/"
+        )
+    passed_over = found.passed_over()
+    said = (*notes, *([f"passing over {passed_over}"] if passed_over else []))
+    folders, all_folders = ([_class_of(name) for name in each] for each in (chosen, found.images))
     if "" in all_folders:
         if set(all_folders) != {""}:
-            raise DataError(f"{place} holds images beside class folders; move them into a class, or all out of them")
-        return RawImages(images=images)
-    class_names = tuple(sorted(set(all_folders)))
+            raise DataError(
+                f"{printable(str(place))} holds images beside class folders; move them into a class, or all out of them"
+            )
+        return RawImages(images=Pictures(list(chosen.values())), notes=said)
+    if vanished := sorted({printable(name) for name in found.unopened if name} - set(all_folders)):
+        raise DataError(
+            f"the images of the class {', '.join(vanished[:5])} in {printable(str(place))} are of formats that Pillow "
+            f"does not open here ({passed_over}); convert them to PNG or JPEG, or move them away"
+        )
+    class_names = in_class_order(set(all_folders))
     label_of = {name: label for label, name in enumerate(class_names)}
-    return RawImages(images=images, labels=[label_of[folder] for folder in folders], class_names=class_names)
+    # By label, and within a class by name, as they are already.
+    labelled = sorted(zip((label_of[name] for name in folders), chosen.values(), strict=True), key=itemgetter(0))
+    labels, sources = zip(*labelled, strict=True)
+    return RawImages(images=Pictures(sources), labels=labels, class_names=class_names, notes=said)
+
+
+def in_class_order(names: set[str]) -> tuple[str, ...]:
+    """Return the names of classes in the order of their labels: as numbers where all are whole numbers.
+
+    >>> in_class_order({"10", "9", "1"}), in_class_order({"b", "10", "9"})
+    (('1', '9', '10'), ('10', '9', 'b'))
+    """
+    if all(name.isascii() and name.isdecimal() for name in names):
+        return tuple(sorted(names, key=lambda name: (int(name), name)))
+    return tuple(sorted(names))
 
 
 def _class_of(name: str) -> str:
-    """Return the first folder of a relative file name, or "" for a file that lies in none."""
-    return name.rpartition("/")[0].split("/")[0]
+    """Return the class that a relative file name says, or "" for a file that lies in no folder."""
+    return printable(first_folder(name))
 
 
-def _in_order(named: dict[str, T]) -> dict[str, T]:
-    """Return a mapping sorted by its relative file names: folder by folder, so that "a/1" precedes "a-b/1"."""
-    return dict(sorted(named.items(), key=lambda item: item[0].split("/")))
-
-
-def _decode_files(paths: list[Path]) -> Iterator[Image]:
-    for path in paths:
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise DataError(f"the image {path} cannot be read ({error}); replace or remove it") from error
-        yield decode(content, str(path))
-
-
-def _members(archive: Path, name: str, split: str) -> dict[str, zipfile.ZipInfo]:
-    """Return the images of a split in a ZIP, by their names below the split's folder, sorted."""
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            infos = opened.infolist()
-    except (zipfile.BadZipFile, OSError) as error:
-        raise DataError(f"{archive} is not a whole ZIP ({error}); copy or download it again") from error
-    found = {}
-    for info in infos:
-        below = _below(info.filename, name)
-        if below[:1] == (split,) and PurePosixPath(info.filename).suffix.lower() in SUFFIXES and not info.is_dir():
-            found["/".join(below[1:])] = info
-    if not found:
-        raise DataError(f"{archive} has no images in {name}/{split}/ or {split}/")
-    return _in_order(found)
-
-
-def _decode_members(archive: Path, infos: list[zipfile.ZipInfo]) -> Iterator[Image]:
-    with zipfile.ZipFile(archive) as opened:
-        for info in infos:
-            try:
-                content = opened.read(info)
-            except (zipfile.BadZipFile, OSError, EOFError, zlib.error) as error:
-                raise DataError(
-                    f"{info.filename} in {archive} is damaged ({error}); copy or download the ZIP again"
-                ) from error
-            # zipfile has no error of its own for a password and for methods that it does not know.
-            except RuntimeError as error:
-                raise DataError(f"{archive} cannot be unpacked ({error}); unpack it to a folder by hand") from error
-            yield decode(content, f"{info.filename} in {archive}")
+def _read_list(place: Path) -> RawImages:
+    listed = read_list(place)
+    pictures = Pictures(listed.paths)
+    if not listed.labels:
+        return RawImages(images=pictures)
+    class_names = in_class_order(set(listed.labels))
+    label_of = {name: label for label, name in enumerate(class_names)}
+    return RawImages(images=pictures, labels=[label_of[name] for name in listed.labels], class_names=class_names)

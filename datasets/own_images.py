@@ -9,14 +9,17 @@ from oodbench.images import Conversion
 from oodbench.splits import Share, SplitRule
 from oodbench.training.config import TrainConfig
 
-_EMBED = {"pairs": "all", "warm_start": 0.6}
+_EMBED = {"pairs": "all", "start": "ce"}
 _MINE = {**_EMBED, "ood_batches": 1.0}
 
 RECIPES: Mapping[str, Recipe] = {
     "default": Recipe(
         default=TrainConfig(epochs=20, batch_size=128, learning_rate=1e-3, schedule="one-cycle"),
+        objectives={
+            "contrastive": TrainConfig(epochs=10, batch_size=128, learning_rate=1e-3, schedule="one-cycle"),
+        },
         methods={"ml": _EMBED, "odm": _MINE},
-        about="20 epochs; embeddings start from a classifier",
+        about="20 epochs; embeddings start from that classifier and take 10 more",
     ),
     "quick": Recipe(
         default=TrainConfig(epochs=3, batch_size=128, learning_rate=1e-3, schedule="one-cycle", max_images=5000),

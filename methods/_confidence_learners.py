@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from oodbench.training.learner import Learner, Setting
+from oodbench.training.learner import Learner, Setting, descend
 
 from ._dcgan import Discriminator, Generator
 
@@ -25,6 +27,37 @@ def divergence_from_uniform(logits: Tensor) -> Tensor:
     return (entropy - log_p.mean(dim=1)).mean()
 
 
+def confidence_loss(network: nn.Module, images: Tensor, labels: Tensor, outliers: Tensor, beta: float) -> Tensor:
+    """Return cross-entropy on ID images plus β·KL(U ‖ p) on outliers, a scalar.
+
+    Both go through the network in one pass: batch normalisation then has the same statistics for both, as it has when
+    the network is used. In a pass of their own, outliers would be made to look like ID images.
+
+    Args:
+        network: the classifier, in training mode; the pass is made in the precision of the context.
+        images: ID images, shape (n, channels, height, width).
+        labels: int64, shape (n,).
+        outliers: shape (m, channels, height, width).
+        beta: β.
+    """
+    logits = network(torch.cat([images, outliers])).float()
+    n = len(images)
+    return cross_entropy(logits[:n], labels) + beta * divergence_from_uniform(logits[n:])
+
+
+@contextmanager
+def frozen_normalisation(network: nn.Module) -> Iterator[None]:
+    """Let batch normalisation use its running statistics for a block, and leave them as they are."""
+    layers = [module for module in network.modules() if isinstance(module, _BatchNorm) and module.training]
+    for layer in layers:
+        layer.eval()
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.train()
+
+
 class SeenOutlierLearner(Learner):
     """Cross-entropy on ID images and β·KL(U ‖ p) on as many seen OOD images.
 
@@ -36,15 +69,14 @@ class SeenOutlierLearner(Learner):
 
     def __init__(self, network: nn.Module, beta: float, setting: Setting) -> None:
         self._network, self._beta, self._setting = network, beta, setting
-        self._optimizer, self._schedule = setting.adam(network)
+        self._optimizer, self._schedule = setting.optimizer(network)
 
     def step(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Do one step of Adam."""
+        """Do one step of the optimizer."""
         outliers = self._setting.draw_seen(len(images))
         with self._setting.autocast():
-            logits, outlier_logits = self._network(images), self._network(outliers)
-        loss = cross_entropy(logits.float(), labels) + self._beta * divergence_from_uniform(outlier_logits.float())
-        _descend(loss, self._optimizer)
+            loss = confidence_loss(self._network, images, labels, outliers, self._beta)
+        descend(loss, self._optimizer)
         self._schedule.step()
         return loss.detach()
 
@@ -60,7 +92,8 @@ class GeneratedOutlierLearner(Learner):
     with weight β, to make images that the classifier is undecided about (and, with weight `pull_away`, images
     that differ from each other); the classifier learns cross-entropy and, with weight β, to be undecided
     about freshly generated images.
-    A classifier with batch normalisation takes its statistics from outliers as well; the published one has none.
+    The published classifier has no batch normalisation. Where there is one, its statistics come from ID images and
+    outliers together, and are left as they are in the generator's step.
     Source: Lee et al., ICLR 2018, joint confidence loss and Algorithm 1; order and settings of the public code.
 
     Args:
@@ -69,6 +102,7 @@ class GeneratedOutlierLearner(Learner):
         discriminator: tells ID images from generated ones.
         beta: weight of the divergences.
         pull_away: weight of the pull-away term; 0 as in the public code.
+        learning_rate: of generator and discriminator, which are trained by Adam whatever trains the classifier.
         setting: of the training.
     """
 
@@ -79,16 +113,17 @@ class GeneratedOutlierLearner(Learner):
         discriminator: Discriminator,
         beta: float,
         pull_away: float,
+        learning_rate: float,
         setting: Setting,
     ) -> None:
         self._network, self._beta, self._pull_away, self._setting = network, beta, pull_away, setting
         self._generator = generator.to(setting.device)
         self._discriminator = discriminator.to(setting.device)
-        self._optimizer, self._schedule = setting.adam(network)
+        self._optimizer, self._schedule = setting.optimizer(network)
         # As in the public code, only the classifier's weights are penalised.
-        options = {"betas": (0.5, 0.999), "weight_decay": 0.0}
-        self._optimizer_g, self._schedule_g = setting.adam(self._generator, **options)
-        self._optimizer_d, self._schedule_d = setting.adam(self._discriminator, **options)
+        options = {"lr": learning_rate, "betas": (0.5, 0.999), "weight_decay": 0.0}
+        self._optimizer_g, self._schedule_g = setting.optimizer(self._generator, "adam", **options)
+        self._optimizer_d, self._schedule_d = setting.optimizer(self._discriminator, "adam", **options)
         noise = torch.randn(64, self._generator.latent, generator=setting.random, device=setting.device)
         self._picture_noise = {"noise": noise}
 
@@ -98,9 +133,8 @@ class GeneratedOutlierLearner(Learner):
         with torch.no_grad():
             fake = self._generator.draw(len(images), self._setting.random)
         with self._setting.autocast():
-            logits, fake_logits = self._network(images), self._network(fake)
-        loss = cross_entropy(logits.float(), labels) + self._beta * divergence_from_uniform(fake_logits.float())
-        _descend(loss, self._optimizer)
+            loss = confidence_loss(self._network, images, labels, fake, self._beta)
+        descend(loss, self._optimizer)
         for schedule in (self._schedule, self._schedule_g, self._schedule_d):
             schedule.step()
         return loss.detach()
@@ -109,13 +143,13 @@ class GeneratedOutlierLearner(Learner):
         with self._setting.autocast():
             fake = self._generator.draw(len(images), self._setting.random)
             real_logits, fake_logits = self._discriminator(images), self._discriminator(fake.detach())
-        _descend(_is_real(real_logits, real=True) + _is_real(fake_logits, real=False), self._optimizer_d)
-        with self._setting.autocast():
+        descend(_is_real(real_logits, real=True) + _is_real(fake_logits, real=False), self._optimizer_d)
+        with self._setting.autocast(), frozen_normalisation(self._network):
             fooled, fake_classes = self._discriminator(fake), self._network(fake)
         loss = _is_real(fooled, real=True) + self._beta * divergence_from_uniform(fake_classes.float())
         if self._pull_away > 0:
             loss = loss + self._pull_away * pull_away_term(fake.flatten(1).float())
-        _descend(loss, self._optimizer_g)
+        descend(loss, self._optimizer_g)
 
     def parts(self) -> Mapping[str, Any]:
         """Return the three networks with their optimizers and schedules, and the noise of the picture."""
@@ -162,10 +196,3 @@ def pull_away_term(vectors: Tensor) -> Tensor:
 def _is_real(logits: Tensor, *, real: bool) -> Tensor:
     target = torch.full_like(logits, float(real), dtype=torch.float32)
     return binary_cross_entropy_with_logits(logits.float(), target)
-
-
-def _descend(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
-    # Gradients that this loss sends into the other networks are dropped before their own step.
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    optimizer.step()

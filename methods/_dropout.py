@@ -8,6 +8,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 
 from oodbench.api import Network
 
@@ -17,7 +18,10 @@ _WHOLE_CHANNELS = (nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 
 
 class DropoutBeforeHead(nn.Module):
-    """A network with dropout between its features and its head, for training.
+    """A network with dropout between its features and its head, and nowhere else, for training.
+
+    Dropout layers of the network itself are off in training as they are in use: otherwise the features would be
+    dropped twice while the network learns and once when it is scored.
 
     Args:
         network: fits `oodbench.api.Network`.
@@ -31,6 +35,10 @@ class DropoutBeforeHead(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return head(dropout(features(images))), shape (n, n_outputs)."""
         network = cast("Network", self.network)
+        # Here, since whoever trains the network may turn all of it to training mode at any time.
+        for module in self.network.modules():
+            if isinstance(module, _DropoutNd):
+                module.training = False
         return network.head(self.dropout(network.features(images)))
 
 

@@ -10,6 +10,8 @@ from oodbench.api import FitInputs, Objective, Sees
 from oodbench.errors import ConfigError
 from oodbench.objectives import CrossEntropy
 
+from ._drawn import drawn
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -26,15 +28,6 @@ def values_of(batch: Batch, on: On) -> NDArray[np.float64]:
     values = batch.features if on == "features" else batch.images.flatten(1)
     array: NDArray[np.float64] = values.double().cpu().numpy()
     return array
-
-
-def drawn(batch: Batch, count: int | None, seed: int) -> Batch:
-    """Return `count` images of a batch, drawn without replacement from a seed; all of them where it has no more."""
-    import numpy as np
-
-    if count is None or count >= len(batch):
-        return batch
-    return batch.at(np.sort(np.random.default_rng(seed).permutation(len(batch))[:count]))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING
 
 from oodbench.errors import ConfigError
 
+from ._drawn import drawn
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from oodbench.api import FitInputs, Sees
     from oodbench.batch import Batch
 
@@ -18,7 +22,7 @@ def seen_in_tuning(tune: str) -> frozenset[Sees]:
 
 
 def ood_samples(inputs: FitInputs, tune: str, n: int, *, name: str, otherwise: str) -> list[Batch]:
-    """Return up to n images of each OOD set that may be looked at.
+    """Return up to n images of each OOD set that may be looked at, drawn from the seed.
 
     Args:
         inputs: what `fit` was given.
@@ -31,9 +35,14 @@ def ood_samples(inputs: FitInputs, tune: str, n: int, *, name: str, otherwise: s
         ConfigError: there are none.
     """
     ood = [inputs.seen_ood] if tune == "seen" else list(inputs.ood_test.values())
-    samples = [batch.at(slice(n)) for batch in ood if batch is not None]
+    samples = [drawn(batch, n, inputs.seed) for batch in ood if batch is not None]
     if not samples:
         raise ConfigError(
             f"{name}.tune={tune} needs OOD images that this benchmark does not have; use tune={otherwise}"
         )
     return samples
+
+
+def at_edge(value: float, grid: Sequence[float]) -> bool:
+    """Return whether a value that was chosen from a grid is its first or last one: a wider grid may hold a better."""
+    return value in (grid[0], grid[-1])

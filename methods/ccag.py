@@ -28,6 +28,7 @@ class ConfidentClassifier:
         beta: β.
         pull_away: weight of the pull-away term on generated images.
         width: filters of the last hidden layer of the generator and of the first of the discriminator, over 2.
+        gan_learning_rate: peak learning rate of the two; that of the paper.
     """
 
     name: ClassVar[str] = "ccag"
@@ -37,6 +38,7 @@ class ConfidentClassifier:
     beta: float = 1.0
     pull_away: float = 0.0
     width: int = 64
+    gan_learning_rate: float = 2e-4
 
     def __post_init__(self) -> None:
         for name in ("beta", "pull_away"):
@@ -44,6 +46,8 @@ class ConfidentClassifier:
                 raise ConfigError(f"{name} must not be negative, got {getattr(self, name)}")
         if self.width < 1:
             raise ConfigError(f"width must be at least 1, got {self.width}")
+        if not 0 < self.gan_learning_rate <= 1:
+            raise ConfigError(f"gan_learning_rate must be positive and at most 1, got {self.gan_learning_rate}")
 
     @property
     def uses_seen_ood(self) -> bool:
@@ -64,7 +68,7 @@ class ConfidentClassifier:
         if self.outliers == "seen":
             return SeenOutlierLearner(network, self.beta, setting)
         gan = Generator(setting.shape, self.width), Discriminator(setting.shape, self.width)
-        return GeneratedOutlierLearner(network, *gan, self.beta, self.pull_away, setting)
+        return GeneratedOutlierLearner(network, *gan, self.beta, self.pull_away, self.gan_learning_rate, setting)
 
     def embed(self, outputs: Tensor) -> Tensor:
         """Return class probabilities."""
@@ -86,6 +90,7 @@ class CCAG(MSP):
         beta: weight of the divergence.
         pull_away: weight of the pull-away term.
         width: filters of generator and discriminator, over 2.
+        gan_learning_rate: peak learning rate of the two, which Adam trains.
         seen: which of the benchmark's seen OOD images are the "seen" outliers; None for the benchmark's first.
     """
 
@@ -98,6 +103,7 @@ class CCAG(MSP):
     beta: float = 1.0
     pull_away: float = 0.0
     width: int = 64
+    gan_learning_rate: float = 2e-4
     seen: str | None = None
 
     def __post_init__(self) -> None:
@@ -108,7 +114,13 @@ class CCAG(MSP):
     def networks(self) -> tuple[Objective, ...]:
         """The confident classifier with these hyper-parameters."""
         return (
-            ConfidentClassifier(outliers=self.outliers, beta=self.beta, pull_away=self.pull_away, width=self.width),
+            ConfidentClassifier(
+                outliers=self.outliers,
+                beta=self.beta,
+                pull_away=self.pull_away,
+                width=self.width,
+                gan_learning_rate=self.gan_learning_rate,
+            ),
         )
 
     @property

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from oodbench.errors import ConfigError
-from oodbench.objectives import LossObjective
+from oodbench.objectives import CrossEntropy, LossObjective
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from oodbench.api import NetworkBuilder
-    from oodbench.training.learner import Learner, Setting
+    from oodbench.api import NetworkBuilder, Objective
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +34,9 @@ class Contrastive(LossObjective):
         pairs: "sampled" forms half as many pairs as the batch has images, as the paper's public code does;
             "all" uses every valid pair of the batch, with same-class pairs weighing `same_share` in all.
         embedding_dim: size of the embedding, or None for what the benchmark prescribes.
-        warm_start: share of the steps that first learn to classify, by cross-entropy on the first outputs, one a
-            class, or on a linear layer above an embedding that has fewer. Not in the paper: from a classifier, a deep
-            network embeds well in a small part of the time.
+        start: "scratch", or "ce" for the weights of the benchmark's cross-entropy classifier, as far as they fit: all
+            but those of the last layer where the embedding has another size than the classes. Not in the paper: from a
+            classifier, a deep network embeds well in a small part of the time.
     """
 
     name: ClassVar[str] = "contrastive"
@@ -49,7 +48,7 @@ class Contrastive(LossObjective):
     squared: bool = True
     pairs: Literal["sampled", "all"] = "sampled"
     embedding_dim: int | None = None
-    warm_start: float = 0.0
+    start: Literal["scratch", "ce"] = "scratch"
 
     def __post_init__(self) -> None:
         if not self.margin > 0:
@@ -61,8 +60,6 @@ class Contrastive(LossObjective):
             raise ConfigError(
                 f"ood_share must be in [0, 0.5], since each OOD image needs an ID partner: {self.ood_share}"
             )
-        if not 0.0 <= self.warm_start < 1.0:
-            raise ConfigError(f"warm_start must be in [0, 1), got {self.warm_start}")
         if self.embedding_dim is not None and self.embedding_dim < 1:
             raise ConfigError(f"embedding_dim must be at least 1, got {self.embedding_dim}")
 
@@ -82,14 +79,10 @@ class Contrastive(LossObjective):
         is_ood_batch = math.floor((step + 1) * self.ood_batches) > math.floor(step * self.ood_batches)
         return int(batch_size * self.ood_share) if is_ood_batch else 0
 
-    def learner(self, network: nn.Module, setting: Setting) -> Learner:
-        """Return what trains the embedding, after a classifier where `warm_start` says so."""
-        after = super().learner
-        if self.warm_start == 0:
-            return after(network, setting)
-        from ._warm_start import WarmStart
-
-        return WarmStart(network, self.warm_start, after, setting)
+    @property
+    def starts_from(self) -> Objective | None:
+        """The classifier whose weights it begins with, or None."""
+        return CrossEntropy() if self.start == "ce" else None
 
     def loss(self, outputs: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Return the contrastive loss of embeddings, shape (n, dim), with labels, shape (n,), −1 for OOD; a scalar."""
@@ -153,13 +146,13 @@ class Contrastive(LossObjective):
         return anchors, torch.where(is_ood, last, partners), ((best >= 0) | is_ood).float()
 
     def _loss_of_all_pairs(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        import torch
 
-        left, right = torch.triu_indices(len(labels), len(labels), offset=1, device=labels.device)
-        y = (labels[left] != labels[right]).float()
-        valid = ((labels[left] >= 0) | (labels[right] >= 0)).float()
-        losses = self.pair_loss((outputs[left] - outputs[right]).square().sum(dim=1), y)
-        same, different = (1 - y) * valid, y * valid
+        is_id = labels >= 0
+        # Each pair once, and none of two OOD images; a matrix, since picking pairs out of it costs a GPU more.
+        valid = (is_id[:, None] | is_id).triu(diagonal=1)
+        alike = labels[:, None] == labels
+        same, different = (alike & valid).float(), (~alike & valid).float()
+        losses = self.pair_loss((outputs[:, None] - outputs).square().sum(dim=2), (~alike).float())
         mean_same = (losses * same).sum() / same.sum().clamp(min=1)
         mean_different = (losses * different).sum() / different.sum().clamp(min=1)
         return self.same_share * mean_same + (1 - self.same_share) * mean_different

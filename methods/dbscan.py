@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from oodbench.api import FitInputs
 from oodbench.errors import ConfigError
 
-from ._estimators import EstimatorMethod
+from ._estimators import EstimatorDetector, EstimatorMethod
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,3 +64,19 @@ class DBSCAN(EstimatorMethod):
             )
         samples = CoreSamples(eps=self.eps, core_share=self.core_share, min_samples=self.min_samples)
         return make_pipeline(StandardScaler(), samples).fit(values)
+
+    def fit(self, inputs: FitInputs) -> DBSCANDetector:
+        """Find the core samples among training images."""
+        detector = super().fit(inputs)
+        return DBSCANDetector(estimator=detector.estimator, on=detector.on, eps=float(detector.estimator[-1].eps_))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DBSCANDetector(EstimatorDetector):
+    """The core samples with the radius that made them so.
+
+    Attributes:
+        eps: ε, in standard deviations.
+    """
+
+    eps: float

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Ensemble:
-    """Maximum of the mean softmax of classifiers that differ in nothing but their seed.
+    """Maximum of the mean softmax of classifiers that differ in their seed, and so in the images held out of training.
 
     Score: max_k (1/M) Σ_m softmax(f_m)_k, in [1/C, 1], over M members. Of a run's seed s they are the networks of
     the seeds sM … sM + M − 1, so that the ensembles of two seeds have no member in common.

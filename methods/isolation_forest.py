@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class IsolationForest(EstimatorMethod):
-    """Isolation forest on features or pixels, as scikit-learn has it.
+    """Isolation forest on standardised features or pixels, as scikit-learn has it.
 
     Score: ½ − 2^(−E[h(x)] / c(ψ)), in (−½, ½), with h(x) the number of random cuts that isolate x in a tree on ψ
     training images, E its mean over the trees, and c(ψ) the mean of h in a random search tree of ψ entries.
-    Source: Liu et al., ICDM 2008, Eq. 2, sign flipped, with the paper's t and ψ; survey (Salehi et al.) §3.1. Nothing
-    is standardised: cuts are drawn between the smallest and the largest value of a dimension, so its scale does
-    not matter.
+    Source: Liu et al., ICDM 2008, Eq. 2, sign flipped, with the paper's t and ψ; survey (Salehi et al.) §3.1. Cuts are
+    drawn between the smallest and the largest value of a dimension, so that its scale does not matter; it is
+    standardised all the same, since scikit-learn takes a dimension whose values differ by less than 1e-7 for constant.
 
     Attributes:
         on, max_images: see `EstimatorMethod`. All training images are drawn from by default: each tree sees ψ of them.
@@ -44,10 +44,11 @@ class IsolationForest(EstimatorMethod):
             raise ConfigError(f"tree_images must be at least 2, got {self.tree_images}")
 
     def fitted(self, values: NDArray[np.float64], seed: int) -> Any:
-        """Return the fitted forest."""
+        """Return the standardisation and the fitted forest."""
         from sklearn import ensemble
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
 
         tree_images = min(self.tree_images, len(values))
-        return ensemble.IsolationForest(n_estimators=self.n_trees, max_samples=tree_images, random_state=seed).fit(
-            values
-        )
+        forest = ensemble.IsolationForest(n_estimators=self.n_trees, max_samples=tree_images, random_state=seed)
+        return make_pipeline(StandardScaler(), forest).fit(values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from oodbench.api import FitInputs
 from oodbench.errors import ConfigError
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from oodbench.batch import Batch
 
+IMAGES_A_NEIGHBOUR = 1000
+"""How many training images there are for each neighbour that "auto" passes over."""
 DISTANCES_AT_ONCE = 2**25
 """How many distances are held in memory, 256 MiB in float64."""
 NEAR = 1 / 16
@@ -31,17 +33,18 @@ class KNN(PostHocMethod):
     The public code scores by the squared distance, which ranks images the same.
 
     Attributes:
-        k: which neighbour; the paper chooses 50 for CIFAR-10, 200 for CIFAR-100 and 1000 for ImageNet.
+        k: which neighbour; the paper chooses 50 for CIFAR-10, 200 for CIFAR-100 and 1000 for ImageNet. "auto" is one
+            for every 1,000 training images, which is 50 for CIFAR-10's 50,000, and about the share of ImageNet's.
     """
 
     title: ClassVar[str] = "k-th nearest neighbour"
     source: ClassVar[str] = "Sun et al., ICML 2022, Alg. 1"
 
-    k: int = 50
+    k: Literal["auto"] | int = "auto"
 
     def __post_init__(self) -> None:
-        if self.k < 1:
-            raise ConfigError(f"k must be at least 1, got {self.k}")
+        if self.k != "auto" and self.k < 1:
+            raise ConfigError(f"k must be 'auto' or at least 1, got {self.k}")
 
     def fit(self, inputs: FitInputs) -> KNNDetector:
         """Return a detector with the features of all training images.
@@ -49,12 +52,13 @@ class KNN(PostHocMethod):
         Raises:
             ConfigError: there are fewer than k training images.
         """
-        if len(inputs.train) < self.k:
+        n = len(inputs.train)
+        k = max(1, round(n / IMAGES_A_NEIGHBOUR)) if self.k == "auto" else self.k
+        if n < k:
             raise ConfigError(
-                f"knn cannot find neighbour k={self.k} among {len(inputs.train)} training images; "
-                f"give a smaller one: --set knn.k={len(inputs.train)}"
+                f"knn cannot find neighbour k={k} among {n} training images; give a smaller one: --set knn.k={n}"
             )
-        return KNNDetector(k=self.k, train=_on_unit_sphere(inputs.train.features))
+        return KNNDetector(k=k, train=_on_unit_sphere(inputs.train.features))
 
 
 def _on_unit_sphere(features: Tensor) -> Tensor:

@@ -22,6 +22,8 @@ class LOF(EstimatorMethod):
     the inverse of the mean reachability distance max(‖x − o‖, distance of o to its k-th neighbour) over them.
     Source: Breunig et al., SIGMOD 2000, Definitions 5 to 7, sign flipped; survey (Salehi et al.) §3.3. The default k
     is scikit-learn's. Each dimension is brought to mean 0 and variance 1 first, for distances to weigh all alike.
+    Of training images with the same values one counts, as the paper's remark on Definition 6 has it: more than k copies
+    of an image would be infinitely dense.
 
     Attributes:
         on, max_images: see `EstimatorMethod`. Time grows with the square of the number of images.
@@ -41,14 +43,9 @@ class LOF(EstimatorMethod):
 
     def fitted(self, values: NDArray[np.float64], seed: int) -> Any:
         """Return the standardisation and the neighbours."""
-        from sklearn.neighbors import LocalOutlierFactor
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
 
-        if self.n_neighbors >= len(values):
-            raise ConfigError(
-                f"lof.n_neighbors={self.n_neighbors} needs more than the {len(values)} training images there are; "
-                f"lower it: --set lof.n_neighbors={min(20, len(values) - 1)}"
-            )
-        factor = LocalOutlierFactor(n_neighbors=self.n_neighbors, novelty=True)
-        return make_pipeline(StandardScaler(), factor).fit(values)
+        from ._distinct import DistinctLOF
+
+        return make_pipeline(StandardScaler(), DistinctLOF(n_neighbors=self.n_neighbors)).fit(values)

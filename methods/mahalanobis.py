@@ -10,6 +10,7 @@ from oodbench.api import FitInputs, Network, Objective, Sees
 from oodbench.errors import ConfigError
 from oodbench.objectives import CrossEntropy
 
+from ._drawn import drawn
 from ._tuning import ood_samples, seen_in_tuning
 
 if TYPE_CHECKING:
@@ -36,13 +37,13 @@ class Mahalanobis:
     Images are classified by the network's largest logit.
 
     Attributes:
-        layers: "penultimate"; "all" for the last module at each spatial resolution and the penultimate layer; or names
-            of modules, with "penultimate" for the features.
+        layers: "penultimate"; "all" for the stem, the last module at each spatial resolution and the penultimate layer;
+            or names of modules, with "penultimate" for the features.
         epsilon: ε in units of the [0, 1] pixel range; the paper tries 0 to 0.01.
         tune: what the logistic regression tells held-out ID images from, where there are several layers: "fgsm" (the
             same images after an adversarial step), "seen" (seen OOD training images) or "test" (the OOD test sets;
             such rows are marked).
-        tune_images: at most this many images of each set are looked at.
+        tune_images: at most this many images of each set are looked at, drawn from the seed.
         fgsm_step: size of the adversarial step in units of the [0, 1] pixel range, as in the paper's code.
     """
 
@@ -92,7 +93,7 @@ class Mahalanobis:
                 "mahalanobis needs held-out ID images to weigh several layers, and this benchmark holds none out; "
                 "take one layer: --set mahalanobis.layers=penultimate"
             )
-        validation = validation.at(slice(self.tune_images))
+        validation = drawn(validation, self.tune_images, inputs.seed)
         negatives = self._negatives(inputs, layers, validation)
         return MahalanobisDetector(layers=layers, combination=_combination(layers.of_batch(validation), negatives))
 
@@ -101,11 +102,11 @@ class Mahalanobis:
 
         if self.layers == "penultimate":
             return ("penultimate",)
-        image = inputs.train.at(slice(1)).images
+        images = inputs.train.at(slice(8)).images
         if self.layers == "all":
-            return last_of_each_resolution(inputs.network, image)
+            return last_of_each_resolution(inputs.network, images)
         names = tuple(self.layers)
-        check_layers(inputs.network, image, names)
+        check_layers(inputs.network, images, names)
         return names
 
     def _negatives(self, inputs: FitInputs, layers: LayerScores, validation: Batch) -> Tensor:

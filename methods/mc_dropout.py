@@ -25,7 +25,7 @@ def _check_rate(rate: float) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class DropoutCrossEntropy(CrossEntropy):
-    """Softmax cross-entropy with dropout on the penultimate features, on top of what dropout the network has itself.
+    """Softmax cross-entropy with dropout on the penultimate features, instead of what dropout the network has itself.
 
     Attributes:
         rate: share of the features that is dropped.
@@ -44,7 +44,8 @@ class DropoutCrossEntropy(CrossEntropy):
 
         from ._dropout import DropoutBeforeHead
 
-        return LossLearner(DropoutBeforeHead(network, self.rate), self, setting)
+        loss = self.smoothed(setting.config.label_smoothing)
+        return LossLearner(DropoutBeforeHead(network, self.rate), self, setting, loss)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,8 @@ class MCDropout:
     networks would be, so that the score of an image depends on nothing else.
 
     Attributes:
-        where: "head" drops penultimate features, of a network that is trained so, and needs no forward passes;
+        where: "head" drops penultimate features, of a network that is trained so and without any other dropout, and
+            needs no forward passes;
             "network" uses the dropout layers of the plain cross-entropy network, with T forward passes.
         rate: share of the features that is dropped in "head"; in "network" each layer has its own.
         passes: T.

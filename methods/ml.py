@@ -23,7 +23,7 @@ class ML:
     Source: Masana et al., BMVC 2018, Section 3.1, Eq. 1.
 
     Attributes:
-        margin, same_share, squared, pairs, embedding_dim, warm_start: of the objective, see `Contrastive`.
+        margin, same_share, squared, pairs, embedding_dim, start: of the objective, see `Contrastive`.
     """
 
     title: ClassVar[str] = "Metric learning"
@@ -35,7 +35,7 @@ class ML:
     squared: bool = True
     pairs: Literal["sampled", "all"] = "sampled"
     embedding_dim: int | None = None
-    warm_start: float = 0.0
+    start: Literal["scratch", "ce"] = "scratch"
 
     def __post_init__(self) -> None:
         # The objective checks the values it is given: a wrong one is refused here, not in the middle of a run.
@@ -51,7 +51,7 @@ class ML:
                 squared=self.squared,
                 pairs=self.pairs,
                 embedding_dim=self.embedding_dim,
-                warm_start=self.warm_start,
+                start=self.start,
             ),
         )
 

@@ -20,7 +20,7 @@ class MSP(LogitMethod):
     """
 
     title: ClassVar[str] = "Maximum softmax probability"
-    source: ClassVar[str] = "Hendrycks & Gimpel, ICLR 2017, Sec. 2"
+    source: ClassVar[str] = "Hendrycks & Gimpel, ICLR 2017, Sec. 3"
 
     def score_logits(self, logits: Tensor) -> Tensor:
         """Return the largest class probability, float64 of shape (n,), from logits, shape (n, n_classes)."""

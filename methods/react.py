@@ -8,25 +8,26 @@ from typing import TYPE_CHECKING, ClassVar
 
 from oodbench.api import FitInputs
 from oodbench.errors import ConfigError
-from oodbench.posthoc import PostHocDetector, PostHocMethod
+
+from ._shaping import ShapingMethod
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from oodbench.batch import Batch
-
 
 @dataclass(frozen=True, kw_only=True)
-class ReAct(PostHocMethod):
+class ReAct(ShapingMethod):
     """Rectified activations: no unit of the penultimate layer may be excited beyond what training images show.
 
-    Score: log Σ_k exp(f_k), the negative energy at temperature 1, of the logits f = head(min(z, c)), with c a
-    percentile of all penultimate activations of the training images.
+    Score: by default log Σ_k exp(f_k), the negative energy at temperature 1, of the logits f = head(min(z, c)), with c
+    a percentile of all penultimate activations of the training images.
     Source: Sun et al., NeurIPS 2021, Section 3; survey (Salehi et al.) §6.24.
 
+    OpenOOD chooses the percentile among 85, 90, 95 and 99 on OOD validation images and takes c from held-out ID images.
     Images are classified by their unchanged logits, so that the accuracy is that of the network.
 
     Attributes:
+        score: how the logits are scored: energy, msp, max_logit, entropy, gen or doctor.
         percentile: share of the training activations, in percent, that are left as they are.
     """
 
@@ -36,21 +37,22 @@ class ReAct(PostHocMethod):
     percentile: float = 90.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.percentile <= 100:
             raise ConfigError(f"percentile must be from 0 to 100, got {self.percentile}")
 
-    def fit(self, inputs: FitInputs) -> ReActDetector:
-        """Return a detector with the threshold c."""
+    def shaped_head(self, inputs: FitInputs) -> CutHead:
+        """Return a head with the threshold c."""
         import numpy as np
 
         # NumPy: torch.quantile refuses more than 2**24 numbers.
         threshold = np.percentile(inputs.train.features.cpu().numpy(), self.percentile)
-        return ReActDetector(head=inputs.network.head, threshold=float(threshold))
+        return CutHead(head=inputs.network.head, threshold=float(threshold))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ReActDetector(PostHocDetector):
-    """Energy of rectified activations.
+class CutHead:
+    """A head whose features are cut.
 
     Attributes:
         head: gives logits, shape (n, n_classes), from features, shape (n, n_features).
@@ -60,6 +62,6 @@ class ReActDetector(PostHocDetector):
     head: Callable[[Tensor], Tensor]
     threshold: float
 
-    def score(self, batch: Batch) -> Tensor:
-        """Return minus the free energy of the rectified features, float64 of shape (n,)."""
-        return self.head(batch.features.clamp(max=self.threshold)).double().logsumexp(dim=1)
+    def __call__(self, features: Tensor) -> Tensor:
+        """Return the logits of min(z, c)."""
+        return self.head(features.clamp(max=self.threshold))

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from .engine.python import evaluate, load_results, run
     from .errors import OodbenchError
     from .images import Conversion, ImageSet
-    from .objectives import CrossEntropy, LossObjective
+    from .objectives import CrossEntropy, LossObjective, SeenOodObjective
     from .posthoc import LogitMethod
     from .report import make_report
+    from .suite import Suite
     from .tables import make_table
     from .training.config import TrainConfig
 
@@ -47,6 +48,8 @@ _HOME = {
     "OodbenchError": "errors",
     "Part": "benchmark",
     "Recipe": "benchmark",
+    "SeenOodObjective": "objectives",
+    "Suite": "suite",
     "TrainConfig": "training.config",
     "compare": "comparison",
     "evaluate": "engine.python",
@@ -75,6 +78,8 @@ __all__ = [
     "OodbenchError",
     "Part",
     "Recipe",
+    "SeenOodObjective",
+    "Suite",
     "TrainConfig",
     "__version__",
     "compare",

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 CONTRACT = 2
 """Version of this file. It counts up when a plugin that fitted the protocols below may fit them no longer; a plugin's
-package, module or file says which one it was written for: `OODBENCH_CONTRACT = 1`."""
+package, module or file says which one it was written for: `OODBENCH_CONTRACT = 2`."""
 
 Sees = Literal["id_validation", "seen_ood", "ood_test"]
 """What a method may see besides the labelled ID training images: held-out ID images, the benchmark's
@@ -187,12 +187,14 @@ class Location:
         listed: the images that one of `files` names, where it is a list: they count by their sizes and dates.
         looked_for: every place where they could be, for messages.
         present: whether they can be read.
+        divided: whether training and test images lie apart.
     """
 
     files: tuple[Path, ...] = ()
     listed: tuple[Path, ...] = ()
     looked_for: tuple[Path, ...] = ()
     present: bool = True
+    divided: bool = True
 
 
 class Dataset(Protocol):
@@ -241,7 +243,11 @@ class Preparable(Protocol):
 
 
 class Metric(Protocol):
-    """One more column of result rows: a function of two sets of scores that says how tables show it."""
+    """One more column of result rows: a function of two sets of scores that says how tables show it.
+
+    One that needs the classes of images as well has an attribute `takes = "samples"`, and is called with one
+    `oodbench.metrics.Samples` instead.
+    """
 
     @property
     def label(self) -> str:

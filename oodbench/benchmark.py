@@ -98,6 +98,7 @@ class Benchmark:
         layout: the table layout that shows it best.
         validation_share: share of each class's training images that is held out for validation.
         embedded: whether all its images come with the installation.
+        suite: name of the suite that it is run as a member of; "" where it is run for itself.
         known_exceptions: why it cannot keep a check of its contract, by the check's name.
         claims: what its paper says of the results, for reports to test.
     """
@@ -120,6 +121,7 @@ class Benchmark:
     layout: str = "table2"
     validation_share: float = 0.1
     embedded: bool = False
+    suite: str = ""
     known_exceptions: Mapping[str, str] = field(default_factory=dict)
     claims: tuple[Claim, ...] = ()
 

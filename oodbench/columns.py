@@ -28,6 +28,7 @@ COLUMNS = frozenset(
         "ood_images",
         "model",
         "given",
+        "suite",
         "key",
     ]
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -17,11 +16,11 @@ from numpy.typing import NDArray
 from . import device as devices
 from .batch import Batch, batch_size
 from .detector_file import FORMAT, Contents, read_contents, write_contents
-from .errors import DataError, MissingData
-from .folders import files_below
+from .errors import DataError
+from .files import Member, Pictures, Source, images_at, printable
 from .forward import outputs_in_memory
 from .hashing.values import plain
-from .images import SUFFIXES, Conversion, ImageSet, RawImages, convert, decode
+from .images import Conversion, ImageSet, RawImages, convert, pixels_of
 from .metrics import roc_curve
 from .plugins import registry
 from .scoring import BATCH_SIZE, classes_of, scores_of
@@ -195,7 +194,12 @@ class Detector:
         return list(self.stream(images, tpr))
 
     def stream(
-        self, images: Images, tpr: float = 0.95, *, unreadable: Callable[[DataError], None] | None = None
+        self,
+        images: Images,
+        tpr: float = 0.95,
+        *,
+        unreadable: Callable[[DataError], None] | None = None,
+        passed_over: Callable[[str], None] | None = None,
     ) -> Iterator[Detection]:
         """Yield what `detect` returns, with no more images in memory than are scored together.
 
@@ -203,13 +207,14 @@ class Detector:
             images: as for `detect`.
             tpr: as for `detect`.
             unreadable: told of an image that cannot be decoded, which is then passed over; None raises the error.
+            passed_over: told what a folder or ZIP holds besides images.
 
         Raises:
             DataError: as for `detect`.
             MetricError: as for `detect`.
         """
         threshold = self.threshold(tpr)
-        entries = self._decoded(images, unreadable)
+        entries = self._decoded(images, unreadable, passed_over)
         assert self.conversion.size is not None
         size = batch_size((self.conversion.channels or 3, *self.conversion.size), BATCH_SIZE)
         # The batches of a run, so that the same images in the same order get the same scores to the last bit.
@@ -235,13 +240,16 @@ class Detector:
         return outputs_in_memory(network, pixels, self.device, self.readings)
 
     def _decoded(
-        self, images: Images, unreadable: Callable[[DataError], None] | None
+        self,
+        images: Images,
+        unreadable: Callable[[DataError], None] | None,
+        passed_over: Callable[[str], None] | None,
     ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
         """Yield the name and the converted pixels, shape (channels, height, width), of each image."""
-        for i, entry in enumerate(_one_by_one(images)):
-            name = str(entry) if isinstance(entry, Path) else f"image {i}"
+        for i, entry in enumerate(_one_by_one(images, passed_over or (lambda _: None))):
+            name = printable(str(entry)) if isinstance(entry, Path | Member) else f"image {i}"
             try:
-                raw = RawImages(images=[_picture(entry)] if isinstance(entry, Path) else entry)
+                raw = RawImages(images=Pictures([entry]) if isinstance(entry, Path | Member) else entry)
                 yield name, convert(raw, self.conversion, name)[0]
             except DataError as error:
                 if unreadable is None:
@@ -269,16 +277,8 @@ class _Outputs(Mapping[str, "NDArray[Any]"]):
         return len(self._compute())
 
 
-def _picture(file: Path) -> Image:
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise DataError(f"the image {file} cannot be read ({error.strerror or error}); replace or remove it") from error
-    return decode(content, str(file))
-
-
-def _one_by_one(images: Images) -> Iterator[Path | Any]:
-    """Yield the paths of files; other images as `RawImages` takes them, one each.
+def _one_by_one(images: Images, passed_over: Callable[[str], None]) -> Iterator[Source | Any]:
+    """Yield what images of files are in; other images as `RawImages` takes them, one each.
 
     Raises:
         MissingData: there is no such file or folder, or no image in it.
@@ -287,38 +287,22 @@ def _one_by_one(images: Images) -> Iterator[Path | Any]:
     from PIL.Image import Image
 
     if isinstance(images, str | Path):
-        yield from _files(Path(images).expanduser())
+        path = Path(images).expanduser()
+        found, others = images_at(path)
+        if others:
+            passed_over(f"{printable(str(path))}: passing over {others}")
+        yield from found
     elif isinstance(images, Image):
         yield [images]
     elif hasattr(images, "shape"):
-        yield from _pixels(np.asarray(images))
+        for image in pixels_of(images, "your own"):
+            # Conversion wants the channels last, and none for grey images.
+            yield image.transpose(1, 2, 0)[np.newaxis] if len(image) == 3 else image
     elif isinstance(images, Iterable):
-        yield from itertools.chain.from_iterable(map(_one_by_one, images))
+        for some in images:
+            yield from _one_by_one(some, passed_over)
     else:
         raise DataError(
             f"images must be paths, PIL images or uint8 arrays of shape (n, channels, height, width), got a "
             f"{type(images).__name__}"
         )
-
-
-def _files(path: Path) -> list[Path]:
-    """Return a file, or all images below a folder, by their paths."""
-    if not path.is_dir():
-        if not os.path.lexists(path):
-            raise MissingData(f"there is no file or folder {path}")
-        return [path]
-    found = [file for file in files_below(path) if file.suffix.lower() in SUFFIXES]
-    if not found:
-        raise MissingData(f"no images in {path}; put some there, as one of {', '.join(sorted(SUFFIXES))}")
-    return sorted(found, key=lambda file: file.parts)
-
-
-def _pixels(array: NDArray[Any]) -> Iterator[NDArray[np.uint8]]:
-    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[1] not in (1, 3):
-        raise DataError(
-            f"images must be uint8 of shape (n, channels, height, width) with 1 or 3 channels, got {array.dtype} "
-            f"{array.shape}"
-        )
-    for image in array:
-        # Conversion wants the channels last, and none for grey images.
-        yield image.transpose(1, 2, 0)[np.newaxis] if len(image) == 3 else image

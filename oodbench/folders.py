@@ -1,12 +1,12 @@
-"""Where things lie: the folders of images and of artifacts, and the files below a folder."""
+"""Where things lie: the folders of images and of artifacts, and what they are called."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from .errors import ConfigError
+from .files import printable
 
 
 def default_cache_dir() -> Path:
@@ -19,12 +19,6 @@ def default_cache_dir() -> Path:
 def default_data_dir() -> Path:
     """Return the folder where images are looked for: `OODBENCH_DATA`, or `data` in the working folder."""
     return Path(os.environ.get("OODBENCH_DATA") or "data").expanduser()
-
-
-def files_below(folder: Path) -> Iterator[Path]:
-    """Yield all files below a folder, in no order; links to folders are followed."""
-    for place, _, names in os.walk(folder, followlinks=True):
-        yield from (Path(place) / name for name in names)
 
 
 def is_path(text: str) -> bool:
@@ -46,9 +40,27 @@ def place(text: str) -> tuple[str, str]:
     given = Path(text).expanduser()
     # Links keep the names that a user gave them, but what ".." is only the file system knows.
     path = given.resolve() if ".." in given.parts else given.absolute()
-    name = path.name.removesuffix(".zip")
+    is_zip = path.name.lower().endswith(".zip")
+    name = printable(path.name[:-4] if is_zip else path.name)
     if name in ("", ".", ".."):
         raise ConfigError(
-            f"{text} has no name that results could be kept under; move the images into a folder with one"
+            f"{printable(text)} has no name that results could be kept under; move the images into a folder with one"
         )
-    return name, str(path).removesuffix(".zip")
+    without = str(path)[:-4] if is_zip else str(path)
+    # Without its suffix, unless that says which of two is meant.
+    return name, str(path) if path.is_dir() or Path(without).is_dir() else without
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that no folder of results could have; "" is none.
+
+    Raises:
+        ConfigError: it holds a slash, say.
+    """
+    if name in (".", "..") or any(sign in "/\\" or not sign.isprintable() for sign in name):
+        parts = "".join(sign if sign.isprintable() else "-" for sign in name).replace("\\", "/").split("/")
+        better = "-".join(part for part in parts if part.strip("."))
+        raise ConfigError(
+            f"results are kept in a folder of the name, which {name!r} cannot be; give another, such as "
+            f"name={better or 'mine'!r}"
+        )

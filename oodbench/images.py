@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .errors import DataError
 from .hashing.values import array_digest, digest
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from PIL.Image import Image
-
-SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-"""By which files in folders are known as images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +40,13 @@ class RawImages:
             which are read one after another.
         labels: one class index an image, into `class_names`, or None for a set without labels.
         class_names: in the order of the labels; empty for a set without labels.
+        notes: sentences on what was passed over, for whoever runs a benchmark on these images.
     """
 
     images: NDArray[np.uint8] | Iterable[Image]
     labels: Sequence[int] | NDArray[np.int64] | None = None
     class_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def digest_of(image: NDArray[np.uint8]) -> bytes:
@@ -129,8 +128,33 @@ class ImageSet:
         )
 
 
+def described(name: str, labels: Sequence[int] | NDArray[np.int64] | None, class_names: Sequence[str], n: int) -> str:
+    """Return which classes a set has, with their counts, in one line; many are shortened.
+
+    >>> described("pets", [0, 0, 1], ("cat", "dog"), 3)
+    'pets: 3 images in 2 classes: cat 2, dog 1'
+    """
+    import numpy as np
+
+    images = "1 image" if n == 1 else f"{n:,} images"
+    if labels is None:
+        return f"{name}: {images} without classes"
+    counts = np.bincount(np.asarray(labels, dtype=np.int64), minlength=len(class_names)).tolist()
+    shown = [f"{each} {count:,}" for each, count in zip(class_names, counts, strict=True)][:_SHOWN_CLASSES]
+    others = len(class_names) - len(shown)
+    more = [f"and {others:,} others with {min(counts):,} to {max(counts):,} images each"] if others else []
+    kinds = "1 class" if len(class_names) == 1 else f"{len(class_names):,} classes"
+    return f"{name}: {images} in {kinds}: {', '.join([*shown, *more])}"
+
+
+_SHOWN_CLASSES = 12
+
+
 def decode(content: bytes, where: str) -> Image:
-    """Return the pixels of an image file.
+    """Return the pixels of an image file, the first ones of several.
+
+    They are as they are stored: a rotation that EXIF asks for is not carried out, as torchvision and timm do not, so
+    that a classifier sees the images that it was trained on.
 
     Raises:
         DataError: it is damaged or no image; the message says where it is.
@@ -139,6 +163,8 @@ def decode(content: bytes, where: str) -> Image:
 
     try:
         picture = Image.open(io.BytesIO(content))
+        if _is_deep(picture):
+            picture.info[_DEEP] = True
         picture.load()
     except UnidentifiedImageError as error:
         raise DataError(f"the image {where} cannot be decoded (no known format); replace or remove it") from error
@@ -178,23 +204,40 @@ def _fits(array: NDArray[np.uint8], conversion: Conversion) -> bool:
 
 
 def _converted(images: NDArray[np.uint8] | Iterable[Image], conversion: Conversion, name: str) -> NDArray[np.uint8]:
+    """Return images of shape (n, height, width) or (n, height, width, 3), with no copy of them beside the result."""
     import numpy as np
     from PIL import Image
 
     pictures = (Image.fromarray(image) for image in images) if isinstance(images, np.ndarray) else images
-    try:
-        arrays = [np.asarray(_converted_picture(picture, conversion)) for picture in pictures]
-    except ValueError as error:
-        raise DataError(f"an image of {name} cannot be converted ({error}); save it as 8-bit grey or RGB") from error
-    if not arrays:
+    array, done, deep, brightest = np.empty(0, dtype=np.uint8), 0, False, 0
+    for picture in pictures:
+        try:
+            image = np.asarray(_converted_picture(picture, conversion))
+        except (ValueError, OSError) as error:
+            raise DataError(
+                f"an image of {name} cannot be converted ({error}); save it as 8-bit grey or RGB"
+            ) from error
+        if done == 0:
+            array = np.empty((len(images) if isinstance(images, Sized) else 16, *image.shape), dtype=np.uint8)
+        if image.shape != array.shape[1:]:
+            raise DataError(
+                f"the images of {name} differ in size or colour ({array.shape[1:]} and {image.shape}, for example); "
+                "the benchmark must name a size and a number of channels"
+            )
+        if done == len(array):
+            array = np.concatenate([array, np.empty_like(array)])
+        array[done] = image
+        done += 1
+        if _is_deep(picture):
+            deep, brightest = True, max(brightest, int(image.max()))
+    if done == 0:
         raise DataError(f"{name} holds no images; an empty set cannot be used or scored")
-    shapes = sorted({array.shape for array in arrays})
-    if len(shapes) > 1:
+    if deep and brightest < _DARK:
         raise DataError(
-            f"the images of {name} differ in size or colour ({shapes[0]} and {shapes[-1]}, for example); "
-            "the benchmark must name a size and a number of channels"
+            f"the images of {name} have 16 bits a channel and use the lowest {8 + brightest.bit_length()} only: in the "
+            "range of 16 bits they are nearly black; multiply their values so that white is 65535, or save 8 bits"
         )
-    return np.stack(arrays)
+    return array[:done]
 
 
 def _converted_picture(picture: Image, conversion: Conversion) -> Image:
@@ -209,21 +252,84 @@ def _converted_picture(picture: Image, conversion: Conversion) -> Image:
     return picture
 
 
+_DEEP = "oodbench: 16 bits"
+"""Under which a picture keeps that its file has 16 bits a channel, of which Pillow leaves 8 of colours."""
+
+_DARK = 64
+"""Below it are all images whose values have 14 bits or fewer and are read as if they had 16."""
+
+
+def _is_deep(picture: Image) -> bool:
+    waiting = any(";16" in str(tile) for tile in getattr(picture, "tile", ()))
+    return waiting or bool(picture.info.get(_DEEP)) or picture.mode.startswith("I")
+
+
 def _eight_bit(picture: Image) -> Image:
     """Return a picture with 8 bits a channel, in a mode that Pillow converts as one expects.
 
     Raises:
-        ValueError: the pixels are floating-point numbers, whose range nobody knows.
+        ValueError: the pixels are numbers whose range nobody knows.
     """
     import numpy as np
     from PIL import Image
 
     if picture.mode == "F":
         raise ValueError("its pixels are floating-point numbers")
-    # Pillow would clip 16 bits, so that nearly everything gets white. "I" is what older ones make of a 16-bit PNG.
+    # "I" is what older ones make of a 16-bit PNG, and all of a PGM with large numbers, which it scales.
+    if picture.mode == "I" and picture.format not in ("PNG", "PPM"):
+        raise ValueError("its pixels are whole numbers of 32 bits")
+    # Pillow would clip 16 bits, so that nearly everything gets white.
     if picture.mode.startswith("I"):
-        return Image.fromarray((np.asarray(picture).clip(0, 65535) >> 8).astype(np.uint8))
+        return Image.fromarray((np.asarray(picture).clip(0, 65535) >> (_bits(picture) - 8)).astype(np.uint8))
     # The detour that Pillow asks for, with a warning an image, where a palette has transparent colours.
     if picture.mode == "P" and isinstance(picture.info.get("transparency"), bytes):
         return picture.convert("RGBA")
     return picture
+
+
+def _bits(picture: Image) -> int:
+    """Return how many bits a grey value has: 16, or what a TIFF says, such as 12 (its tag 258)."""
+    said = getattr(picture, "tag_v2", {}).get(258, 16)
+    bits = said[0] if isinstance(said, tuple) else said
+    return bits if 8 <= bits <= 16 else 16
+
+
+def pixels_of(array: Any, name: str) -> NDArray[np.uint8]:
+    """Return an array or a tensor of images, wherever it is, as a NumPy array.
+
+    Args:
+        array: anything with a dtype and a shape.
+        name: for messages.
+
+    Returns:
+        uint8, shape (n, channels, height, width) with 1 or 3 channels.
+
+    Raises:
+        DataError: it is of another type or shape, or holds no pixels; the message says what to do.
+    """
+    import numpy as np
+
+    dtype, shape = str(getattr(array, "dtype", "objects")).removeprefix("torch."), tuple(array.shape)
+    if dtype != "uint8" or len(shape) != 4 or shape[1] not in (1, 3):
+        raise DataError(
+            f"{name}: images must be uint8 of shape (n, channels, height, width) with 1 or 3 channels, got {dtype} "
+            f"{shape}; {_remedy(dtype, shape)}"
+        )
+    try:
+        here = array.detach().cpu() if hasattr(array, "detach") else array
+        pixels: NDArray[np.uint8] = np.asarray(here)
+    # Tensors of many kinds have no pixels to give: meta, sparse, fake.
+    except Exception as error:
+        raise DataError(f"{name}: its {type(array).__name__} holds no pixels ({error}); give a plain array") from error
+    return pixels
+
+
+def _remedy(dtype: str, shape: tuple[int, ...]) -> str:
+    """Say how an array becomes images."""
+    if len(shape) == 4 and shape[3] in (1, 3) and shape[1] not in (1, 3):
+        return "put the channels first: .transpose(0, 3, 1, 2)"
+    if len(shape) == 3 and dtype == "uint8":
+        return "add what is missing: x[None] for one image, x[:, None] for grey ones"
+    if "float" in dtype:
+        return 'bring values from 0 to 1 to bytes: (x * 255).astype("uint8"); normalisation is given apart: normalise='
+    return "normalisation is given apart: normalise="

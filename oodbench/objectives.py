@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -120,6 +121,26 @@ class CrossEntropy(LossObjective):
         from torch.nn.functional import cross_entropy
 
         return cross_entropy(outputs, labels)
+
+    def learner(self, network: nn.Module, setting: Setting) -> Learner:
+        """Return a learner that follows the gradient of the loss, with smoothed labels where the setting says so."""
+        from .training.learner import LossLearner
+
+        return LossLearner(network, self, setting, self.smoothed(setting.config.label_smoothing))
+
+    def smoothed(self, share: float) -> Callable[[Any, Tensor, torch.Generator], Tensor]:
+        """Return the loss with a share of each label spread evenly over all classes.
+
+        Source: Szegedy et al., CVPR 2016, Section 7.
+        """
+        if share == 0:
+            return self.loss
+
+        def loss(outputs: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+            spread = -outputs.log_softmax(dim=1).mean()
+            return (1 - share) * self.loss(outputs, labels, generator) + share * spread
+
+        return loss
 
     def embed(self, outputs: Tensor) -> Tensor:
         """Return class probabilities: the bounded simplex that Masana et al. draw in Figure 1."""

@@ -73,7 +73,8 @@ def _coerce(value: object, kind: Any, what: str) -> object:  # noqa: PLR0911  # 
             raise ConfigError(f"{what} must be one of {', '.join(map(str, choices))}, got {value!r}")
         return value
     if origin is tuple:
-        items: Iterable[object] = value.split(",") if isinstance(value, str) else typing.cast("Any", value)
+        text = "" if value == "none" else value
+        items: Iterable[object] = text.split(",") if isinstance(text, str) and text else typing.cast("Any", text)
         return tuple(_coerce(item, choices[0], what) for item in items)
     if kind is bool and isinstance(value, str):
         if value.lower() not in ("true", "false"):

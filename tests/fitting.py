@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from oodbench.api import FitInputs
-from oodbench.batch import Batch, Outputs
+from oodbench.batch import Batch
+from oodbench.forward import outputs_in_memory
 from oodbench.images import ImageSet
 
 CPU = torch.device("cpu")
@@ -22,7 +23,7 @@ def batch_of(features, logits=None, labels=None, n_classes=3):
         labels=None if labels is None else np.asarray(labels, dtype=np.int64),
         class_names=tuple(map(str, range(n_classes))),
     )
-    return BlindBatch.of(source, lambda: Outputs(logits=logits, features=features), CPU)
+    return BlindBatch.of(source, {"logits": logits, "features": features}, CPU)
 
 
 class BlindBatch(Batch):
@@ -33,16 +34,13 @@ class BlindBatch(Batch):
         raise AssertionError("this method must not ask for images")
 
 
-def batch_of_images(network, images, labels=None, n_classes=3):
-    """Return a batch of uint8 images with what a network says of them."""
+def batch_of_images(network, images, labels=None, n_classes=3, readings=()):
+    """Return a batch of uint8 images with what a network says of them, and with readings of its layers."""
     source = ImageSet(name="test", images=images, labels=labels, class_names=tuple(map(str, range(n_classes))))
-    with torch.no_grad():
-        features = network.features(torch.tensor(images).float() / 255)
-        outputs = Outputs(logits=network.head(features).numpy(), features=features.numpy())
-    return Batch.of(source, lambda: outputs, CPU)
+    return Batch.of(source, outputs_in_memory(network, images, CPU, readings), CPU)
 
 
 def fit_inputs(train, *, network=None, n_classes=3, seed=0, **parts):
     """Return fit inputs with a training batch, and more where given."""
     parts = {"validation": None, "seen_ood": None, "ood_test": {}, **parts}
-    return FitInputs(network=network, train=train, n_classes=n_classes, seed=seed, **parts)
+    return FitInputs(networks=(network,), train=train, n_classes=n_classes, seed=seed, **parts)

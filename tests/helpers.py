@@ -61,6 +61,9 @@ class Listener:
     def message(self, text):
         self.messages.append(text)
 
+    def warning(self, text):
+        self.messages.append(text)
+
     def progress(self, task, done, total):
         self.tasks.append((task.partition(",")[0], done, total))
 

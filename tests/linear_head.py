@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from oodbench.api import FitInputs
-from oodbench.batch import Batch, Outputs
+from oodbench.batch import Batch
 from oodbench.images import ImageSet
 from oodbench.plugins import registry
 
@@ -46,7 +46,7 @@ class Classifier(nn.Module):
     def fit(self, method, train, **settings):
         """Return the detector of a method that is fitted to training features, shape (n, n_features)."""
         inputs = FitInputs(
-            network=self, train=self.batch(train), validation=None, seen_ood=None, ood_test={}, n_classes=2, seed=0
+            networks=(self,), train=self.batch(train), validation=None, seen_ood=None, ood_test={}, n_classes=2, seed=0
         )
         return registry.method(method)(**settings).fit(inputs)
 
@@ -56,7 +56,7 @@ def batch_of(logits, features=None):
     logits = np.asarray(logits, dtype=np.float32)
     features = logits if features is None else np.asarray(features, dtype=np.float32)
     source = ImageSet(name="test", images=np.zeros((len(logits), 1, 1, 1), np.uint8), labels=None, class_names=())
-    return Batch.of(source, lambda: Outputs(logits=logits, features=features), torch.device("cpu"))
+    return Batch.of(source, {"logits": logits, "features": features}, torch.device("cpu"))
 
 
 def random_features(n=200, n_features=16, seed=1):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from oodbench import batch as module
-from oodbench.batch import Batch, Outputs, batch_size
+from oodbench.batch import Batch, batch_size
 from oodbench.images import ImageSet
 
 N = 23
@@ -18,8 +18,8 @@ CPU = torch.device("cpu")
 def batch():
     """Images whose only pixel is their number."""
     images = np.arange(N, dtype=np.uint8)[:, None, None, None]
-    outputs = Outputs(logits=np.zeros((N, 2), np.float32), features=np.zeros((N, 3), np.float32))
-    return Batch.of(ImageSet(name="some", images=images), lambda: outputs, CPU)
+    outputs = {"logits": np.zeros((N, 2), np.float32), "features": np.zeros((N, 3), np.float32)}
+    return Batch.of(ImageSet(name="some", images=images), outputs, CPU)
 
 
 def numbers(batch):

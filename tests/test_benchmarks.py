@@ -11,6 +11,7 @@ from oodbench.engine.request import request
 from oodbench.plugins import registry
 from oodbench.progress import SILENT
 from oodbench.store.artifacts import ArtifactStore
+from oodbench.store.workspace import Workspace
 
 NAMES = registry.names("benchmarks")
 
@@ -52,7 +53,7 @@ def test_no_image_that_is_trained_on_is_tested_on(name, request, tmp_path):
     if name == "svhn":
         pytest.skip("the same images as cifar10, in the other roles")
     cache = ArtifactStore(tmp_path / "cache")
-    data = load_benchmark(benchmark, data_dir, cache, SILENT)
+    data = load_benchmark(benchmark, Workspace(data_dir=data_dir, artifacts=cache, report=SILENT))
     trained = [data.id_train, *data.seen.values()]
     tested = [data.id_test, *data.ood.values()]
 
@@ -60,7 +61,10 @@ def test_no_image_that_is_trained_on_is_tested_on(name, request, tmp_path):
 
 
 def test_embedded_benchmark_needs_no_files(tmp_path):
-    data = load_benchmark(registry.benchmark("digits"), tmp_path, ArtifactStore(tmp_path / "cache"), SILENT)
+    data = load_benchmark(
+        registry.benchmark("digits"),
+        Workspace(data_dir=tmp_path, artifacts=ArtifactStore(tmp_path / "cache"), report=SILENT),
+    )
 
     assert {name: len(images) for name, images in data.ood.items()} == {
         "digits 0 3 4 8": 238,

@@ -43,6 +43,8 @@ class Settings:
         ("epsilon", 0.25, 0.25),
         ("steps", "1,2", (1, 2)),
         ("steps", [3, 4], (3, 4)),
+        ("steps", "none", ()),
+        ("steps", "", ()),
         ("count", 4, 4),
         ("share", 2, 2.0),
     ],

@@ -23,6 +23,7 @@ from oodbench.folders import default_data_dir
 from oodbench.images import Conversion
 from oodbench.plugins import registry
 from oodbench.store.records import ResultStore
+from oodbench.store.workspace import Workspace
 
 from .helpers import Listener, small_benchmark
 
@@ -35,7 +36,9 @@ def home(tmp_path_factory):
     folder = tmp_path_factory.mktemp("home")
     benchmark, cache = small_benchmark(), folder / "cache"
     oodbench.run(benchmark, METHODS, results_dir=folder / "results", cache_dir=cache, save_detectors=True)
-    data = prepare(request([benchmark], ["msp"]), cache_dir=cache, results_dir=folder).data["small"]
+    data = prepare(request([benchmark], ["msp"]), workspace=Workspace.of(cache_dir=cache), results_dir=folder).data[
+        "small"
+    ]
     for name, images in {"id": data.id_test, "noise": data.ood["noise"]}.items():
         (folder / name).mkdir()
         for i, image in enumerate(images.images):
@@ -79,7 +82,9 @@ def test_scores_are_those_of_the_run(home, method):
 def test_classes_and_verdicts_are_those_of_the_run(home, method):
     detector, record, _ = stored(home, method)
     found = detector.detect(home / "id")
-    data = prepare(request([small_benchmark()], ["msp"]), cache_dir=home / "cache", results_dir=home).data["small"]
+    data = prepare(
+        request([small_benchmark()], ["msp"]), workspace=Workspace.of(cache_dir=home / "cache"), results_dir=home
+    ).data["small"]
 
     classes = [data.class_names[label] for label in data.id_test.labels]
     right = [each.class_name == name for each, name in zip(found, classes, strict=True)]

@@ -13,12 +13,12 @@ from numpy.lib.format import open_memmap
 
 from oodbench.batch import Batch
 from oodbench.engine.evaluation import scores_of
-from oodbench.engine.outputs import outputs_of
+from oodbench.engine.outputs import KeptOutputs
 from oodbench.images import ImageSet
+from oodbench.jobs import ReadyNetwork
 from oodbench.plugins import registry
 from oodbench.progress import SILENT
-from oodbench.store.artifacts import ArtifactStore
-from oodbench.training.network import TrainedNetwork
+from oodbench.store.workspace import Workspace
 
 STATUS = Path("/proc/self/status")
 N, SIDE = 40_000, 64
@@ -46,7 +46,7 @@ def test_a_set_larger_than_the_memory_it_is_given_is_scored(tmp_path):
     images = open_memmap(tmp_path / "images.npy", mode="w+", dtype=np.uint8, shape=(N, 3, SIDE, SIDE))
     assert images.nbytes > 2 * LIMIT
     large = ImageSet(name="large", images=images)
-    network = TrainedNetwork(module=Means().eval(), digest="means", facts={})
+    network = ReadyNetwork(module=Means().eval(), digest="means", facts={})
     cpu = torch.device("cpu")
     highest, running = [own_memory()], True
 
@@ -59,7 +59,9 @@ def test_a_set_larger_than_the_memory_it_is_given_is_scored(tmp_path):
     before = own_memory()
     watcher.start()
     try:
-        batch = Batch.of(large, outputs_of(network, large, ArtifactStore(tmp_path / "cache"), cpu, SILENT), cpu)
+        batch = Batch.of(
+            large, KeptOutputs(network, large, Workspace.of(cache_dir=tmp_path / "cache", report=SILENT), cpu), cpu
+        )
         scores = scores_of(registry.method("energy")().fit(None), batch, "energy")
     finally:
         running = False

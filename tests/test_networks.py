@@ -54,6 +54,42 @@ def test_vgg_is_that_of_its_paper(name, dropout, last_pool, batch_norms):
     assert len(of(nn.BatchNorm2d)) == batch_norms
 
 
+@pytest.mark.parametrize(
+    ("name", "linear", "bias"),
+    # Of the linear layers and of the convolutions; PyTorch draws neither from a normal distribution.
+    [("vgg13", 0.1, 0.1), ("vgg13_ccag", 0.01, 0.0)],
+)
+def test_vgg_starts_from_the_weights_of_its_paper(name, linear, bias):
+    torch.manual_seed(0)
+    modules = list(network(name).modules())
+    convolutions = [module for module in modules if isinstance(module, nn.Conv2d)]
+    layers = [module for module in modules if isinstance(module, nn.Linear)]
+
+    assert layers[0].weight.std().item() == pytest.approx(linear, rel=0.02)
+    assert layers[2].weight.std().item() == pytest.approx(linear, rel=0.05)
+    assert layers[0].bias.std().item() == pytest.approx(0.1 if name == "vgg13" else 0.0, rel=0.2)
+    assert all((convolution.bias == torch.tensor(bias)).all() for convolution in convolutions)
+    # From 64 to 128 channels: uniform after Glorot and Bengio, or normal after He et al.
+    spread = (2 / (9 * (64 + 128))) ** 0.5 if name == "vgg13" else (2 / (9 * 128)) ** 0.5
+    assert convolutions[2].weight.std().item() == pytest.approx(spread, rel=0.02)
+
+
+@pytest.mark.parametrize(("name", "width", "millions"), [("resnet9", 64, 6.57), ("resnet9_half", 32, 1.65)])
+def test_resnet9_has_the_convolutions_and_weights_of_its_source(name, width, millions):
+    built = network(name, 10)
+    convolutions = [module.out_channels for module in built.modules() if isinstance(module, nn.Conv2d)]
+
+    assert convolutions == [width, *[2 * width] * 3, 4 * width, *[8 * width] * 3]
+    assert sum(parameter.numel() for parameter in built.parameters()) / 1e6 == pytest.approx(millions, abs=0.01)
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 28, 28), (3, 33, 48)])
+def test_resnet9_takes_images_of_any_size(shape):
+    built = registry.network("resnet9_half")(shape, 5).eval()
+
+    assert built.features(torch.rand(2, *shape)).shape == (2, 256)
+
+
 def test_lenet_has_its_usual_filters():
     convolutions = [module.out_channels for module in network("lenet").modules() if isinstance(module, nn.Conv2d)]
 

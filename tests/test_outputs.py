@@ -7,13 +7,12 @@ import pytest
 import torch
 
 from oodbench import batch as module
-from oodbench.engine.outputs import outputs_of
+from oodbench.engine.outputs import KeptOutputs
 from oodbench.engine.request import request
 from oodbench.engine.runner import prepare
 from oodbench.images import ImageSet
-from oodbench.progress import SILENT
-from oodbench.store.artifacts import ArtifactStore
-from oodbench.training.network import TrainedNetwork
+from oodbench.jobs import ReadyNetwork
+from oodbench.store.workspace import Workspace
 from oodbench.training.trained import network_of
 from tests.helpers import Listener, small_benchmark
 
@@ -26,11 +25,11 @@ def network(tmp_path_factory):
     prepared = prepare(
         request([small_benchmark()], ["msp"], recipe="short"),
         results_dir=folder / "results",
-        cache_dir=folder / "cache",
+        workspace=Workspace.of(cache_dir=folder / "cache"),
         device="cpu",
     )
     (job,) = prepared.plan.trainings()
-    return network_of(job, prepared.data["small"], prepared.artifacts, CPU, SILENT, pictures=folder)
+    return network_of(job, prepared.data, prepared.workspace, CPU, pictures=folder)
 
 
 def images(n=23):
@@ -42,18 +41,18 @@ def test_outputs_of_pieces_are_those_of_the_whole(network, tmp_path, monkeypatch
     monkeypatch.setattr(module, "CPU_BATCH_SIZE", 5)
     listener, some = Listener(), images()
 
-    outputs = outputs_of(network, some, ArtifactStore(tmp_path), CPU, listener)()
+    outputs = KeptOutputs(network, some, Workspace.of(cache_dir=tmp_path, report=listener), CPU)
 
     with torch.no_grad():
         features = network.module.features(torch.tensor(some.images).float() / 255)
         logits = network.module.head(features)
-    np.testing.assert_allclose(outputs.features, features, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(outputs.logits, logits, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(outputs["features"], features, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(outputs["logits"], logits, rtol=1e-5, atol=1e-6)
     assert [done for _, done, _ in listener.tasks] == [5, 10, 15, 20, 23]
 
 
 def test_trained_network_is_loaded_in_the_layout_that_it_was_trained_in(network):
-    assert isinstance(network, TrainedNetwork)
+    assert isinstance(network, ReadyNetwork)
     kernels = [weights for weights in network.module.parameters() if weights.ndim == 4 and weights.shape[1] > 1]
 
     assert kernels

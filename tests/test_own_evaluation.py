@@ -208,9 +208,12 @@ def test_class_names_must_be_those_of_the_folders(model, photos, noise):
 
 def test_training_and_test_images_must_have_the_same_classes(model, photos, noise):
     test, (images, labels) = pixels(photos / "test"), pixels(photos / "train")
+    few = oodbench.ImageSet(name="few", images=images[:48], labels=labels[:48], class_names=CLASSES[:2])
     with pytest.raises(ConfigError, match="give those of the model, in order: class_names="):
-        evaluate(model, test, noise, id_train=(images[:48], labels[:48]))
-    assert len(evaluate(model, test, noise, id_train=(images[:48], labels[:48]), class_names=("a", "b", "c")))
+        evaluate(model, photos, noise, id_train=few, image_size=8)
+    assert len(evaluate(model, photos, noise, id_train=few, image_size=8, class_names=CLASSES))
+    # Numbers say which outputs they are.
+    assert len(evaluate(model, test, noise, id_train=(images[:48], labels[:48])))
 
 
 def test_test_images_that_are_training_images_are_left_out_with_a_warning(model, photos, noise):

@@ -111,7 +111,7 @@ def test_a_saved_record_differs_from_the_given_one_only_in_the_checksum_of_its_s
 def test_a_record_is_json_with_sorted_keys_and_a_schema_number(store, saved):
     text = (store.root / FILE).read_text()
     assert json.dumps(json.loads(text), indent=1, sort_keys=True) + "\n" == text
-    assert json.loads(text)["schema"] == 1
+    assert json.loads(text)["schema"] == 2
 
 
 def test_records_are_found_in_the_order_of_their_file_names(store):
@@ -229,7 +229,9 @@ def test_a_record_of_another_schema_is_named_and_may_be_deleted(store, saved):
     path = edit(store, lambda content: content.update(schema=99))
     with pytest.raises(StoreError) as caught:
         store.load(FILE)
-    assert f"{path} has the format 99, this version of oodbench reads 1; delete it and run again" == str(caught.value)
+    assert f"{path} has the format 99, this version of oodbench reads 1 and 2; delete it and run again" == str(
+        caught.value
+    )
 
 
 @pytest.mark.parametrize("exists", [True, False], ids=["empty", "missing"])

@@ -159,7 +159,7 @@ def test_settings_for_a_method_object_are_refused():
 def test_class_of_ones_own_is_called_as_it_says():
     named = type("MSP", (Weighted,), {"name": "my-msp"})
 
-    assert request([small_benchmark()], [named()]).methods[0].name == "my-msp"
+    assert request([small_benchmark()], [named()]).methods["small"][0].name == "my-msp"
 
 
 @pytest.mark.parametrize("kind", [type("MSP", (Weighted,), {}), type("Mine", (Weighted,), {"name": "Msp"})])

@@ -37,6 +37,7 @@ from oodbench.plugins import registry
 from oodbench.posthoc import LogitMethod
 from oodbench.store.artifacts import ArtifactStore
 from oodbench.store.records import ResultStore
+from oodbench.store.workspace import Workspace
 
 from .helpers import Listener, small_benchmark
 
@@ -249,7 +250,7 @@ given = []
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pair(Own):
-    members = 2
+    networks = (CrossEntropy(), CrossEntropy())
     sees = frozenset({"id_validation"})
 
     def fit(self, inputs):
@@ -285,7 +286,7 @@ def test_a_record_of_several_networks_states_all_of_them():
     store = ResultStore(Path("results"))
     ensemble, larger, msp = sorted(store.all(), key=lambda record: record.variant)
     (cell, _) = prepare(
-        request([small_benchmark()], ["ensemble(members=2)", "msp"]), cache_dir=Path("cache")
+        request([small_benchmark()], ["ensemble(members=2)", "msp"]), workspace=Workspace.of(cache_dir="cache")
     ).plan.cells
     facts = [ArtifactStore(Path("cache")).facts("networks", key) for key in cell.network_keys]
 
@@ -300,7 +301,9 @@ def test_a_record_of_several_networks_states_all_of_them():
 
 
 def test_a_record_names_each_device_that_trained_one_of_its_networks_once():
-    (cell,) = prepare(request([small_benchmark()], ["ensemble(members=3)"]), cache_dir=Path("cache")).plan.cells
+    (cell,) = prepare(
+        request([small_benchmark()], ["ensemble(members=3)"]), workspace=Workspace.of(cache_dir="cache")
+    ).plan.cells
     run("ensemble(members=3)")
     facts = Path("cache", "networks", cell.network_keys[1][:2], cell.network_keys[1], "artifact.json")
     facts.write_text(facts.read_text().replace(f'"device": "{CPU}"', '"device": "a GPU"'))
@@ -358,7 +361,7 @@ class FaultyLoss(CrossEntropy):
 
 
 class Untrainable(Own):
-    objective = FaultyLoss()
+    networks = (FaultyLoss(),)
 
 
 def test_what_goes_wrong_in_a_method_is_one_sentence_and_the_others_are_stored():
@@ -548,9 +551,9 @@ def test_network_that_cannot_take_the_images_is_an_error_that_says_so():
 
 
 def test_method_that_looks_at_the_test_sets_is_fitted_anew_for_others():
-    run("odin(tune=test)")
-    _, listener = run("odin(tune=test)", out="uniform")
-    _, again = run("odin(tune=test)")
+    run("odin(epsilon=auto,tune=test)")
+    _, listener = run("odin(epsilon=auto,tune=test)", out="uniform")
+    _, again = run("odin(epsilon=auto,tune=test)")
 
     assert (listener.count("scored"), again.count("scored")) == (1, 1)
 
@@ -627,16 +630,12 @@ def test_a_run_that_dies_between_scores_and_record_is_gone_on_with(monkeypatch, 
 
 
 def test_drawn_embeddings_are_spread_over_a_set_that_may_be_in_the_order_of_its_classes():
-    from oodbench.batch import Batch
-    from oodbench.engine.evaluation import DRAWN, _sample
-    from oodbench.images import ImageSet
+    from oodbench.engine.evaluation import DRAWN, _spread
 
     labels = np.repeat(np.arange(5), 500)
-    images = ImageSet(name="x", images=np.zeros((2500, 1, 1, 1), np.uint8), labels=labels, class_names=tuple("abcde"))
-    whole = Batch.of(images, lambda: None, torch.device("cpu"))
 
-    assert np.bincount(labels[_sample(whole).rows]).tolist() == [DRAWN // 5] * 5
-    assert _sample(whole.at(slice(7))).rows.tolist() == list(range(7))
+    assert np.bincount(labels[_spread(2500)]).tolist() == [DRAWN // 5] * 5
+    assert _spread(7).tolist() == list(range(7))
 
 
 def test_stored_cell_is_named_as_the_run_that_finds_it_asks_for_it():

@@ -91,7 +91,7 @@ def _check(plugin: Plugin, data_dir: Path) -> bool:
     from .terminal import show, status_line
 
     show(str(plugin))
-    given = {"data_dir": data_dir} if plugin.kind in ("datasets", "benchmarks") else {}
+    given = {"data_dir": data_dir} if plugin.kind in ("datasets", "benchmarks", "suites") else {}
     counts = dict.fromkeys(("passed", "failed", "skipped", "known exception"), 0)
     for outcome in run_checks(plugin.fetch(), CHECKS[plugin.kind], **given):
         show(status_line(outcome.status, _sentence(outcome)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,15 +34,17 @@ def command(
 ) -> None:
     """Show where each data set is looked for, what is there, and how to get the others.
 
-    NAME is a data set, or a folder or ZIP of your own images in the data folder.
+    NAME is a data set, or a folder or ZIP of your own images: in the data folder, or anywhere as a path (./photos). Of
+    these it shows the classes as well, with their counts.
 
     \b
     oodbench data
     oodbench data --download mnist
     oodbench data --prepare tsinghua
     """
-    from oodbench.errors import UnknownName
-    from oodbench.folders import default_data_dir
+    from oodbench.errors import DataError, UnknownName
+    from oodbench.files import printable
+    from oodbench.folders import default_data_dir, place
     from oodbench.plugins import registry
     from oodbench.settings import parse_settings
 
@@ -55,14 +58,18 @@ def command(
             f"--set {strangers[0]}.… is for no data set of this command; name it: oodbench data {strangers[0]}"
         )
     chosen = data_dir or default_data_dir()
+    unread = []
     for name in names or [name for name in registry.usable("datasets") if name != registry.FOLDER]:
-        dataset = registry.dataset(name, dict(given.get(name, {})))
+        dataset = registry.dataset(place(name)[1], dict(given.get(name, {})))
         if prepare:
             _prepare(name, dataset, chosen)
         if download and not all(location.present for location in _locations(dataset, chosen).values()):
             _download(name, dataset, chosen, named=bool(names))
-        _show(name, dataset, chosen)
+        if not _show(name, dataset, chosen):
+            unread.append(printable(name))
     stderr().print(f"\nImages are looked for in {chosen.absolute()} (--data-dir or OODBENCH_DATA).")
+    if unread:
+        raise DataError(f"{', '.join(unread)} cannot be read; what is wrong stands above")
 
 
 def _locations(dataset: Dataset, data_dir: Path) -> dict[str, Location]:
@@ -93,23 +100,42 @@ def _download(name: str, dataset: Dataset, data_dir: Path, *, named: bool) -> No
         raise DataError(f"{name} cannot be downloaded. {dataset.how_to_get}")
 
 
-def _show(name: str, dataset: Dataset, data_dir: Path) -> None:
-    from oodbench.errors import UnknownName, did_you_mean
+def _classes(dataset: Dataset, split: str, data_dir: Path) -> list[str]:
+    """Return what a folder of images holds, in lines; nothing is decoded."""
+    from oodbench.images import Conversion, described
+
+    raw = dataset.read(split, data_dir, Conversion())
+    assert isinstance(raw.images, Sized)  # a folder's are counted
+    return [described("", raw.labels, raw.class_names, len(raw.images)).removeprefix(": "), *raw.notes]
+
+
+def _show(name: str, dataset: Dataset, data_dir: Path) -> bool:
+    """Show where a data set is; return whether it can be read as far as one sees."""
+    from oodbench.errors import DataError, UnknownName, did_you_mean
+    from oodbench.files import printable
     from oodbench.plugins import registry
 
     from .terminal import show
 
-    locations = _locations(dataset, data_dir)
+    locations, wrong = _locations(dataset, data_dir), False
     near = get_close_matches(name, registry.names("datasets"))
     if near and name not in near and not any(location.present for location in locations.values()):
         raise UnknownName(f"nothing is there for {name!r}{did_you_mean(name, registry.names('datasets'))}")
-    show(f"{name}: {dataset.title}")
+    show(f"{printable(name)}: {dataset.title}")
+    is_folder = isinstance(dataset, registry.load("datasets", registry.FOLDER))
     for split, location in locations.items():
         if location.present:
-            files = ", ".join(str(file) for file in location.files)
+            files = ", ".join(printable(str(file)) for file in location.files)
             show(f"  {split:5}  there    {files or 'comes with the installation'}")
+            try:
+                lines = _classes(dataset, split, data_dir) if is_folder else []
+            except DataError as error:
+                lines, wrong = [str(error)], True
+            for line in lines:
+                show(f"                  {line}")
         else:
-            places = "\n                  or ".join(str(place) for place in location.looked_for)
+            places = "\n                  or ".join(printable(str(place)) for place in location.looked_for)
             show(f"  {split:5}  missing  {places}")
     if dataset.how_to_get and not all(location.present for location in locations.values()):
         show(f"  how to get it: {dataset.how_to_get}")
+    return not wrong

@@ -86,7 +86,7 @@ def command(images: tuple[Path, ...], place: Path, tpr: float, format_: str, dev
         broken.append(error)
 
     write = _WRITERS[format_](detector)
-    for detection in detector.stream(images, tpr, unreadable=unreadable):
+    for detection in detector.stream(images, tpr, unreadable=unreadable, passed_over=stderr().print):
         write(detection)
     if broken:
         named = "it is" if len(broken) == 1 else "they are"

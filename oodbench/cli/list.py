@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from oodbench.api import Metric
 
-_KINDS = ("methods", "benchmarks", "datasets", "networks", "metrics", "layouts", "recipes", "settings")
+_KINDS = ("methods", "benchmarks", "suites", "datasets", "networks", "metrics", "layouts", "recipes", "settings")
 _DEFAULT = _KINDS[:3]
 
 
@@ -40,6 +40,7 @@ def command(kinds: tuple[str, ...], data_dir: Path | None) -> None:
     tables = {
         "methods": _methods,
         "benchmarks": _benchmarks,
+        "suites": _suites,
         "datasets": _datasets,
         "networks": _networks,
         "metrics": _metrics,
@@ -99,6 +100,17 @@ def _benchmarks(data_dir: Path) -> Table:
         images = f"missing: {', '.join(missing)}" if missing else "embedded" if benchmark.embedded else "all there"
         about = benchmark.title, benchmark.source, benchmark.network, ", ".join(benchmark.recipes)
         table.add_row(name, *about, images, registry.origin("benchmarks", name))
+    return table
+
+
+def _suites(_: Path) -> Table:
+    from oodbench.plugins import registry
+
+    from .terminal import listing
+
+    table = listing("suite", "title", "members", "source", "from")
+    for name, suite in registry.usable("suites").items():
+        table.add_row(name, suite.title, str(len(suite.members)), suite.source, registry.origin("suites", name))
     return table
 
 

@@ -104,6 +104,7 @@ def own_images(command: F) -> F:
             metavar="SIZE",
             help="What your own images are brought to, such as 64 or 48x64 (height, width).  [default: 32]",
         ),
+        click.option("--split-seeds", type=int, metavar="N", help="A suite of N random splits, with the seeds 0, 1, …"),
         click.option("--split-seed", type=int, help="Seed of the random split.  [default: 0]"),
         click.option(
             "--split",

@@ -68,6 +68,7 @@ def command(
     out: tuple[str, ...],
     split: str | None,
     split_seed: int | None,
+    split_seeds: int | None,
     image_size: str | None,
     channels: int | None,
     model: str | None,
@@ -116,6 +117,7 @@ def command(
         own=GivenImages(
             split=split,
             split_seed=split_seed,
+            split_seeds=split_seeds,
             image_size=image_size,
             channels=channels,
             trained=model is not None,
@@ -162,18 +164,19 @@ def _show_all(records: Sequence[Record], benchmarks: Sequence[Benchmark], result
     """
     from .terminal import stderr
 
+    asked = dict.fromkeys(benchmark.suite or benchmark.name for benchmark in benchmarks)
+    for name in asked:
+        if own := [record for record in records if name == (record.suite or record.benchmark["name"])]:
+            _show_results(own)
     scored = {record.benchmark["name"] for record in records}
-    for benchmark in benchmarks:
-        if benchmark.name in scored:
-            _show_results([record for record in records if record.benchmark["name"] == benchmark.name], benchmark)
     if lost := [benchmark.name for benchmark in benchmarks if benchmark.name not in scored]:
         raise ConfigError(f"no method could be scored on {' and '.join(lost)}; see above why each was left out")
-    again = " ".join(f"--in {benchmark.name}" for benchmark in benchmarks)
+    again = " ".join(f"--in {name}" for name in asked)
     where = "" if results_dir == Path("results") else f" --results-dir {results_dir}"
     stderr().print(f"\nNext: oodbench plot {again}{where}   or: oodbench table {again}{where} --format latex")
 
 
-def _show_results(records: Sequence[Record], benchmark: Benchmark) -> None:
+def _show_results(records: Sequence[Record]) -> None:
     from oodbench.store.rows import to_frame
     from oodbench.tables import layout_table
 
@@ -182,7 +185,8 @@ def _show_results(records: Sequence[Record], benchmark: Benchmark) -> None:
     frame = to_frame(records)
     # A benchmark's own layout has several lines a method: too long where there are many.
     several = frame["variant"].nunique() >= MANY
-    show_table(layout_table(frame, "matrix" if several else benchmark.layout))
+    own = records[0].benchmark["layout"]
+    show_table(layout_table(frame, own if own == "suite" or not several else "matrix"))
 
 
 def _own_model(

@@ -92,9 +92,10 @@ def load_benchmark(
         DataError: files are damaged, a set is empty, the classes of training and test images differ, a class that is
             to be learnt has no training images, or all images of a test set are training images.
     """
+    said: set[str] = set()
 
     def load(part: Part) -> ImageSet:
-        return load_part(part, benchmark.conversion, workspace, download=download)
+        return load_part(part, benchmark.conversion, workspace, download=download, said=said)
 
     report = workspace.report
     benchmark, split = divide(benchmark, load)

@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oodbench.errors import DataError, MissingData
-from oodbench.folders import files_below
+from oodbench.files import printable, walk
 from oodbench.hashing.code import code_digest
 from oodbench.hashing.values import digest, file_digest
-from oodbench.images import Conversion, ImageSet, convert
+from oodbench.images import Conversion, ImageSet, convert, described
 from oodbench.plugins import registry
 
 if TYPE_CHECKING:
     from oodbench.api import Dataset, Location
     from oodbench.benchmark import Part
+    from oodbench.progress import Reporter
     from oodbench.store.workspace import Workspace
 
 
@@ -25,8 +26,17 @@ def load_part(
     workspace: Workspace,
     *,
     download: bool = False,
+    said: set[str] | None = None,
 ) -> ImageSet:
     """Return the images of one part, from the cache where they have been decoded before.
+
+    Args:
+        part: names them.
+        conversion: what they are brought to.
+        workspace: where files are looked for and decoded arrays are kept; told what is being read, and which classes a
+            folder of a user's own was found to have.
+        download: whether to fetch what is missing and may be fetched.
+        said: what was told before of such folders, and is not told again.
 
     Raises:
         MissingData: nothing is there; the message says where it was looked for, and how to get it.
@@ -44,15 +54,32 @@ def load_part(
         location = dataset.locate(part.split, data_dir)
     if not location.present:
         raise MissingData(missing_message(part.dataset, part.split, dataset, location))
-    whole = _decoded(dataset, part, location, conversion, workspace)
+    whole, notes = _decoded(dataset, part, location, conversion, workspace)
+    if isinstance(dataset, registry.load("datasets", registry.FOLDER)):
+        found = described(whole.name, whole.labels, whole.class_names, len(whole))
+        _tell(found, notes, workspace.report, set() if said is None else said)
     return whole if part.classes is None else whole.of_classes(part.classes)
+
+
+def _tell(found: str, notes: list[str], report: Reporter, said: set[str]) -> None:
+    """Tell what was found and what was passed over, once."""
+    if found not in said:
+        report.message(found)
+    for note in notes:
+        if note not in said:
+            report.warning(note)
+    said.update([found, *notes])
 
 
 def missing_message(name: str, split: str, dataset: Dataset, location: Location) -> str:
     """Return a sentence that says where images were looked for, and how to get them."""
-    places = " or ".join(str(place) for place in location.looked_for)
+    name = printable(name)
+    places = " or ".join(printable(str(place)) for place in location.looked_for)
     near = [] if name in registry.names("datasets") else get_close_matches(name, registry.names("datasets"))
-    if Path(name).is_absolute() and not any(Path(f"{name}{suffix}").exists() for suffix in ("", ".zip")):
+    path = Path(name)
+    if path.is_absolute() and not path.is_dir() and not any(place.is_file() for place in location.looked_for):
+        if path.exists():
+            return f"no {split} images of {name}: it is no folder and no ZIP; unpack it, and give the folder"
         return f"no {split} images of {name}: there is no such folder, and no {name}.zip; check the path"
     hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
     how_to_get = dataset.how_to_get
@@ -67,19 +94,18 @@ def _decoded(
     location: Location,
     conversion: Conversion,
     workspace: Workspace,
-) -> ImageSet:
-    """Return a whole split as converted arrays, memory-mapped from the cache."""
+) -> tuple[ImageSet, list[str]]:
+    """Return a whole split as converted arrays, memory-mapped from the cache, and what was passed over."""
     import numpy as np
     import PIL
 
     artifacts, report = workspace.artifacts, workspace.report
-
-    name = f"{part.dataset} ({part.split})"
-    sources = [_source_digest(file) for file in location.files]
+    name = f"{printable(part.dataset)} ({part.split})"
+    sources = [_source_digest(file, report) for file in location.files]
     if location.listed:
         sources.append(digest([_stats(file) for file in location.listed]))
     # Many sets fall back to the folder plugin, and Pillow decodes and resizes.
-    code = code_digest(dataset, convert, registry.load("datasets", registry.FOLDER))
+    code = code_digest(dataset, convert, walk, registry.load("datasets", registry.FOLDER))
     key = digest(["images", type(dataset).__name__, dataset, code, PIL.__version__, part.split, conversion, sources])
 
     def decode(aside: Path) -> dict[str, Any]:
@@ -94,26 +120,41 @@ def _decoded(
         if raw.labels is not None:
             np.save(aside / "labels.npy", np.asarray(raw.labels, dtype=np.int64))
         report.progress(f"decoding {name}", 1, 1)
-        return {"class_names": list(raw.class_names)}
+        return {"class_names": list(raw.class_names), "notes": [f"{name}: {note}" for note in raw.notes]}
 
     folder = artifacts.find("images", key) or artifacts.save("images", key, decode)
-    labels = folder / "labels.npy"
-    return ImageSet(
+    labels, facts = folder / "labels.npy", artifacts.facts("images", key)
+    images = ImageSet(
         name=name,
         images=np.load(folder / "images.npy", mmap_mode="r"),
         labels=np.load(labels) if labels.exists() else None,
-        class_names=tuple(artifacts.facts("images", key)["class_names"]),
+        class_names=tuple(facts["class_names"]),
     )
+    return images, facts["notes"]
 
 
-def _source_digest(file: Path) -> str:
+def _source_digest(file: Path, report: Reporter) -> str:
     """Return a hash that changes when a source does: of a file's content; of a folder's names, sizes and dates.
 
     A folder's files are not all read for it: that would take as long as decoding them.
     """
     if file.is_file():
         return file_digest(file)
-    return digest([[entry.relative_to(file).as_posix(), *_stats(entry)] for entry in sorted(files_below(file))])
+    looking = f"looking for images in {printable(str(file))}"
+
+    def told(files: int) -> None:
+        report.progress(f"{looking}, {files:,} files so far", 0, 1)
+        # Lines stay, where progress is shown or not.
+        if files % _TOLD == 0:
+            report.message(f"{looking}: {files:,} files so far")
+
+    found = walk(file, told)
+    report.progress(looking, 1, 1)
+    return digest([[[name, *_stats(file / name)] for name in found.images], found.passed_over()])
+
+
+_TOLD = 100_000
+"""After how many files of a folder a line says how many there are."""
 
 
 def _stats(file: Path) -> list[int]:

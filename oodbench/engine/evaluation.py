@@ -17,6 +17,7 @@ from oodbench import device as devices
 from oodbench.api import FitInputs
 from oodbench.errors import NeedsTrainingImages, UnknownName
 from oodbench.hashing.values import digest, plain
+from oodbench.metrics import Samples
 from oodbench.plugins import registry
 from oodbench.scoring import classes_of, scores_of
 from oodbench.store.records import Record, Row, Scores
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from oodbench.api import Detector
     from oodbench.batch import Batch, Outputs
+    from oodbench.benchmark import Benchmark
     from oodbench.jobs import Cell
 
     from .material import Material
@@ -94,7 +96,8 @@ def evaluate(cell: Cell, material: Material) -> tuple[Record, Scores, Detector]:
         "fit": fitted - started,
         "score": scored - fitted,
     }
-    return _record(cell, material, detector, scores, seconds), scores, detector
+    probabilities = _probabilities(material.id_test, data.n_classes) if embed is not None else None
+    return _record(cell, material, detector, scores, probabilities, seconds), scores, detector
 
 
 class _Asked(Mapping[str, "NDArray[Any]"]):
@@ -130,6 +133,28 @@ def _drawn(batch: Batch, embed: Any) -> NDArray[np.float32] | None:
     return drawn
 
 
+def _samples(scores: Scores, name: str, n_classes: int, probabilities: NDArray[np.float64] | None) -> Samples:
+    """Return what is known of the ID test images and of those of one OOD set."""
+    return Samples(
+        scores_id=scores.id,
+        scores_ood=scores.ood[name],
+        n_classes=n_classes,
+        predicted_id=scores.predicted_id,
+        true_id=scores.true_id,
+        predicted_ood=scores.predicted_ood[name],
+        true_ood=scores.true_ood[name],
+        probabilities_id=probabilities,
+    )
+
+
+def _probabilities(batch: Batch, n_classes: int) -> NDArray[np.float64] | None:
+    """Return the class probabilities of a classifier, shape (n, n_classes), or None where the network is none."""
+    if n_classes < 2 or batch.outputs["logits"].shape != (len(batch), n_classes):
+        return None
+    probabilities: NDArray[np.float64] = batch.logits.double().softmax(dim=1).cpu().numpy()
+    return probabilities
+
+
 def _spread(count: int) -> NDArray[np.intp]:
     """Return images spread evenly over a set, whose order may be that of its classes."""
     return np.linspace(0, count - 1, min(DRAWN, count)).astype(np.intp)
@@ -147,6 +172,7 @@ def _record(
     material: Material,
     detector: Detector,
     scores: Scores,
+    probabilities: NDArray[np.float64] | None,
     seconds: Mapping[str, float],
 ) -> Record:
     data, benchmark = material.data, cell.benchmark
@@ -157,7 +183,8 @@ def _record(
             seen=name == cell.seen,
             n_ood=len(values),
             fingerprint=data.ood[name].fingerprint,
-            metrics=measures.all_metrics(scores.id, values),
+            metrics=measures.all_metrics(scores.id, values)
+            | measures.metrics_of_samples(_samples(scores, name, data.n_classes, probabilities)),
         )
         for name, values in scores.ood.items()
     )
@@ -169,8 +196,9 @@ def _record(
             "source": benchmark.source,
             "layout": benchmark.layout,
             "recipe": benchmark.recipe,
-            "plugin": _plugin("benchmarks", benchmark.name) if is_registered(benchmark) else BY_HAND,
+            "plugin": _origin_of(benchmark),
         },
+        suite=benchmark.suite,
         method=cell.method_name,
         settings=plain(cell.method),
         changed=plain(cell.changed),
@@ -218,6 +246,15 @@ def _numbers(detector: Detector) -> dict[str, Any]:
     state = getattr(detector, "__dict__", {})
     words = {name: value for name, value in state.items() if isinstance(value, bool | int | float | str)}
     return {name: value for name, value in words.items() if not isinstance(value, float) or math.isfinite(value)}
+
+
+def _origin_of(benchmark: Benchmark) -> str:
+    """Return the distribution that a benchmark or its suite comes from."""
+    if not is_registered(benchmark):
+        return BY_HAND
+    if benchmark.name in registry.names("benchmarks"):
+        return _plugin("benchmarks", benchmark.name)
+    return _plugin("suites", benchmark.suite)
 
 
 def _plugin(kind: registry.Kind, name: str) -> str:

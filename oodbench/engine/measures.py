@@ -1,18 +1,22 @@
-"""All metrics of a pair of score arrays: the built-in ones and those of plugins."""
+"""All metrics of a method on an OOD set: the built-in ones of scores and of samples, and those of plugins."""
 
 from __future__ import annotations
 
+import copy
 from math import isfinite
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from oodbench.metrics import METRICS, roc_curve
+from oodbench.metrics import METRICS, CurveMetric, Samples, roc_curve, sample_metrics
 from oodbench.plugins import registry
 
 if TYPE_CHECKING:
     from oodbench.api import Metric
+
+CODE = (CurveMetric, Samples)
+"""What the built-in metrics are made of: its code is part of the key of every cell, with this module's."""
 
 
 def of_plugins() -> dict[str, Metric]:
@@ -21,7 +25,7 @@ def of_plugins() -> dict[str, Metric]:
 
 
 def all_metrics(scores_id: ArrayLike, scores_ood: ArrayLike) -> dict[str, float]:
-    """Return all of `METRICS` by name, from one sort, and then those of plugins.
+    """Return all of `METRICS` by name, from one sort, and then those of plugins that take scores.
 
     Raises:
         MetricError: unusable scores, see `roc_curve`.
@@ -29,14 +33,34 @@ def all_metrics(scores_id: ArrayLike, scores_ood: ArrayLike) -> dict[str, float]
     """
     curve = roc_curve(scores_id, scores_ood)
     own = {name: metric.of_curve(curve) for name, metric in METRICS.items()}
-    return own | {name: _of_plugin(name, metric, scores_id, scores_ood) for name, metric in of_plugins().items()}
-
-
-def _of_plugin(name: str, metric: Metric, scores_id: ArrayLike, scores_ood: ArrayLike) -> float:
     # Copies: foreign code may sort in place.
-    arrays = (np.array(scores, dtype=np.float64) for scores in (scores_id, scores_ood))
+    arrays = [np.array(scores, dtype=np.float64) for scores in (scores_id, scores_ood)]
+    return own | {
+        name: _of_plugin(name, metric, *copy.deepcopy(arrays))
+        for name, metric in of_plugins().items()
+        if not _takes_samples(metric)
+    }
+
+
+def metrics_of_samples(samples: Samples) -> dict[str, float]:
+    """Return what needs the classes of images as well, by name: `SAMPLE_METRICS` that the samples allow, and plugins'.
+
+    Raises:
+        PluginError: a plugin's metric fails, or is no finite number.
+    """
+    foreign = {name: metric for name, metric in of_plugins().items() if _takes_samples(metric)}
+    return sample_metrics(samples) | {
+        name: _of_plugin(name, metric, copy.deepcopy(samples)) for name, metric in foreign.items()
+    }
+
+
+def _takes_samples(metric: Metric) -> bool:
+    return getattr(metric, "takes", "scores") == "samples"
+
+
+def _of_plugin(name: str, metric: Metric, *given: Any) -> float:
     try:
-        value = float(metric(*arrays))
+        value = float(metric(*given))
     except Exception as error:
         raise registry.find("metrics", name).refuse(f"failed: {type(error).__name__}: {error}") from error
     if not isfinite(value):

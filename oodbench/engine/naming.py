@@ -14,6 +14,7 @@ from oodbench.given.conversion import parse_conversion
 from oodbench.images import Conversion
 from oodbench.plugins import registry
 from oodbench.splits import SplitRule, parse_split
+from oodbench.suite import Suite
 
 if TYPE_CHECKING:
     from oodbench.benchmark import Benchmark
@@ -29,6 +30,7 @@ class GivenImages:
     Attributes:
         split: shares such as "50/20/30", or the path of a TOML file; None for no split.
         split_seed: of the random split; None for 0.
+        split_seeds: how many random splits make a suite, with the seeds 0 … split_seeds − 1; None for one split.
         image_size: "64" or "48x64" (height, width), what images are brought to; None for 32×32.
         channels: 1 (grey) or 3 (RGB); None for 3.
         trained: whether a trained model is given: it says what size it takes, and a folder that is not divided holds
@@ -38,10 +40,41 @@ class GivenImages:
 
     split: str | None = None
     split_seed: int | None = None
+    split_seeds: int | None = None
     image_size: str | None = None
     channels: int | None = None
     trained: bool = False
     data_dir: Path | None = None
+
+    def benchmarks(self, name: str) -> tuple[Benchmark, ...]:
+        """Return the members of a suite, or the one benchmark that a name or a path stands for.
+
+        Raises:
+            UnknownName: it is neither.
+            ConfigError: the split or the size cannot be, or the benchmark prescribes its own.
+        """
+        if self.split_seeds is not None:
+            return self._splits(name, self.split_seeds)
+        suites = registry.names("suites")
+        if registry.spelled("suites", name) not in suites or registry.spelled("benchmarks", name) in registry.names(
+            "benchmarks"
+        ):
+            return (self.benchmark(name),)
+        if self.split is not None or self.split_seed is not None:
+            raise ConfigError(f"the suite {name} prescribes how classes are divided; leave --split out")
+        return tuple(self._as_prescribed(member) for member in registry.suite(name).benchmarks)
+
+    def _splits(self, name: str, count: int) -> tuple[Benchmark, ...]:
+        """Return a suite of random splits of one benchmark."""
+        if self.split_seed is not None:
+            raise ConfigError("--split-seeds gives several splits, and --split-seed one of them; give one of the two")
+        if not 2 <= count <= 1000:
+            raise ConfigError(f"--split-seeds must be from 2 to 1000, how many random splits there are, got {count}")
+        members = [replace(self, split_seeds=None, split_seed=seed).benchmark(name) for seed in range(count)]
+        suite = members[0].name.removesuffix("-seed0") + "-splits"
+        return Suite(
+            name=suite, title=f"{count} random splits of {name}", source=members[0].source, members=tuple(members)
+        ).benchmarks
 
     def benchmark(self, name: str) -> Benchmark:
         """Return the benchmark that a name, or the path of a folder or ZIP of images, stands for.
@@ -120,6 +153,10 @@ def is_registered(benchmark: Benchmark) -> bool:
     A folder, or a benchmark of a user's own, may have that name as well.
     """
     known = registry.usable("benchmarks").get(benchmark.name)
+    if benchmark.suite and known is None:
+        suite = registry.usable("suites").get(benchmark.suite)
+        members = () if suite is None else suite.members
+        known = next((member for member in members if member.name == benchmark.name), None)
     return known is not None and _id_images(known) == _id_images(benchmark)
 
 

@@ -57,7 +57,7 @@ def _cell(wanted: Request, data: BenchmarkData, entry: ResolvedMethod, seed: int
     seen = _seen(entry.name, method, data)
     networks, name, cut, made_by = _networks(wanted, data, method, seed, seen)
     tests = {name: images.fingerprint for name, images in data.ood.items()}
-    code = code_digest(method, measures.all_metrics, *measures.of_plugins().values())
+    code = code_digest(method, measures.all_metrics, *measures.CODE, *measures.of_plugins().values())
     return Cell(
         method_name=entry.name,
         method=method,
@@ -168,6 +168,7 @@ def _training_key(
     seen: str | None,
     start: TrainingJob | None,
 ) -> str:
+    from oodbench.training.augment import augmented
     from oodbench.training.learner import Learner
     from oodbench.training.loop import train
 
@@ -185,6 +186,6 @@ def _training_key(
         "config": config,
         "seed": seed,
         "start": None if start is None else start.key,
-        "loop": code_digest(train, Learner),
+        "loop": code_digest(train, Learner, augmented, TrainConfig),
     }
     return digest(parts)

@@ -12,6 +12,7 @@ from oodbench.benchmark import Benchmark, OodSet, Part, Recipe
 from oodbench.data.loading import BenchmarkData, without_shared_images
 from oodbench.device import resolve
 from oodbench.errors import ConfigError, DataError
+from oodbench.folders import check_name
 from oodbench.given.images import ImageLoader, conversion_of
 from oodbench.given.model import GivenModel, Normalisation
 from oodbench.images import Conversion
@@ -79,8 +80,8 @@ def evaluate(
         cache_dir: where images and outputs are kept; default `OODBENCH_CACHE`, or the user's cache folder.
         device: "auto" (a GPU where there is one), "cpu" or "cuda".
         report: told what is going on; by default nobody is, and there are warnings of methods that "all" leaves out, of
-            test images that are left out, since they are training images as well, and of images that are both ID and
-            OOD.
+            test images that are left out, since they are training images as well, of images that are both ID and OOD,
+            of files that are no images, and of classes that seem to be in another order than the model's outputs.
 
     Returns:
         A row for each method and OOD set, metrics as fractions; see `oodbench.load_results`.
@@ -93,6 +94,7 @@ def evaluate(
     """
     if save_detectors and results_dir is None:
         raise ConfigError("save_detectors needs a folder to store them in: results_dir=")
+    check_name(name)
     own = GivenModel.of(model, normalise=normalise, features=features, class_names=class_names, name=name)
     sets = _by_name(ood)
     workspace = Workspace.of(data_dir, cache_dir, report)
@@ -104,7 +106,7 @@ def evaluate(
             f"{train.name} has the classes {', '.join(train.class_names)}, and {test.name} has "
             f"{', '.join(test.class_names)}; give those of the model, in order: class_names="
         )
-    loaded = {entry: loader.load(images, entry) for entry, images in sets.items()}
+    loaded = {entry: loader.load(images, entry, labelled=False) for entry, images in sets.items()}
     for other in (*loaded.values(), *filter(None, (train,))):
         if other.shape != test.shape:
             raise DataError(
@@ -164,6 +166,7 @@ def run(
     out: str | Sequence[str] = (),
     split: str | None = None,
     split_seed: int | None = None,
+    split_seeds: int | None = None,
     image_size: str | int | None = None,
     channels: int | None = None,
     data_dir: str | Path | None = None,
@@ -187,6 +190,7 @@ def run(
         out: more OOD test sets, each the name of a data set or a path; "lsun=scenes" puts one in the place of another.
         split: divides the classes of a labelled set: "50/20/30" (known, seen, unseen), or the path of a TOML file.
         split_seed: of a random split; default 0.
+        split_seeds: how many random splits make a suite, instead of one split.
         image_size: 64 or "48x64" (height, width): what images of your own are brought to; default 32×32.
         channels: 1 (grey) or 3 (RGB, the default) for images of your own.
         data_dir: where images are looked for; default `OODBENCH_DATA`, or `data` in the working folder.
@@ -214,6 +218,7 @@ def run(
         own=GivenImages(
             split=split,
             split_seed=split_seed,
+            split_seeds=split_seeds,
             image_size=None if image_size is None else str(image_size),
             channels=channels,
             data_dir=None if data_dir is None else Path(data_dir),

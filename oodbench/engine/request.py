@@ -15,6 +15,7 @@ from oodbench.objectives import CrossEntropy
 from oodbench.plugins import registry
 from oodbench.plugins.shapes import unfit
 from oodbench.settings import configure, differences, parse_settings, reconfigure
+from oodbench.suite import Suite
 
 from .naming import GivenImages
 from .needs import objectives_of
@@ -105,7 +106,7 @@ class Request:
 
 
 def request(
-    benchmarks: Sequence[str | Benchmark],
+    benchmarks: Sequence[str | Benchmark | Suite],
     methods: Sequence[str | Method],
     *,
     seeds: int = 1,
@@ -118,7 +119,7 @@ def request(
     """Find names and check settings, before anything is loaded.
 
     Args:
-        benchmarks: names, paths of folders or ZIPs of images, or benchmarks of your own.
+        benchmarks: names of benchmarks or suites, paths of folders or ZIPs of images, or such objects of your own.
         methods: names such as "odm" or "odm(margin=5)", or methods with hyper-parameters of your own; "all" for every
             installed method. An object keeps all of its settings, whatever a recipe prescribes.
         seeds: how many: 0 … seeds − 1.
@@ -138,8 +139,7 @@ def request(
         raise ConfigError(f"--seeds must be at least 1, got {seeds}")
     texts = settings if isinstance(settings, Mapping) else parse_settings(settings)
     given = {registry.spelled("methods", owner): entry for owner, entry in texts.items()}
-    found = [(own or GivenImages()).benchmark(entry) if isinstance(entry, str) else entry for entry in benchmarks]
-    found = _unique(found)
+    found = _unique([benchmark for entry in benchmarks for benchmark in _benchmarks(entry, own or GivenImages())])
     _check_benchmarks(found)
     every = ALL in methods
     named, broken = _importable() if every else ([], [])
@@ -158,6 +158,12 @@ def request(
         seeds=tuple(range(seeds)),
         model=model,
     )
+
+
+def _benchmarks(entry: str | Benchmark | Suite, own: GivenImages) -> tuple[Benchmark, ...]:
+    if isinstance(entry, Suite):
+        return entry.benchmarks
+    return own.benchmarks(entry) if isinstance(entry, str) else (entry,)
 
 
 def _check_benchmarks(benchmarks: Sequence[Benchmark]) -> None:

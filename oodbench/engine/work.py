@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from oodbench.errors import (
     TrainingError,
     reported_as,
 )
+from oodbench.given.order import doubts
 from oodbench.images import Conversion
 from oodbench.jobs import Cell, ReadyNetwork
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from oodbench.api import Detector
     from oodbench.data.loading import BenchmarkData
+    from oodbench.progress import Reporter
     from oodbench.store.records import Record, ResultStore, Scores
     from oodbench.store.workspace import Workspace
 
@@ -109,7 +112,21 @@ def _material(
 
     cells = [cell for cell in group if cell.benchmark.name == benchmark]
     readings = dict.fromkeys(reading for cell in cells for reading in getattr(cell.method, "reads", ()))
-    return Material.of(cells[0].networks, networks, site.data[benchmark], site.workspace, device, tuple(readings))
+    jobs = cells[0].networks
+    material = Material.of(jobs, networks, site.data[benchmark], site.workspace, device, tuple(readings))
+    if name := jobs[0].given.get("name"):
+        _doubt(material, name, site.workspace.report)
+    return material
+
+
+def _doubt(material: Material, model: str, report: Reporter) -> None:
+    """Tell where a given model seems to have its classes in another order than the images."""
+    labels = material.data.id_test.labels
+    # A model that fails is told of where it is scored.
+    with suppress(Exception):
+        logits = material.id_test.logits.numpy(force=True)
+        if labels is not None and (doubt := doubts(logits, labels, material.data.class_names, model)):
+            report.warning(doubt)
 
 
 def _score(cell: Cell, material: Material, site: Site) -> Iterator[Outcome]:

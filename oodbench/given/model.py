@@ -148,7 +148,8 @@ class GivenModel:
     def ordered(self, images: ImageSet) -> ImageSet:
         """Return labelled images with their classes in the order of the model's outputs.
 
-        Classes that are numbers say which output they are, counted from 0, and get the model's names.
+        Classes that are whole numbers say which output they are, counted from 0, where there are fewer of them than
+        outputs or names; as many are in the order of their numbers. They get the model's names.
 
         Raises:
             ConfigError: there are no labels, or classes that the model does not have.
@@ -156,6 +157,9 @@ class GivenModel:
         if images.labels is None:
             raise ConfigError(f"{images.name} needs labels: in-distribution images tell how well the model classifies")
         names = self.class_names
+        if names is None and all(name.isdecimal() for name in images.class_names):
+            n_outputs = self.check(images.shape)
+            names = tuple(map(str, range(n_outputs))) if len(images.class_names) < n_outputs else None
         if names is None:
             return images
         if all(name.isdecimal() for name in images.class_names) and not set(images.class_names) <= set(names):
@@ -170,10 +174,13 @@ class GivenModel:
         outputs = np.array([int(name) for name in images.class_names])
         if outputs.max() >= len(names):
             raise ConfigError(
-                f"{images.name} has the class {outputs.max()}, and {len(names)} class names are given, for 0 to "
+                f"{images.name} has the class {outputs.max()}, and {self._classes(len(names))}, for 0 to "
                 f"{len(names) - 1}; name all classes of the model"
             )
         return replace(images, labels=outputs[images.labels], class_names=names)
+
+    def _classes(self, n: int) -> str:
+        return f"the model has {n} outputs" if self.class_names is None else f"{n} class names are given"
 
     def check(self, shape: tuple[int, int, int]) -> int:
         """Return the number of classes, after a trial with black images.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from oodbench.benchmark import Benchmark
 from oodbench.errors import PluginError, UnknownName, did_you_mean
+from oodbench.suite import Suite
 
 from .plugin import Plugin, of_entry_point, of_file
 from .shapes import FOLDER, KINDS, Kind, folded
@@ -94,8 +95,10 @@ def _found(kind: Kind) -> tuple[dict[str, Plugin], dict[Plugin, PluginError]]:
 @cache
 def _loaded(plugin: Plugin) -> Any:
     found = plugin.load()
-    if isinstance(found, Benchmark) and (reason := _lacking(found)):
-        raise plugin.refuse(f"cannot be used: {reason}")
+    parts = found.members if isinstance(found, Suite) else (found,) if isinstance(found, Benchmark) else ()
+    for benchmark in parts:
+        if reason := _lacking(benchmark):
+            raise plugin.refuse(f"cannot be used: {reason}")
     return found
 
 
@@ -211,6 +214,11 @@ def benchmark(name: str) -> Benchmark:
             f"no benchmark {name!r}; images of your own are named by their folder: give a path, such as ./photos"
         )
     return cast("Benchmark", load("benchmarks", name))
+
+
+def suite(name: str) -> Suite:
+    """Return a suite by name."""
+    return cast("Suite", load("suites", name))
 
 
 def network(name: str) -> NetworkBuilder:

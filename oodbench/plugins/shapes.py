@@ -11,8 +11,9 @@ from typing import Any, Literal, get_args
 from oodbench.api import Dataset, Maker, Method, Metric
 from oodbench.benchmark import Benchmark
 from oodbench.columns import COLUMNS
+from oodbench.suite import Suite
 
-Kind = Literal["methods", "datasets", "benchmarks", "networks", "metrics", "layouts"]
+Kind = Literal["methods", "datasets", "benchmarks", "suites", "networks", "metrics", "layouts"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 FOLDER = "folder"
@@ -43,6 +44,8 @@ def kind_of(thing: object) -> Kind | None:
     kind: Kind | None = None
     if isinstance(thing, Benchmark):
         kind = "benchmarks"
+    elif isinstance(thing, Suite):
+        kind = "suites"
     elif isinstance(thing, type):
         if hasattr(thing, "fit"):
             kind = "methods"
@@ -70,6 +73,8 @@ def _returns_table(function: Callable[..., object]) -> bool:
 
 
 def _unfit_method(thing: object, _: str) -> str:
+    if hasattr(thing, "objective") and not hasattr(thing, "networks"):
+        return "it was written for contract 1 of plugins; name networks, a tuple of objectives, instead of objective"
     return _unfit_value(thing, Method) or _unfit_defaults(thing)
 
 
@@ -117,14 +122,22 @@ def _unfit_benchmark(thing: object, name: str) -> str:
     return ""
 
 
+def _unfit_suite(thing: object, name: str) -> str:
+    if not isinstance(thing, Suite):
+        return f"it is {thing!r}, not a Suite"
+    if folded(thing.name) != folded(name):
+        return f"it calls itself {thing.name!r}; give the Suite and its entry point one name"
+    return ""
+
+
 def _unfit_network(thing: object, _: str) -> str:
     return "" if callable(thing) else f"it is {thing!r}, and must be a class or function that makes a network"
 
 
 def _unfit_metric(thing: object, name: str) -> str:
-    from oodbench.metrics import METRICS
+    from oodbench.metrics import METRICS, SAMPLE_METRICS
 
-    if name in METRICS:
+    if name in METRICS or name in SAMPLE_METRICS:
         return "the name is taken by a metric of oodbench; choose another one"
     if name in COLUMNS or name.endswith(("_version", "_seconds")):
         return "result rows have another column of this name; choose another one"
@@ -141,6 +154,7 @@ _UNFIT: Mapping[Kind, Callable[[object, str], str]] = {
     "methods": _unfit_method,
     "datasets": _unfit_dataset,
     "benchmarks": _unfit_benchmark,
+    "suites": _unfit_suite,
     "networks": _unfit_network,
     "metrics": _unfit_metric,
     "layouts": _unfit_layout,

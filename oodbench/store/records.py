@@ -211,8 +211,9 @@ class ResultStore:
                 f"{path} is not a whole record ({type(error).__name__}: {error}); "
                 "delete it and run the benchmark again: all that it needs and is still cached will be used"
             ) from error
+        readable = " and ".join(map(str, READABLE))
         raise StoreError(
-            f"{path} has the format {schema}, this version of oodbench reads {SCHEMA}; delete it and run again"
+            f"{path} has the format {schema}, this version of oodbench reads {readable}; delete it and run again"
         )
 
     def all(self) -> list[Record]:

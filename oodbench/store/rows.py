@@ -79,6 +79,7 @@ def _flat(record: Record, row: Row, columns: Iterable[str]) -> dict[str, Any]:
         "model": "" if record.training else record.fingerprints.get("weights", ""),
         "given": json.dumps(record.model, sort_keys=True),
         **{f"{name}_seconds": seconds for name, seconds in sorted(record.seconds.items())},
+        "suite": record.suite,
         "key": record.key,
     }
 

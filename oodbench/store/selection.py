@@ -59,7 +59,7 @@ def select_from(
     opened = [open_results(folder) for folder in folders]
     records = [record for _, stored in opened for record in stored]
     for value in benchmarks:
-        check_choice(value, {record.benchmark["name"] for record in records}, "stored benchmark")
+        check_choice(value, {name for record in records for name in _benchmarks(record)}, "stored benchmark")
     methods = [_as_stored(value, records) for value in methods]
     for value in methods:
         check_choice(value, {name for record in records for name in (record.method, record.variant)}, "stored method")
@@ -67,13 +67,13 @@ def select_from(
 
     def wanted(record: Record) -> bool:
         return (
-            (not benchmarks or record.benchmark["name"] in benchmarks)
+            (not benchmarks or any(name in benchmarks for name in _benchmarks(record)))
             and (not methods or record.method in methods or record.variant in methods)
             and (recipe is None or recipe in _recipes(record))
         )
 
     def place(record: Record) -> tuple[object, ...]:
-        position = benchmarks.index(record.benchmark["name"]) if benchmarks else 0
+        position = min((benchmarks.index(name) for name in _benchmarks(record) if name in benchmarks), default=0)
         named = [name for name in (record.variant, record.method) if name in methods]
         rank = methods.index(named[0]) if named else 0
         # As a run of all methods orders them: plain classifiers first, those trained on OOD images last.
@@ -102,6 +102,11 @@ def _as_stored(method: str, records: Sequence[Record]) -> str:
     """Return a method as records spell it, such as "odm (margin=5)" for "odm(margin=5)"."""
     spelled = {record.variant.replace(" ", ""): record.variant for record in records}
     return spelled.get(method.replace(" ", ""), method)
+
+
+def _benchmarks(record: Record) -> tuple[str, ...]:
+    """Return the names that a record's benchmark is asked for by: its own, and that of its suite."""
+    return (record.benchmark["name"], record.suite) if record.suite else (record.benchmark["name"],)
 
 
 def _recipes(record: Record) -> tuple[str, str]:

@@ -57,7 +57,7 @@ def table2(frame: pd.DataFrame) -> Table:
     blocks: dict[tuple[str, str], int] = {}
     for (in_dist, method, out_dist), result in results.items():
         groups.append(blocks.setdefault((in_dist, method), len(blocks)))
-        head = (_entry(in_dist), _entry(method), _entry(_number(*result.accuracy, 2)))
+        head = (_entry(in_dist), _entry(method), _entry(number(*result.accuracy, 2)))
         cells = tuple(
             (Span(_cell(result, column, 2), _mark(results, in_dist, method, out_dist, column, 2)),)
             for column in columns
@@ -92,7 +92,7 @@ def table1(frame: pd.DataFrame) -> Table:
     for in_dist, out_dist in dict.fromkeys((in_dist, out_dist) for in_dist, _, out_dist in results):
         there = {m: results[in_dist, m, out_dist] for m in methods if (in_dist, m, out_dist) in results}
         accuracies = {m: result.accuracy for (d, m, _), result in results.items() if d == in_dist}
-        head = (_entry(in_dist), _joined(_number(*accuracies[m], 1) if m in accuracies else NO_RESULT for m in methods))
+        head = (_entry(in_dist), _joined(number(*accuracies[m], 1) if m in accuracies else NO_RESULT for m in methods))
         cells = tuple(
             _slashed(
                 Span(_cell(there[m], column, 1), _mark(results, in_dist, m, out_dist, column, 1))
@@ -144,7 +144,7 @@ def matrix(frame: pd.DataFrame) -> Table:
                 for out, result in zip(out_dists, there, strict=True)
             )
             accuracy = next(result.accuracy for result in there if result)
-            head = (_entry(in_dist), _entry(method), _entry(_number(*accuracy, 1)))
+            head = (_entry(in_dist), _entry(method), _entry(number(*accuracy, 1)))
             summary = (_entry(_percent(means[method][column], 1)) for column in ("auroc", "fpr_at_95tpr"))
             rows.append((*head, *cells, *summary))
             groups.append(in_dists.index(in_dist))
@@ -197,7 +197,7 @@ def flat(frame: pd.DataFrame) -> Table:
 
 def _results(frame: pd.DataFrame) -> Results:
     """Bring the seeds of each experiment together, in the order in which they come."""
-    labelled = frame.assign(label=_labels(frame))
+    labelled = frame.assign(label=labels(frame))
     results: dict[tuple[str, str, str], Result] = {}
     legacy = [str(column) for column in frame.columns if str(column).startswith(PREFIX)]
     for key, rows in labelled.groupby(["in_dist", "label", "out_dist"], sort=False):
@@ -214,7 +214,7 @@ def _results(frame: pd.DataFrame) -> Results:
     return {key: results[key] for block in blocks for key in results if key[:2] == block}
 
 
-def _labels(frame: pd.DataFrame) -> pd.Series[str]:
+def labels(frame: pd.DataFrame) -> pd.Series[str]:
     """Name each row's method, with its recipe where a benchmark has several."""
     recipes = frame.groupby("in_dist")["recipe"].transform("nunique")
     return frame["variant"].where(recipes == 1, frame["variant"] + " [" + frame["recipe"] + "]")
@@ -250,10 +250,10 @@ def _percent(fraction: float, digits: int) -> str:
 
 
 def _cell(result: Result, column: str, digits: int) -> str:
-    return _number(result.means[column], result.deviations[column], digits)
+    return number(result.means[column], result.deviations[column], digits)
 
 
-def _number(mean: float, deviation: float, digits: int) -> str:
+def number(mean: float, deviation: float, digits: int) -> str:
     """Return a fraction as a percentage, with its deviation over seeds where there is one."""
     if math.isnan(mean):
         return NO_RESULT
@@ -302,6 +302,12 @@ def _caption(frame: pd.DataFrame) -> str:
     return f"OOD detection with {in_dists} as in-distribution, in percent; {runs}.{reduced}"
 
 
+def method_notes(frame: pd.DataFrame) -> list[str]:
+    """Say of each method with which hyper-parameters it ran, what was chosen, and what it may see."""
+    facts = {str(variant): _facts(rows) for variant, rows in frame.groupby("variant", sort=False)}
+    return [f"{variant}: {text}." for variant, text in facts.items() if text]
+
+
 def _notes(frame: pd.DataFrame, results: Results, published: Published | None) -> tuple[str, ...]:
     notes = []
     if frame["seen"].any():
@@ -312,8 +318,7 @@ def _notes(frame: pd.DataFrame, results: Results, published: Published | None) -
         notes.append(f"{NO_RESULT} no data: {gaps}.")
     notes += _counts(frame)
     notes += _identities(frame)
-    facts = {str(variant): _facts(rows) for variant, rows in frame.groupby("variant", sort=False)}
-    notes += [f"{variant}: {text}." for variant, text in facts.items() if text]
+    notes += method_notes(frame)
     return (*notes, *(_compared(results, published) if published else ()))
 
 
@@ -387,7 +392,8 @@ def _facts(rows: pd.DataFrame) -> str:
     ):
         for name, value in settings.items():
             if value == "auto" and name in fitted:
-                chosen.setdefault(name, []).append(_brief(fitted[name]))
+                edge = " (at the edge of what was tried)" if fitted.get(f"{name}_at_edge") else ""
+                chosen.setdefault(name, []).append(_brief(fitted[name]) + edge)
             elif value is not None:
                 given.setdefault(name, {}).setdefault(in_dist, []).append(_brief(value))
     texts = [f"{name}={_by_in_dist(values)}" for name, values in given.items()]

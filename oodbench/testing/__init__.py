@@ -30,6 +30,7 @@ from .layouts import LAYOUT_CHECKS
 from .methods import METHOD_CHECKS
 from .metrics import METRIC_CHECKS
 from .networks import NETWORK_CHECKS
+from .suites import SUITE_CHECKS
 
 __all__ = [
     "BENCHMARK_CHECKS",
@@ -39,6 +40,7 @@ __all__ = [
     "METHOD_CHECKS",
     "METRIC_CHECKS",
     "NETWORK_CHECKS",
+    "SUITE_CHECKS",
     "Check",
     "Outcome",
     "check_benchmark",
@@ -52,6 +54,7 @@ CHECKS: Mapping[Kind, Sequence[Check]] = {
     "methods": METHOD_CHECKS,
     "datasets": DATASET_CHECKS,
     "benchmarks": BENCHMARK_CHECKS,
+    "suites": SUITE_CHECKS,
     "networks": NETWORK_CHECKS,
     "metrics": METRIC_CHECKS,
     "layouts": LAYOUT_CHECKS,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,10 @@ from torch import Tensor, nn
 
 from oodbench.batch import to_unit_interval
 
+from .augment import augmented
 from .config import TrainConfig
+from .pixels import Pixels
+from .precision import taken
 
 if TYPE_CHECKING:
     from oodbench.objectives import LossObjective, SeenOodObjective
@@ -33,7 +36,8 @@ class Setting:
         n_classes: number of ID classes.
         steps: how many batches there will be.
         steps_per_epoch: batches in an epoch.
-        seen: unlabelled seen OOD images, uint8, shape (m, channels, height, width), on the device; or None.
+        seen: unlabelled seen OOD images, of which `seen[index]` gives some as uint8, shape (n, channels, height,
+            width), on the device; or None.
         random: the only source of randomness to use, on the device of the training.
     """
 
@@ -42,7 +46,7 @@ class Setting:
     n_classes: int
     steps: int
     steps_per_epoch: int
-    seen: Tensor | None
+    seen: Pixels | None
     random: torch.Generator
 
     @property
@@ -50,40 +54,61 @@ class Setting:
         """Where the training computes."""
         return self.random.device
 
+    def shown(self, pixels: Tensor) -> Tensor:
+        """Return images as a network is shown them in training: changed at random where the configuration says so.
+
+        Args:
+            pixels: uint8, shape (n, channels, height, width), on the device.
+
+        Returns:
+            Float32 in [0, 1] of the same shape; another call changes them in another way.
+        """
+        images = to_network_input(pixels)
+        return augmented(images, self.config.augment, self.random) if self.config.augment else images
+
     def draw_seen(self, count: int) -> Tensor:
-        """Return seen OOD images drawn with replacement, float32 in [0, 1], shape (count, channels, height, width)."""
+        """Return seen OOD images drawn with replacement, as `shown`, shape (count, channels, height, width)."""
         assert self.seen is not None  # the plan gives no benchmark without seen images to an objective that uses them
         chosen = torch.randint(len(self.seen), (count,), generator=self.random, device=self.device)
-        return to_network_input(self.seen[chosen])
+        return self.shown(self.seen[chosen])
 
     def autocast(self) -> torch.autocast:
         """Return the context of the forward passes: bfloat16 where the configuration says so."""
-        precision = self.config.precision
-        enabled = precision == "bfloat16" or (precision == "auto" and self.device.type == "cuda")
+        enabled = taken(self.config.precision, self.device) == "bfloat16"
         return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
 
-    def adam(
-        self, network: nn.Module, **options: Any
+    def optimizer(
+        self, network: nn.Module, kind: str | None = None, **options: Any
     ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-        """Return Adam for a network with learning rate, penalty and schedule of the configuration.
+        """Return an optimizer for a network, with learning rate, penalty and schedule of the configuration.
 
         Args:
-            network: to train.
-            options: Adam's own; they go before the configuration.
+            network: to train; what takes no gradients is left out.
+            kind: "adam", "adamw" or "sgd"; None for that of the configuration.
+            options: the optimizer's own, such as `lr` and `betas`; they go before the configuration.
         """
-        config = self.config
-        settings = {"lr": config.learning_rate, "weight_decay": config.weight_decay, **options}
-        optimizer = torch.optim.Adam(network.parameters(), **settings)
-        return optimizer, self._schedule(optimizer)
+        config, kind = self.config, kind or self.config.optimizer
+        settings = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
+        if kind == "sgd":
+            settings |= {"momentum": config.momentum, "nesterov": config.nesterov}
+        # One kernel for all weights: small networks otherwise spend most of a step here.
+        settings |= {"fused": self.device.type in ("cpu", "cuda"), **options}
+        weights = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        optimizer: torch.optim.Optimizer = _OPTIMIZERS[kind](weights, **settings)
+        return optimizer, self._schedule(optimizer, settings["lr"])
 
-    def _schedule(self, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
+    def _schedule(self, optimizer: torch.optim.Optimizer, learning_rate: float) -> torch.optim.lr_scheduler.LRScheduler:
         config, schedules = self.config, torch.optim.lr_scheduler
         if config.schedule == "one-cycle":
-            return schedules.OneCycleLR(optimizer, config.learning_rate, total_steps=self.steps, cycle_momentum=False)
-        if config.schedule == "steps":
-            milestones = [epoch * self.steps_per_epoch for epoch in config.milestones]
-            return schedules.MultiStepLR(optimizer, milestones, config.gamma)
-        return schedules.ConstantLR(optimizer, factor=1.0)
+            return schedules.OneCycleLR(optimizer, learning_rate, total_steps=self.steps, cycle_momentum=False)
+        return schedules.LambdaLR(optimizer, lambda step: config.peak_share(step, self.steps_per_epoch))
+
+
+_OPTIMIZERS: Mapping[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "sgd": torch.optim.SGD,
+}
 
 
 class Learner(ABC):
@@ -119,6 +144,10 @@ class Learner(ABC):
             part.load_state_dict(state[name])
 
 
+Loss = Callable[[Any, Tensor, torch.Generator], Tensor]
+"""Takes a network's outputs, labels and a generator, as `LossObjective.loss` does, and returns a scalar."""
+
+
 class LossLearner(Learner):
     """One network that goes down the gradient of one loss; seen OOD images take the place of a batch's last ones.
 
@@ -126,38 +155,33 @@ class LossLearner(Learner):
         network: in training mode, on the device of the training.
         objective: gives the loss.
         setting: of the training.
+        loss: instead of the objective's own, for one that depends on the setting.
     """
 
-    def __init__(self, network: nn.Module, objective: LossObjective, setting: Setting) -> None:
+    def __init__(
+        self, network: nn.Module, objective: LossObjective, setting: Setting, loss: Loss | None = None
+    ) -> None:
         self._network, self._objective, self._setting = network, objective, setting
+        self._loss = loss or objective.loss
         self._forward = torch.compile(network) if setting.config.compile else network
-        self._optimizer, self._schedule = setting.adam(network)
+        self._optimizer, self._schedule = setting.optimizer(network)
 
     def step(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Do one step of Adam on the loss of a batch."""
+        """Do one step on the loss of a batch."""
         # The schedule counts the steps, and its count is part of a checkpoint.
         if n_ood := self._objective.n_ood_images(len(images), self._schedule.last_epoch):
             images = torch.cat([images[:-n_ood], self._setting.draw_seen(n_ood)])
             labels = torch.cat([labels[:-n_ood], labels.new_full((n_ood,), -1)])
         with self._setting.autocast():
             outputs = self._forward(images)
-        loss = self._objective.loss(_in_float32(outputs), labels, self._setting.random)
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._optimizer.step()
+        loss = self._loss(in_float32(outputs), labels, self._setting.random)
+        descend(loss, self._optimizer)
         self._schedule.step()
         return loss.detach()
 
     def parts(self) -> Mapping[str, Any]:
         """Return network, optimizer and schedule."""
         return {"network": self._network, "optimizer": self._optimizer, "schedule": self._schedule}
-
-
-def _in_float32(outputs: Any) -> Any:
-    """Return what a network gives, a tensor or tensors by name, in the precision of losses."""
-    if isinstance(outputs, Mapping):
-        return {name: tensor.float() for name, tensor in outputs.items()}
-    return outputs.float()
 
 
 class SeenOodLearner(Learner):
@@ -172,21 +196,33 @@ class SeenOodLearner(Learner):
     def __init__(self, network: nn.Module, objective: SeenOodObjective, setting: Setting) -> None:
         self._network, self._objective, self._setting = network, objective, setting
         self._forward = torch.compile(network) if setting.config.compile else network
-        self._optimizer, self._schedule = setting.adam(network)
+        self._optimizer, self._schedule = setting.optimizer(network)
 
     def step(self, images: Tensor, labels: Tensor) -> Tensor:
         """Do one step on the loss of a batch and as many seen OOD images as the objective asks for."""
         n_id = len(images)
         outliers = self._setting.draw_seen(max(1, round(n_id * self._objective.ood_ratio)))
         with self._setting.autocast():
-            outputs = self._forward(torch.cat([images, outliers])).float()
+            outputs = in_float32(self._forward(torch.cat([images, outliers])))
         loss = self._objective.loss_with_ood(outputs[:n_id], labels, outputs[n_id:], self._setting.random)
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._optimizer.step()
+        descend(loss, self._optimizer)
         self._schedule.step()
         return loss.detach()
 
     def parts(self) -> Mapping[str, Any]:
         """Return network, optimizer and schedule."""
         return {"network": self._network, "optimizer": self._optimizer, "schedule": self._schedule}
+
+
+def in_float32(outputs: Any) -> Any:
+    """Return what a network gives, a tensor or a mapping of tensors, in the precision that losses are computed in."""
+    if isinstance(outputs, Mapping):
+        return {name: in_float32(output) for name, output in outputs.items()}
+    return outputs.float() if outputs.is_floating_point() else outputs
+
+
+def descend(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
+    """Do one step of an optimizer on a loss; gradients that other losses have left on its weights are dropped."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()

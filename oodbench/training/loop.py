@@ -17,9 +17,12 @@ from torch import Tensor, nn
 from oodbench.api import Objective
 from oodbench.errors import TrainingError
 
+from .augment import require_fit
 from .checkpoint import Checkpoint
 from .config import TrainConfig
-from .learner import Learner, Setting, to_network_input
+from .learner import Learner, Setting
+from .pixels import Pixels, Rows
+from .precision import Precision, taken
 from .seeding import generator, seeded
 
 SECONDS_BETWEEN_CHECKPOINTS = 10.0
@@ -35,9 +38,9 @@ class TrainingImages:
         seen: unlabelled OOD images, uint8, shape (m, channels, height, width), or None.
     """
 
-    images: NDArray[np.uint8]
+    images: Rows
     labels: NDArray[np.int64]
-    seen: NDArray[np.uint8] | None = None
+    seen: Rows | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +52,14 @@ class TrainingLog:
         seconds: time spent, over all the pieces that a killed training was done in.
         images_seen: images that went through the network, OOD images included.
         resumed_at: epoch that this piece started with; 0 where it was not resumed.
+        precision: of the passes through the network: what "auto" was on this device.
     """
 
     losses: list[float]
     seconds: float
     images_seen: int
     resumed_at: int
+    precision: Precision
 
 
 def train(
@@ -73,7 +78,9 @@ def train(
 
     Args:
         build: makes the untrained network.
-        objective: says what a batch holds, and its loss.
+        objective: says what a batch holds, and its loss. One with an attribute `views` above 1 is shown each image of a
+            batch so many times, changed anew each time: first one view of all images, then the next, with the labels
+            repeated.
         data: the images.
         config: how long and how fast.
         seed: of the initial weights, the order of the images, dropout and pairs.
@@ -88,10 +95,13 @@ def train(
 
     Raises:
         TrainingError: the loss is no longer finite.
+        ConfigError: the images cannot be changed as the configuration says.
     """
     with seeded(seed, device):
-        images, labels = torch.tensor(data.images, device=device), torch.tensor(data.labels, device=device)
-        seen = None if data.seen is None else torch.tensor(data.seen, device=device)
+        images, labels = Pixels(data.images, device), torch.tensor(data.labels, device=device)
+        seen = None if data.seen is None else Pixels(data.seen, device)
+        require_fit(config.augment, images.shape)
+        views: int = getattr(objective, "views", 1)
         batch_size = min(config.batch_size, len(images))
         steps_per_epoch = len(images) // batch_size
         total_steps = config.total_steps(steps_per_epoch)
@@ -103,17 +113,17 @@ def train(
             random = generator(seed, device)
             setting = Setting(
                 config=config,
-                shape=(int(images.shape[1]), int(images.shape[2]), int(images.shape[3])),
+                shape=images.shape,
                 n_classes=int(data.labels.max()) + 1,
                 steps=total_steps,
                 steps_per_epoch=steps_per_epoch,
                 seen=seen,
                 random=random,
             )
-            return _State(network, objective.learner(network, setting), random, device)
+            return _State(network, objective.learner(network, setting), setting, device)
 
         state, losses, seconds = _begun_or_gone_on(begin, checkpoint)
-        network, learner, random = state.network, state.learner, state.random
+        network, learner, setting = state.network, state.learner, state.setting
         first, saved = len(losses), time.monotonic()
         network.train()
         n_epochs = math.ceil(total_steps / steps_per_epoch)
@@ -121,9 +131,11 @@ def train(
             started = time.monotonic()
             total = torch.zeros((), device=device)
             steps = min(steps_per_epoch, total_steps - epoch * steps_per_epoch)
-            for chosen in islice(_batches(labels, batch_size, config.sampling, random), steps):
+            for chosen in islice(_batches(labels, batch_size, config.sampling, setting.random), steps):
+                pixels = images[chosen]
+                shown = torch.cat([setting.shown(pixels) for _ in range(views)]) if views > 1 else setting.shown(pixels)
                 # Kept on the device: reading a loss at every step would wait for the GPU.
-                total += learner.step(to_network_input(images[chosen]), labels[chosen])
+                total += learner.step(shown, labels[chosen].repeat(views))
             losses.append(total.item() / steps)
             seconds += time.monotonic() - started
             if not math.isfinite(losses[-1]):
@@ -138,8 +150,14 @@ def train(
                 saved = time.monotonic()
     network.zero_grad(set_to_none=True)
     network.eval().requires_grad_(requires_grad=False)
-    images_seen = total_steps * batch_size
-    return network, TrainingLog(losses=losses, seconds=seconds, images_seen=images_seen, resumed_at=first)
+    log = TrainingLog(
+        losses=losses,
+        seconds=seconds,
+        images_seen=total_steps * batch_size,
+        resumed_at=first,
+        precision=taken(config.precision, device),
+    )
+    return network, log
 
 
 def _batches(labels: Tensor, batch_size: int, sampling: str, random: torch.Generator) -> Iterator[Tensor]:
@@ -159,14 +177,14 @@ class _State:
 
     network: nn.Module
     learner: Learner
-    random: torch.Generator
+    setting: Setting
     device: torch.device
 
     def save(self, checkpoint: Checkpoint, losses: list[float], seconds: float) -> None:
         state: dict[str, Any] = {
             "device": self.device.type,
             "learner": self.learner.state_dict(),
-            "random": self.random.get_state(),
+            "random": self.setting.random.get_state(),
             "global_random": torch.get_rng_state(),
             "losses": losses,
             "seconds": seconds,
@@ -185,7 +203,7 @@ class _State:
             raise ValueError(f"it was made on {state['device']}, and this is {self.device.type}")
         self.learner.load_state_dict(state["learner"])
         # Generator states are kept on the CPU, wherever their generator is.
-        self.random.set_state(state["random"].cpu())
+        self.setting.random.set_state(state["random"].cpu())
         torch.set_rng_state(state["global_random"].cpu())
         if "cuda_random" in state:
             torch.cuda.set_rng_state(state["cuda_random"].cpu(), self.device)

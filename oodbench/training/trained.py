@@ -18,6 +18,7 @@ from oodbench.jobs import ReadyNetwork
 from oodbench.objectives import copy_matching
 from oodbench.plugins import registry
 
+from . import precision
 from .checkpoint import Checkpoint
 from .learner import Learner
 from .loop import TrainingImages, train
@@ -103,6 +104,8 @@ def _train(
         if epoch % max(1, n_epochs // 10) == 0:
             _save_picture(learner, pictures / f"{job.objective.name}-{job.key[:8]}-seed{job.seed}-epoch{epoch:04d}.png")
 
+    if slow := precision.warning(job.config.precision, device):
+        report.message(slow)
     report.progress(f"training {job.label}", 0, 1)
     network, log = train(
         build,
@@ -127,6 +130,7 @@ def _train(
         "images_seen": log.images_seen,
         "losses": log.losses,
         "config": plain(job.config),
+        "precision": log.precision,
     }
 
 

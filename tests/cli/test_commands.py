@@ -178,6 +178,7 @@ def test_list_of_one_kind_is_only_that(oodbench):
 
 def test_data_says_where_each_set_is_looked_for(oodbench):
     Path("images/cats/test").mkdir(parents=True)
+    Image.new("L", (2, 2)).save("images/cats/test/0.png")
 
     done = oodbench("data", "mnist", "cats", "gaussian", "--data-dir", "images")
 
@@ -196,6 +197,7 @@ def test_data_says_where_each_set_is_looked_for(oodbench):
         "  train  missing  images/cats/train\n"
         "                  or images/cats.zip\n"
         "  test   there    images/cats/test\n"
+        "                  1 image without classes\n"
         "  how to get it: Put images into <data folder>/<name>/test/<class>/, or right into test/ where they "
         "have no labels.\n"
         "gaussian: Gaussian noise, N(0.5, 1) clipped to [0, 1]\n"
@@ -299,7 +301,7 @@ def test_a_benchmark_on_which_nothing_could_be_scored_does_not_hide_the_table_of
     execute = runner.execute
 
     def only_small(prepared, report):
-        return [record for record in execute(prepared, report) if record.benchmark["name"] == "small"]
+        return [record for record in execute(prepared) if record.benchmark["name"] == "small"]
 
     monkeypatch.setattr(runner, "execute", only_small)
     done = oodbench("run", "--in", small, "--in", "digits", "--method", "msp", "--set", "recipe.epochs=1")

@@ -16,6 +16,7 @@ from oodbench.data.parts import load_part
 from oodbench.images import Conversion, ImageSet
 from oodbench.progress import SILENT, Silent
 from oodbench.store.artifacts import ArtifactStore
+from oodbench.store.workspace import Workspace
 
 Pixels = NDArray[np.uint8]
 Load = Callable[..., ImageSet]
@@ -29,6 +30,9 @@ class Heard(Silent):
         self.tasks: list[str] = []
 
     def message(self, text: str) -> None:
+        self.messages.append(text)
+
+    def warning(self, text: str) -> None:
         self.messages.append(text)
 
     def progress(self, task: str, done: int, total: int) -> None:
@@ -53,7 +57,11 @@ def load(data_dir: Path, cache_dir: Path) -> Load:
 
     def load_one(name: str, split: str = "test", *, size: Any = None, channels: Any = None, **of_part: Any) -> ImageSet:
         part = Part(dataset=name, split=split, **of_part)
-        return load_part(part, Conversion(size=size, channels=channels), data_dir, ArtifactStore(cache_dir), SILENT)
+        return load_part(
+            part,
+            Conversion(size=size, channels=channels),
+            Workspace(data_dir=data_dir, artifacts=ArtifactStore(cache_dir), report=SILENT),
+        )
 
     return load_one
 

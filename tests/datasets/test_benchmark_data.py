@@ -13,6 +13,7 @@ from oodbench.data.loading import load_benchmark
 from oodbench.errors import DataError, MissingData
 from oodbench.images import Conversion, ImageSet
 from oodbench.store.artifacts import ArtifactStore
+from oodbench.store.workspace import Workspace
 from oodbench.training.config import TrainConfig
 
 Pixels = NDArray[np.uint8]
@@ -49,7 +50,9 @@ def benchmark() -> Benchmark:
 
 @pytest.fixture
 def load_all(data_dir: Path, cache_dir: Path, heard) -> Callable:
-    return lambda benchmark: load_benchmark(benchmark, data_dir, ArtifactStore(cache_dir), heard)
+    return lambda benchmark: load_benchmark(
+        benchmark, Workspace(data_dir=data_dir, artifacts=ArtifactStore(cache_dir), report=heard)
+    )
 
 
 MISSING = OodSet(name="letters", part=Part(dataset="letters"), role="anomaly")
@@ -133,10 +136,20 @@ def test_the_same_classes_in_another_order_are_an_error_that_says_so(benchmark: 
         load_all(replace(benchmark, id_test=other))
 
 
-def test_a_single_class_is_too_few(benchmark: Benchmark, load_all: Callable) -> None:
+def test_a_single_class_is_loaded(benchmark: Benchmark, load_all: Callable) -> None:
     train, test = (Part(dataset="digits", split=split, classes=("2",)) for split in ("train", "test"))
-    with pytest.raises(DataError, match="a classifier needs at least 2 classes"):
-        load_all(replace(benchmark, id_train=train, id_test=test))
+    data = load_all(replace(benchmark, id_train=train, id_test=test))
+    assert data.class_names == ("2",)
+
+
+def test_id_images_without_labels_on_both_sides_are_of_one_class(benchmark: Benchmark, load_all: Callable) -> None:
+    train, test = (
+        Part(dataset="uniform", split=split, settings={"count": 3, "seed": seed})
+        for seed, split in enumerate(("train", "test"))
+    )
+    data = load_all(replace(benchmark, id_train=train, id_test=test))
+    assert data.class_names == ("in-distribution",)
+    assert data.id_train.labels.tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize("which", ["id_train", "id_test"])
@@ -214,13 +227,17 @@ def test_a_class_without_training_images_cannot_be_learnt(
     rare = divided("a/0", "a/1", "b/0", "b/3")
     store = ArtifactStore(cache_dir)
     with pytest.raises(DataError, match="^small: no training images of b; add some, or leave the class out$"):
-        load_benchmark(rare, data_dir, store, heard)
+        load_benchmark(rare, Workspace(data_dir=data_dir, artifacts=store, report=heard))
 
-    assert load_benchmark(rare, data_dir, store, heard, train_needed=False).n_classes == 2
-    assert heard.messages == []
+    assert (
+        load_benchmark(rare, Workspace(data_dir=data_dir, artifacts=store, report=heard), train_needed=False).n_classes
+        == 2
+    )
+    found = ["mine (train): 1 image in 2 classes: a 1, b 0", "mine (test): 3 images in 2 classes: a 1, b 2"]
+    assert heard.messages == found * 2
 
 
 def test_a_class_without_test_images_is_told(divided: Callable, load_all: Callable, heard) -> None:
     load_all(divided("a/0", "a/1", "b/1", "b/2"))
 
-    assert heard.messages == ["small: no test images of b: the accuracy says nothing of them"]
+    assert heard.messages[2:] == ["small: no test images of b: the accuracy says nothing of them"]

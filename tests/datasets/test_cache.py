@@ -13,6 +13,7 @@ from oodbench.errors import DataError
 from oodbench.images import Conversion, ImageSet, RawImages
 from oodbench.plugins import registry
 from oodbench.store.artifacts import ArtifactStore
+from oodbench.store.workspace import Workspace
 
 Pixels = NDArray[np.uint8]
 Load = Callable[..., ImageSet]
@@ -152,7 +153,11 @@ def test_a_failed_decoding_leaves_nothing_in_the_cache(
 
 
 def test_decoding_is_reported_while_it_lasts(pets: Path, data_dir: Path, cache_dir: Path, heard) -> None:
-    load_part(Part(dataset="pets"), Conversion(), data_dir, ArtifactStore(cache_dir), heard)
+    load_part(
+        Part(dataset="pets"),
+        Conversion(),
+        Workspace(data_dir=data_dir, artifacts=ArtifactStore(cache_dir), report=heard),
+    )
     assert heard.tasks == ["decoding pets (test)"] * 2
 
 

@@ -27,6 +27,7 @@ from oodbench.images import Conversion, ImageSet
 from oodbench.plugins import registry
 from oodbench.progress import SILENT
 from oodbench.store.artifacts import ArtifactStore
+from oodbench.store.workspace import Workspace
 
 Pixels = NDArray[np.uint8]
 Load = Callable[..., ImageSet]
@@ -156,7 +157,12 @@ def test_a_missing_set_is_downloaded_where_one_asks_for_it(
     offered: str, data_dir: Path, cache_dir: Path, heard
 ) -> None:
     part = Part(dataset=offered)
-    images = load_part(part, Conversion(), data_dir, ArtifactStore(cache_dir), heard, download=True)
+    images = load_part(
+        part,
+        Conversion(),
+        Workspace(data_dir=data_dir, artifacts=ArtifactStore(cache_dir), report=heard),
+        download=True,
+    )
     assert (len(images), heard.messages) == (3, [f"downloading {offered} to {data_dir}"])
 
 
@@ -168,7 +174,17 @@ def test_a_set_that_is_there_is_not_downloaded_again(
     dataset.download(data_dir)
     monkeypatch.setattr(type(dataset), "download", lambda *_: pytest.fail("downloaded again"))
     part = Part(dataset=offered)
-    assert len(load_part(part, Conversion(), data_dir, ArtifactStore(cache_dir), SILENT, download=True)) == 3
+    assert (
+        len(
+            load_part(
+                part,
+                Conversion(),
+                Workspace(data_dir=data_dir, artifacts=ArtifactStore(cache_dir), report=SILENT),
+                download=True,
+            )
+        )
+        == 3
+    )
 
 
 def test_what_torchvision_prints_is_no_result(

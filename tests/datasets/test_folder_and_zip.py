@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.Image import Resampling
 
+from oodbench import files
 from oodbench.errors import ConfigError, DataError, MissingData
 from oodbench.images import Conversion, ImageSet
 from oodbench.plugins import registry
@@ -246,7 +247,7 @@ def test_an_image_that_the_disk_cannot_read_is_an_error_that_names_it(
     def fail(path: Path) -> bytes:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(Path, "read_bytes", fail)
+    monkeypatch.setattr(files, "_content", fail)
     with pytest.raises(DataError, match=f"{data_dir}/mine/test/a/1.png cannot be read .*Input/output error"):
         load("mine")
 

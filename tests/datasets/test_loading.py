@@ -15,6 +15,7 @@ from oodbench.images import Conversion, ImageSet, RawImages
 from oodbench.plugins import registry
 from oodbench.progress import SILENT
 from oodbench.store.artifacts import ArtifactStore
+from oodbench.store.workspace import Workspace
 
 Pixels = NDArray[np.uint8]
 Load = Callable[..., ImageSet]
@@ -127,4 +128,8 @@ def test_a_part_is_not_downloaded_unless_asked_for(
 ) -> None:
     monkeypatch.setattr(type(registry.dataset("mnist")), "download", lambda *_: pytest.fail("downloaded"))
     with pytest.raises(MissingData):
-        load_part(Part(dataset="mnist"), Conversion(), data_dir, ArtifactStore(cache_dir), SILENT)
+        load_part(
+            Part(dataset="mnist"),
+            Conversion(),
+            Workspace(data_dir=data_dir, artifacts=ArtifactStore(cache_dir), report=SILENT),
+        )

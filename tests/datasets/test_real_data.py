@@ -13,6 +13,7 @@ from oodbench.images import Conversion, ImageSet
 from oodbench.plugins import registry
 from oodbench.progress import SILENT
 from oodbench.store.artifacts import ArtifactStore
+from oodbench.store.workspace import Workspace
 
 Real = Callable[..., ImageSet]
 
@@ -25,7 +26,11 @@ def real(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Real:
     def load(name: str, split: str = "test", **conversion: object) -> ImageSet:
         if not registry.dataset(name).locate(split, real_data).present:
             pytest.skip(f"no real {split} images of {name} in {real_data}")
-        return load_part(Part(dataset=name, split=split), Conversion(**conversion), real_data, store, SILENT)
+        return load_part(
+            Part(dataset=name, split=split),
+            Conversion(**conversion),
+            Workspace(data_dir=real_data, artifacts=store, report=SILENT),
+        )
 
     return load
 
@@ -76,7 +81,7 @@ def test_the_fashion_mnist_archive_has_no_training_images(real_data: Path) -> No
     skip_unless_archive(real_data, "fashion_mnist")
     part = Part(dataset="fashion_mnist", split="train")
     with pytest.raises(MissingData, match=f"no train images of fashion_mnist: .*{real_data}/fashion_mnist.zip"):
-        load_part(part, Conversion(), real_data, ArtifactStore(real_data), SILENT)
+        load_part(part, Conversion(), Workspace(data_dir=real_data, artifacts=ArtifactStore(real_data), report=SILENT))
 
 
 def test_fashion_mnist_has_ten_thousand_test_images(real: Real) -> None:

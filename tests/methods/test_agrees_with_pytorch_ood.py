@@ -13,6 +13,7 @@ from torch import nn
 from oodbench.plugins import registry
 from tests.fitting import batch_of, batch_of_images, fit_inputs
 from tests.linear_head import Classifier, random_features
+from tests.posthoc import fit, seen_by
 
 peers = pytest.importorskip(
     "pytorch_ood.detector", reason="pytorch-ood is not installed: pip install oodbench[peers]", exc_type=ImportError
@@ -38,7 +39,7 @@ def gradnorm(features, temperature):
         ("energy", {}, lambda z: peers.EnergyBased.score(HEAD(z))),
         ("energy", {"temperature": 3.0}, lambda z: peers.EnergyBased.score(HEAD(z), t=3.0)),
         ("entropy", {}, lambda z: peers.Entropy.score(HEAD(z))),
-        ("knn", {}, lambda z: peers.KNN(None).fit_features(TRAIN, LABELS).predict_features(z)),
+        ("knn", {"k": 50}, lambda z: peers.KNN(None).fit_features(TRAIN, LABELS).predict_features(z)),
         ("knn", {"k": 3}, lambda z: peers.KNN(None, k=3).fit_features(TRAIN, LABELS).predict_features(z)),
         ("react", {}, lambda z: peers.ReAct(None, HEAD).fit_feature_maps(TRAIN, LABELS).predict_feature_maps(z)),
         (
@@ -64,6 +65,66 @@ def test_scores_agree(name, settings, peer):
 
     # Where energy and virtual logit cancel, nothing is left to be relative to: there the spread of the scores counts.
     np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5 * ours.std())
+
+
+# Classes of different sizes, and some images that the classifier takes for another class.
+CLASSES = np.where(np.arange(400) % 5 > 0, HEAD(TRAIN).argmax(dim=1).numpy(), np.arange(400) % 4)
+
+
+def features_of(detector):
+    """Return how a detector of features scores, fitted to the training features with their classes."""
+    return detector.fit_features(TRAIN, torch.tensor(CLASSES)).predict_features
+
+
+def logits_of(detector):
+    """Return how a detector of logits scores features, fitted to the logits of the training features."""
+    fitted = detector.fit_logits(HEAD(TRAIN), torch.tensor(CLASSES))
+    return lambda z: fitted.predict_logits(HEAD(z))
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "peer", "ours_to_theirs"),
+    [
+        (
+            "temperature_scaling",
+            {"solver": "pytorch_ood"},
+            lambda: logits_of(peers.TemperatureScaling(None)),
+            # The probability of which ours are the log-odds.
+            torch.sigmoid,
+        ),
+        # Sums where it has means. In float32 its 1 − p keeps few digits.
+        ("gen", {"top": "all", "floor": 1e-7}, lambda: lambda z: peers.GEN.score(HEAD(z).double()), lambda s: s / 4),
+        (
+            "gen",
+            {"gamma": 0.5, "top": 2, "floor": 1e-7},
+            lambda: lambda z: peers.GEN.score(HEAD(z).double(), gamma=0.5, M=2),
+            lambda s: s / 2,
+        ),
+        ("klm", {"fit_to": "train"}, lambda: logits_of(peers.KLMatching(None)), None),
+        # Sums of squares where we have means.
+        ("rmds", {}, lambda: features_of(peers.RMD(None)), lambda s: s / 400),
+        ("gmm", {}, lambda: features_of(peers.GMM(None)), None),
+        ("gmm", {"ridge": 0.1}, lambda: features_of(peers.GMM(None, reg=0.1)), None),
+        ("she", {}, lambda: features_of(peers.SHE(None, HEAD)), None),
+        ("nnguide", {}, lambda: features_of(peers.NNGuide(None, HEAD)), None),
+        ("nnguide", {"k": 100}, lambda: features_of(peers.NNGuide(None, HEAD, k=100)), None),
+        ("fdbd", {}, lambda: features_of(peers.fDBD(None, HEAD)), None),
+        ("nci", {"alpha": 0.0}, lambda: features_of(peers.NCI(None, HEAD)), None),
+        ("nci", {"alpha": 0.01}, lambda: features_of(peers.NCI(None, HEAD, alpha=0.01)), None),
+        ("pnml", {}, lambda: features_of(peers.PNML(None, HEAD)), None),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_scores_of_methods_that_are_fitted_agree(name, settings, peer, ours_to_theirs):
+    test = random_features(60, seed=2)
+
+    detector = fit(name, CLASSIFIER, TRAIN, CLASSES, validation=(TRAIN, CLASSES), **settings)
+    ours = detector.score(seen_by(CLASSIFIER, test))
+    ours = (ours if ours_to_theirs is None else ours_to_theirs(ours)).numpy()
+    theirs = -peer()(torch.tensor(test)).detach().double().numpy()
+
+    # Relative distances are small differences of large ones, of which float32 leaves few digits.
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=(1e-3 if name == "rmds" else 1e-5) * ours.std())
 
 
 N, N_CLASSES = 300, 4

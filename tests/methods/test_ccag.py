@@ -36,7 +36,7 @@ def images(n=48):
 
 
 def objective(**settings):
-    return registry.method("ccag")(**{"width": 4, **settings}).objective
+    return registry.method("ccag")(**{"width": 4, **settings}).networks[0]
 
 
 def test_divergence_from_uniform_by_hand():
@@ -168,12 +168,84 @@ def test_only_seen_outliers_are_declared_as_seen():
     ccag = registry.method("ccag")
 
     assert ccag().sees == frozenset()
-    assert not ccag().objective.uses_seen_ood
+    assert not ccag().networks[0].uses_seen_ood
     assert ccag(outliers="seen").sees == {"seen_ood"}
-    assert ccag(outliers="seen").objective.uses_seen_ood
+    assert ccag(outliers="seen").networks[0].uses_seen_ood
 
 
-@pytest.mark.parametrize("settings", [{"beta": -1.0}, {"pull_away": -1.0}, {"width": 0}])
+@pytest.mark.parametrize("settings", [{"beta": -1.0}, {"pull_away": -1.0}, {"width": 0}, {"gan_learning_rate": 0.0}])
 def test_impossible_settings_are_refused(settings):
     with pytest.raises(ConfigError, match=next(iter(settings))):
         registry.method("ccag")(**settings)
+
+
+def build_with_normalisation():
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, 2, 1, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 6 * 6, 3)
+    )
+
+
+@pytest.mark.parametrize(("settings", "frozen"), [({"outliers": "seen"}, 0), ({"outliers": "generated"}, 1)])
+def test_normalisation_sees_id_images_and_outliers_in_one_batch(settings, frozen):
+    passes = []
+
+    def build():
+        network = build_with_normalisation()
+        network[1].register_forward_hook(lambda layer, given, out: passes.append((len(given[0]), layer.training)))
+        return network
+
+    train(build, objective(**settings), images(), TrainConfig(steps=3, batch_size=16), seed=0, device=CPU)
+
+    # In the generator's step the outliers are alone, and statistics are used as they stand.
+    assert passes == [*[(16, False)] * frozen, (32, True)] * 3
+
+
+def test_normalised_classifier_is_undecided_about_seen_outliers_when_it_is_used():
+    rng = np.random.default_rng(0)
+    labels = np.arange(240) % 3
+    pixels = rng.integers(0, 40, (240, 3, 12, 12))
+    pixels[np.arange(240), labels] += 60
+    # The outliers are ID images on another scale: statistics of their own would make them the same.
+    seen = np.minimum(pixels[:120] * 3 + 20, 255)
+    data = TrainingImages(images=pixels.astype(np.uint8), labels=labels, seen=seen.astype(np.uint8))
+    config = TrainConfig(epochs=25, batch_size=40, learning_rate=1e-2)
+
+    network, _ = train(build_with_normalisation, objective(outliers="seen"), data, config, seed=0, device=CPU)
+
+    def probabilities(some):
+        return network(torch.tensor(some).float() / 255).softmax(1).amax(1)
+
+    assert probabilities(data.images).mean() > 0.9
+    assert probabilities(data.seen).mean() < 0.5
+
+
+def test_statistics_are_frozen_for_a_block_and_learnt_again_after_it():
+    network = build_with_normalisation().train()
+    before = network[1].running_mean.clone()
+
+    with learners.frozen_normalisation(network):
+        network(torch.rand(4, 3, 12, 12))
+        assert torch.equal(network[1].running_mean, before)
+        assert network[0].training
+    network(torch.rand(4, 3, 12, 12))
+
+    assert network[1].training
+    assert not torch.equal(network[1].running_mean, before)
+
+
+def test_generator_and_discriminator_have_a_learning_rate_of_their_own():
+    setting = Setting(
+        config=TrainConfig(optimizer="sgd", learning_rate=0.4, schedule="constant"),
+        shape=(3, 12, 12),
+        n_classes=3,
+        steps=3,
+        steps_per_epoch=3,
+        seen=None,
+        random=torch.Generator(),
+    )
+
+    parts = objective(gan_learning_rate=0.001).learner(build(), setting).parts()
+
+    assert {type(parts[name]) for name in ("optimizer_g", "optimizer_d")} == {torch.optim.Adam}
+    assert {parts[name].param_groups[0]["lr"] for name in ("optimizer_g", "optimizer_d")} == {0.001}
+    assert parts["optimizer"].param_groups[0]["lr"] == 0.4

@@ -12,7 +12,7 @@ from oodbench.plugins import registry
 
 
 def contrastive(**settings):
-    objective = registry.method("ml")().objective
+    objective = registry.method("ml")().networks[0]
     return dataclasses.replace(objective, **settings)
 
 
@@ -138,13 +138,13 @@ def test_mean_of_sampled_losses_comes_near_the_weighted_mean_of_all_pairs():
 
 
 def test_ood_images_are_in_every_second_batch_and_a_quarter_of_it():
-    objective = registry.method("odm")().objective
+    objective = registry.method("odm")().networks[0]
 
     assert [objective.n_ood_images(1024, step) for step in range(4)] == [0, 256, 0, 256]
 
 
 def test_a_quarter_of_all_pairs_is_of_an_id_and_an_ood_image():
-    objective = registry.method("odm")().objective
+    objective = registry.method("odm")().networks[0]
     pairs = ood = 0
     for step in range(10):
         n_ood = objective.n_ood_images(128, step)
@@ -156,15 +156,18 @@ def test_a_quarter_of_all_pairs_is_of_an_id_and_an_ood_image():
 
 
 def test_plain_metric_learning_uses_no_ood_images():
-    objective = registry.method("ml")().objective
+    objective = registry.method("ml")().networks[0]
 
     assert not objective.uses_seen_ood
     assert {objective.n_ood_images(128, step) for step in range(10)} == {0}
 
 
 def test_embedding_has_the_size_that_the_benchmark_prescribes_unless_set():
-    assert contrastive().output_size(n_classes=5, embedding_dim=3) == 3
-    assert contrastive(embedding_dim=7).output_size(n_classes=5, embedding_dim=3) == 7
+    def built(objective):
+        return objective.build(lambda shape, n: torch.nn.Linear(2, n), (1, 1, 2), 5, 3).out_features
+
+    assert built(contrastive()) == 3
+    assert built(contrastive(embedding_dim=7)) == 7
 
 
 @pytest.mark.parametrize(
@@ -176,58 +179,25 @@ def test_impossible_settings_are_refused(settings):
         contrastive(**settings)
 
 
-def test_warm_start_first_learns_to_classify_then_to_embed():
-    import numpy as np
+def test_it_starts_from_the_classifier_where_asked_to():
+    from oodbench.objectives import CrossEntropy
 
-    from oodbench.training.config import TrainConfig
-    from oodbench.training.loop import TrainingImages, train
-
-    rng = np.random.default_rng(0)
-    labels = np.arange(120) % 3
-    pixels = rng.integers(0, 60, (120, 1, 4, 4)).astype(np.uint8)
-    pixels[np.arange(120), 0, labels] += 180
-    after_first = {}
-
-    def build():
-        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 16), torch.nn.ReLU(), torch.nn.Linear(16, 4))
-
-    def note(epoch, n_epochs, loss, learner):
-        network = learner.parts()["first"].parts()["network"]
-        with torch.no_grad():
-            outputs = network(torch.tensor(pixels).float() / 255)
-        after_first[epoch] = (outputs[:, :3].argmax(1).numpy() == labels).mean(), outputs
-
-    objective = contrastive(warm_start=0.5, pairs="all", margin=5.0)
-    config = TrainConfig(epochs=40, batch_size=40, learning_rate=1e-2)
-    data = TrainingImages(images=pixels, labels=labels)
-    train(build, objective, data, config, seed=0, device=torch.device("cpu"), on_epoch=note)
-
-    spread = [objective.loss(outputs, torch.tensor(labels), generator()).item() for _, outputs in after_first.values()]
-    assert after_first[20][0] > 0.95
-    assert spread[39] < 0.5 * spread[19]
+    assert registry.method("odm")().networks[0].starts_from is None
+    assert registry.method("odm")(start="ce").networks[0].starts_from == CrossEntropy()
+    assert registry.method("ml")(start="ce").networks[0] != registry.method("ml")().networks[0]
 
 
-def test_warm_start_puts_a_classifier_on_top_of_an_embedding_with_fewer_outputs_than_classes():
-    from oodbench.training.config import TrainConfig
-    from oodbench.training.loop import TrainingImages, train
+@pytest.mark.parametrize(("embedding_dim", "n_classes", "same_head"), [(4, 4, True), (2, 4, False)])
+def test_all_weights_of_the_classifier_are_taken_over_but_those_that_do_not_fit(embedding_dim, n_classes, same_head):
+    def backbone(shape, n_outputs):
+        return torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.BatchNorm1d(5), torch.nn.Linear(5, n_outputs))
 
-    labels = torch.arange(64).remainder(4)
-    pixels = torch.zeros(64, 1, 2, 2).byte()
-    pixels[:, 0].flatten(1)[torch.arange(64), labels] = 255
-    data = TrainingImages(images=pixels.numpy(), labels=labels.numpy())
-    classifiers = []
+    objective = contrastive(start="ce", embedding_dim=embedding_dim)
+    classifier = objective.starts_from.build(backbone, (3, 1, 1), n_classes, 10)
+    classifier[1].running_mean += 1
+    network = objective.build(backbone, (3, 1, 1), n_classes, 10)
+    objective.begin(network, classifier)
 
-    def build():
-        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 3))
-
-    def note(epoch, n_epochs, loss, learner):
-        classifiers.append(learner.parts()["first"].parts()["network"])
-
-    config = TrainConfig(epochs=80, batch_size=64, learning_rate=0.1)
-    objective = contrastive(warm_start=0.5, pairs="all")
-    network, _ = train(build, objective, data, config, seed=0, device=torch.device("cpu"), on_epoch=note)
-
-    classifier = classifiers[-1]
-    assert network(pixels[:5].float()).shape == (5, 3)
-    assert classifier(pixels[:5].float()).shape == (5, 4)
-    assert classifier[0] is network
+    assert torch.equal(network[0].weight, classifier[0].weight)
+    assert torch.equal(network[1].running_mean, classifier[1].running_mean)
+    assert torch.equal(network[2].weight[:2], classifier[2].weight[:2]) is same_head

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from oodbench.batch import Batch, Outputs
+from oodbench.batch import Batch
 from oodbench.engine.request import request
 from oodbench.engine.runner import prepare
 from oodbench.errors import ConfigError
@@ -19,10 +19,7 @@ Ensemble = registry.method("ensemble")
 
 def batch(*logits):
     images = ImageSet(name="two", images=np.zeros((2, 1, 2, 2), np.uint8))
-    members = [
-        lambda values=values: Outputs(logits=np.array(values, np.float32), features=np.zeros((2, 1), np.float32))
-        for values in logits
-    ]
+    members = [{"logits": np.array(values, np.float32), "features": np.zeros((2, 1), np.float32)} for values in logits]
     return Batch.of(images, members[0], torch.device("cpu"), tuple(members[1:]))
 
 

@@ -33,10 +33,18 @@ def scaled(train=TRAIN, query=QUERY):
     return scaler.transform(train.astype(np.float64)), scaler.transform(query.astype(np.float64))
 
 
-def test_isolation_forest_is_scikit_learns_on_features_as_they_are():
-    expected = IsolationForest(random_state=5, max_samples=150).fit(TRAIN).decision_function(QUERY)
+def test_isolation_forest_is_scikit_learns_on_standardised_features():
+    train, query = scaled()
+
+    expected = IsolationForest(random_state=5, max_samples=150).fit(train).decision_function(query)
 
     assert score("isolation_forest", seed=5) == pytest.approx(expected.tolist())
+
+
+def test_isolation_forest_on_standardised_features_is_that_on_features_as_they_are():
+    expected = IsolationForest(random_state=5, max_samples=150).fit(TRAIN).decision_function(QUERY)
+
+    assert score("isolation_forest", seed=5) == pytest.approx(expected.tolist(), abs=0.01)
 
 
 def test_lof_is_scikit_learns_on_standardised_features():
@@ -61,8 +69,87 @@ def test_oc_svm_is_scikit_learns_on_standardised_features():
 
     expected = OneClassSVM(nu=0.2).fit(train).decision_function(query)
 
-    assert score("oc_svm", nu=0.2) == pytest.approx(expected.tolist())
+    assert score("oc_svm", nu=0.2, gamma="scale") == pytest.approx(expected.tolist())
     assert score("oc_svm", nu=0.2, gamma=3.0) != pytest.approx(expected.tolist())
+
+
+def test_kernel_of_oc_svm_reaches_to_the_tenth_neighbour():
+    # On a circle of 40 images, all have their tenth neighbour at the same distance: five steps away.
+    angles = 2 * np.pi * np.arange(40) / 40
+    train = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    step = 2 * np.sqrt(2) * np.sin(np.pi * 5 / 40)  # standardised, the radius is √2
+
+    fitted = registry.method("oc_svm")().fit(fit_inputs(batch_of(train, labels=np.arange(40) % 3)))
+
+    assert fitted.gamma == pytest.approx(1 / step**2, rel=1e-5)
+    assert fitted.gamma == fitted.estimator[-1].gamma
+
+
+def test_oc_svm_finds_what_lies_between_two_clusters():
+    rng = np.random.default_rng(0)
+    train = np.concatenate([rng.normal(-5, 0.5, (80, 2)), rng.normal(5, 0.5, (80, 2))])
+    between = [[0.0, 0.0]]
+
+    assert score("oc_svm", train, between)[0] < min(score("oc_svm", train, [[-5.0, -5.0], [5.0, 5.0]]))
+
+
+def test_radius_of_dbscan_is_noted():
+    fitted = registry.method("dbscan")().fit(fit_inputs(batch_of(TRAIN, labels=np.arange(150) % 3)))
+
+    assert fitted.eps == fitted.estimator[-1].eps_ > 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_copies_of_one_image_do_not_make_all_others_strange(name):
+    copies = np.concatenate([TRAIN, np.repeat(TRAIN[:1], 40, axis=0)])
+    # As a network gives them in batches of different sizes.
+    copies[150:] *= 1 + 1e-7 * np.float32(np.arange(40) % 3)[:, None]
+    usual = np.float32(RNG.normal(size=(50, 4)) * [1, 10, 0.1, 0])
+    far = np.float32([[30, 300, 3, 0]] * 10)
+
+    scores = np.array(score(name, copies, np.concatenate([usual, far])))
+
+    assert np.isfinite(scores).all()
+    assert np.abs(scores).max() < 1000
+    assert scores[50:].max() < np.quantile(scores[:50], 0.2)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_scores_do_not_depend_on_the_scale_of_features(name, scale):
+    # Powers of two change no digit of a float32.
+    factor = np.float32(2.0 ** round(np.log2(scale)))
+
+    assert score(name, TRAIN * factor, QUERY * factor) == pytest.approx(score(name), rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "lof"])
+@pytest.mark.parametrize("n", [5, 20])
+def test_training_images_that_are_all_alike_give_finite_scores(name, n):
+    scores = score(name, np.ones((n, 3)), [[1.0, 1.0, 1.0], [1.0, 1.0, 3.0]])
+
+    assert np.isfinite(scores).all()
+    assert scores[0] >= scores[1]
+
+
+def test_lof_of_images_that_are_all_alike_is_refused():
+    with pytest.raises(ConfigError, match="lof needs two training images that differ"):
+        score("lof", np.ones((30, 3)), [[1.0, 1.0, 1.0]])
+
+
+def test_lof_says_how_many_different_images_there_are():
+    train = np.concatenate([np.eye(5), np.eye(5), np.eye(5), np.eye(5), np.eye(5)])
+
+    with pytest.raises(ConfigError, match=r"more than the 5 different training images.*--set lof\.n_neighbors=4"):
+        score("lof", train, np.zeros((1, 5)))
+
+
+@pytest.mark.parametrize("name", ["isolation_forest", "oc_svm", "dbscan"])
+def test_one_training_image_is_enough_or_refused_in_one_sentence(name):
+    try:
+        assert np.isfinite(score(name, [[1.0, 2.0]], [[1.0, 2.0], [5.0, 5.0]])).all()
+    except ConfigError as error:
+        assert f"--set {name}." in str(error)  # noqa: PT017  # either is fine
 
 
 def test_dbscan_is_the_distance_to_the_nearest_core_sample():

@@ -71,12 +71,16 @@ def test_pieces_that_fit_the_memory_have_the_scores_of_the_whole(monkeypatch):
 
 def test_too_few_training_images_are_refused_with_a_k_that_works():
     with pytest.raises(ConfigError, match=r"k=50 among 49 training images.*--set knn\.k=49"):
-        CLASSIFIER.fit("knn", random_features(49))
+        CLASSIFIER.fit("knn", random_features(49), k=50)
 
     assert CLASSIFIER.fit("knn", random_features(49), k=49).k == 49
-    assert CLASSIFIER.fit("knn", random_features(50)).k == 50
+
+
+@pytest.mark.parametrize(("n", "k"), [(1, 1), (323, 1), (1499, 1), (1600, 2), (10_000, 10)])
+def test_k_follows_the_number_of_training_images_and_is_noted_as_a_number(n, k):
+    assert CLASSIFIER.fit("knn", random_features(n)).k == k
 
 
 def test_k_below_1_is_refused():
-    with pytest.raises(ConfigError, match="k must be at least 1"):
+    with pytest.raises(ConfigError, match="k must be 'auto' or at least 1"):
         registry.method("knn")(k=0)

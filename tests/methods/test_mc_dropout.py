@@ -147,11 +147,11 @@ def test_network_without_active_dropout_layers_is_refused(network):
 
 
 def test_only_the_head_form_has_a_network_of_its_own():
-    assert mc_dropout(where="network").objective == CrossEntropy()
-    assert mc_dropout().objective != CrossEntropy()
-    assert mc_dropout().objective.name == "ce_dropout"
-    assert mc_dropout(rate=0.2).objective != mc_dropout().objective
-    assert mc_dropout(passes=3).objective == mc_dropout().objective
+    assert mc_dropout(where="network").networks[0] == CrossEntropy()
+    assert mc_dropout().networks[0] != CrossEntropy()
+    assert mc_dropout().networks[0].name == "ce_dropout"
+    assert mc_dropout(rate=0.2).networks[0] != mc_dropout().networks[0]
+    assert mc_dropout(passes=3).networks[0] == mc_dropout().networks[0]
 
 
 def trained(objective, checkpoint=None, on_epoch=None):
@@ -167,7 +167,8 @@ def trained(objective, checkpoint=None, on_epoch=None):
 
 def test_training_without_dropout_is_that_of_the_plain_classifier_and_with_it_another():
     plain, none, half = (
-        trained(objective)[0] for objective in (CrossEntropy(), mc_dropout(rate=0.0).objective, mc_dropout().objective)
+        trained(objective)[0]
+        for objective in (CrossEntropy(), mc_dropout(rate=0.0).networks[0], mc_dropout().networks[0])
     )
 
     assert all(torch.equal(a, b) for a, b in zip(plain, none, strict=True))
@@ -188,6 +189,25 @@ def test_loss_of_training_is_that_of_dropped_features():
     assert not torch.equal(outputs, network(images))
 
 
+def test_features_are_dropped_in_training_as_in_use_also_where_the_network_has_dropout_of_its_own():
+    network = Net(rate=0.9).requires_grad_()
+    kept, learnt = [], []
+
+    def build():
+        network.head.register_forward_hook(lambda layer, given, out: kept.append(given[0].detach()))
+        network.body.register_forward_hook(lambda layer, given, out: learnt.append(out.detach()))
+        return network
+
+    data = TrainingImages(images=pixels(600), labels=np.arange(600) % 3)
+    config = TrainConfig(steps=1, batch_size=600, learning_rate=1e-9)
+    train(build, mc_dropout(rate=0.5).networks[0], data, config, seed=0, device=torch.device("cpu"))
+    usual = network.body(torch.tensor(pixels(600)).float() / 255)
+
+    assert sorted(learnt[0].sum(1).tolist()) == pytest.approx(sorted(usual.sum(1).tolist()), abs=1e-4)
+    alive = learnt[0] > 0
+    assert (kept[0][alive] > 0).float().mean().item() == pytest.approx(0.5, abs=0.05)
+
+
 def test_same_seed_gives_the_same_network_and_a_killed_training_goes_on_to_it(tmp_path):
     class KilledError(Exception):
         pass
@@ -196,7 +216,7 @@ def test_same_seed_gives_the_same_network_and_a_killed_training_goes_on_to_it(tm
         if epoch == 3:
             raise KilledError
 
-    objective, checkpoint = mc_dropout().objective, Checkpoint(tmp_path / "state.pt")
+    objective, checkpoint = mc_dropout().networks[0], Checkpoint(tmp_path / "state.pt")
     whole, _ = trained(objective)
     with pytest.raises(KilledError):
         trained(objective, checkpoint, kill)

@@ -23,7 +23,7 @@ def test_score_is_the_energy_of_the_head_of_cut_features():
     score = detector.score(CLASSIFIER.batch([[10.0, 2.0]]))
 
     # The median of 1..10 is 5.5, and the logits are 5.5 and 2·2 + 1.
-    assert detector.threshold == 5.5
+    assert detector.head.threshold == 5.5
     assert score.item() == pytest.approx(math.log(math.exp(5.5) + math.exp(5.0)))
 
 
@@ -31,7 +31,7 @@ def test_default_threshold_is_the_90th_percentile_of_all_training_activations():
     train = random_features(300)
     detector = Classifier.random().fit("react", train)
 
-    assert np.mean(train <= detector.threshold) == pytest.approx(0.9, abs=1e-3)
+    assert np.mean(train <= detector.head.threshold) == pytest.approx(0.9, abs=1e-3)
 
 
 def test_features_below_the_threshold_are_scored_by_their_energy():
@@ -47,7 +47,7 @@ def test_classes_are_those_of_the_unchanged_logits():
     batch = CLASSIFIER.batch([[30.0, 1.5]])
 
     # Cut at 1.9, the logits would be 1.9 and 4.
-    assert detector.threshold == pytest.approx(1.9)
+    assert detector.head.threshold == pytest.approx(1.9)
     assert detector.classify(batch).tolist() == [0]
 
 

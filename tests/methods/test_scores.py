@@ -11,7 +11,7 @@ from torch import nn
 
 from oodbench import batch as batch_module
 from oodbench.api import FitInputs
-from oodbench.batch import Batch, Outputs
+from oodbench.batch import Batch
 from oodbench.errors import ConfigError
 from oodbench.images import ImageSet
 from oodbench.plugins import registry
@@ -41,7 +41,7 @@ def batch_of_logits(logits, labels=None):
     source = ImageSet(
         name="test", images=images, labels=None if labels is None else np.asarray(labels), class_names=names
     )
-    return Batch.of(source, lambda: Outputs(logits=logits, features=logits), torch.device("cpu"))
+    return Batch.of(source, {"logits": logits, "features": logits}, torch.device("cpu"))
 
 
 def batch_of_images(network, n=30, seed=0, low=0, high=256):
@@ -49,13 +49,13 @@ def batch_of_images(network, n=30, seed=0, low=0, high=256):
     source = ImageSet(name="test", images=images, labels=np.arange(n) % 3, class_names=("a", "b", "c"))
     with torch.no_grad():
         features = network.features(torch.tensor(images).float() / 255)
-        outputs = Outputs(logits=network.head(features).numpy(), features=features.numpy())
-    return Batch.of(source, lambda: outputs, torch.device("cpu"))
+        outputs = {"logits": network.head(features).numpy(), "features": features.numpy()}
+    return Batch.of(source, outputs, torch.device("cpu"))
 
 
 def inputs(network=None, **parts):
     parts = {"train": None, "validation": None, "seen_ood": None, "ood_test": {}, **parts}
-    return FitInputs(network=network, n_classes=3, seed=0, **parts)
+    return FitInputs(networks=(network,), n_classes=3, seed=0, **parts)
 
 
 def msp(batch):
@@ -127,15 +127,60 @@ def test_odin_with_temperature_1_and_no_step_is_msp():
     )
 
 
-def test_odin_chooses_the_epsilon_that_raises_the_held_out_score_most():
+def test_odin_takes_the_epsilon_of_the_paper_and_sees_nothing():
+    detector = registry.method("odin")().fit(inputs(Net()))
+
+    assert detector.epsilon == 0.0014
+    assert detector.epsilon_at_edge is None
+    assert registry.method("odin")().sees == frozenset()
+
+
+@pytest.mark.parametrize("settings", [{}, {"tune": "id"}])
+def test_odin_chooses_the_epsilon_that_raises_the_held_out_score_most(settings):
     network = Net()
     validation = batch_of_images(network, seed=1)
 
-    detector = registry.method("odin")().fit(inputs(network, validation=validation))
+    detector = registry.method("odin")(epsilon="auto", **settings).fit(inputs(network, validation=validation))
 
-    grid = [round(0.0002 * i, 4) for i in range(21)]
+    grid = [0.0, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08]
     means = [registry.method("odin")(epsilon=e).fit(inputs(network)).score(validation).mean().item() for e in grid]
     assert detector.epsilon == grid[int(np.argmax(means))]
+
+
+def test_odin_says_that_its_epsilon_is_at_the_edge_of_the_grid():
+    network = Net()
+    validation = batch_of_images(network, seed=1)
+    other = batch_of_images(network, n=100, seed=2, high=90)
+    odin = registry.method("odin")
+
+    on_id = odin(epsilon="auto", tune="id").fit(inputs(network, validation=validation))
+    on_ood = odin(epsilon="auto", tune="seen").fit(inputs(network, validation=validation, seen_ood=other))
+
+    # The step goes up the mean score that the choice maximises.
+    assert (on_id.epsilon, on_id.epsilon_at_edge) == (0.08, True)
+    assert on_ood.epsilon_at_edge == (on_ood.epsilon in (0.0, 0.004))
+
+
+def test_images_that_odin_is_tuned_on_are_drawn_and_not_the_first_ones():
+    network = Net()
+    looked_at = []
+
+    class Watched(Batch):
+        def at(self, index):
+            looked_at.append(index)
+            return super().at(index)
+
+    whole = batch_of_images(network, n=60)
+    validation = Watched(source=whole.source, outputs=whole.outputs, rows=whole.rows, device=whole.device)
+    registry.method("odin")(epsilon="auto", tune_images=20).fit(inputs(network, validation=validation))
+
+    assert len(looked_at[0]) == len(set(looked_at[0])) == 20
+    assert max(looked_at[0]) > 40
+
+
+def test_odin_refuses_a_given_epsilon_beside_what_would_choose_one():
+    with pytest.raises(ConfigError, match="tune=test chooses epsilon, and epsilon=0.0014 is given; add epsilon=auto"):
+        registry.method("odin")(tune="test")
 
 
 @pytest.mark.parametrize(("tune", "part"), [("seen", "seen_ood"), ("test", "ood_test")])
@@ -144,7 +189,7 @@ def test_odin_tuned_on_ood_images_has_the_lowest_fpr_of_the_grid(tune, part):
     validation, ood = batch_of_images(network, n=100, seed=1), batch_of_images(network, n=100, seed=2, high=90)
     given = {"validation": validation, part: ood if part == "seen_ood" else {"far": ood}}
 
-    detector = registry.method("odin")(tune=tune).fit(inputs(network, **given))
+    detector = registry.method("odin")(epsilon="auto", tune=tune).fit(inputs(network, **given))
 
     metric = __import__("oodbench.metrics", fromlist=["fpr_at_tpr"]).fpr_at_tpr
 
@@ -158,10 +203,10 @@ def test_odin_tuned_on_ood_images_has_the_lowest_fpr_of_the_grid(tune, part):
 def test_odin_declares_what_its_epsilon_was_chosen_on():
     odin = registry.method("odin")
 
-    assert odin().sees == {"id_validation"}
     assert odin(epsilon=0.001).sees == frozenset()
-    assert odin(tune="seen").sees == {"id_validation", "seen_ood"}
-    assert odin(tune="test").sees == {"id_validation", "ood_test"}
+    assert odin(epsilon="auto").sees == {"id_validation"}
+    assert odin(epsilon="auto", tune="seen").sees == {"id_validation", "seen_ood"}
+    assert odin(epsilon="auto", tune="test").sees == {"id_validation", "ood_test"}
 
 
 @pytest.mark.parametrize("settings", [{"temperature": 0.0}, {"epsilon": -0.1}, {"tune_images": 0}])
@@ -172,7 +217,7 @@ def test_odin_refuses_impossible_settings(settings):
 
 def test_odin_says_what_to_do_without_held_out_images():
     with pytest.raises(ConfigError, match=r"--set odin\.epsilon"):
-        registry.method("odin")().fit(inputs(Net()))
+        registry.method("odin")(epsilon="auto").fit(inputs(Net()))
 
 
 @pytest.mark.parametrize("name", ["ml", "odm"])
@@ -188,7 +233,7 @@ def test_metric_learning_scores_by_the_squared_distance_to_the_nearest_class_mea
 
 
 def test_msp_and_odin_share_one_network_and_ml_and_odm_have_their_own():
-    objectives = {name: registry.method(name)().objective for name in ("msp", "odin", "ml", "odm")}
+    objectives = {name: registry.method(name)().networks[0] for name in ("msp", "odin", "ml", "odm")}
 
     assert objectives["msp"] == objectives["odin"]
     assert len({objectives["msp"], objectives["ml"], objectives["odm"]}) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 
 import numpy as np
@@ -13,6 +14,9 @@ from torch import nn
 from oodbench.errors import ConfigError
 from oodbench.plugins import registry
 from tests.linear_head import Classifier, random_features
+
+HOME = registry.method("vim").__module__.rpartition(".")[0]
+principal_dimension = importlib.import_module(f"{HOME}._residual_space").principal_dimension
 
 
 def test_score_by_hand():
@@ -32,7 +36,7 @@ def test_origin_is_the_shortest_vector_whose_logits_vanish():
 
     detector = classifier.fit("vim", random_features(n_features=3), dimension=1)
 
-    np.testing.assert_allclose(detector.origin, [-1.0, 2.0, 0.0], atol=1e-6)
+    np.testing.assert_allclose(detector.space.origin, [-1.0, 2.0, 0.0], atol=1e-6)
 
 
 def test_origin_stays_near_where_rounding_alone_keeps_class_weights_from_adding_up_to_0():
@@ -45,7 +49,7 @@ def test_origin_stays_near_where_rounding_alone_keeps_class_weights_from_adding_
 
     detector = classifier.fit("vim", random_features(n_features=6), dimension=1)
 
-    np.testing.assert_allclose(detector.origin, -np.linalg.pinv(weights, rcond=1e-6) @ bias, atol=1e-5)
+    np.testing.assert_allclose(detector.space.origin, -np.linalg.pinv(weights, rcond=1e-6) @ bias, atol=1e-5)
 
 
 def direct_vim(classifier, train, test, dimension):
@@ -85,16 +89,16 @@ def test_scores_rank_as_the_probability_of_the_virtual_logit():
 
 @pytest.mark.parametrize(("n_features", "dimension"), [(128, 64), (767, 383), (768, 512), (2047, 512), (2048, 1000)])
 def test_automatic_dimension_is_that_of_the_public_code_or_half(n_features, dimension):
-    assert registry.method("vim")()._principal_dimension(n_features, n_features) == dimension
+    assert principal_dimension("auto", n_features, n_features) == dimension
 
 
 @pytest.mark.parametrize(("n_features", "rank", "dimension"), [(128, 65, 64), (128, 64, 32), (2048, 1000, 500)])
 def test_automatic_dimension_is_half_of_the_rank_where_dead_units_would_leave_no_residual(n_features, rank, dimension):
-    assert registry.method("vim")()._principal_dimension(n_features, rank) == dimension
+    assert principal_dimension("auto", n_features, rank) == dimension
 
 
 def test_automatic_dimension_leaves_half_of_the_directions_as_residual():
-    assert Classifier.random().fit("vim", random_features()).residual.shape == (16, 8)
+    assert Classifier.random().fit("vim", random_features()).space.directions.shape == (16, 8)
 
 
 def test_head_of_several_linear_layers_is_read_as_one():

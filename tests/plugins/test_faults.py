@@ -56,11 +56,16 @@ FAULTS = [
     ("methods", "Other = 1", "cannot be imported: AttributeError: module 'stranger' has no attribute 'Thing'"),
     ("methods", "Thing = 3", "cannot be used: it is 3, and must be a class"),
     ("methods", "class Thing: pass", "cannot be used: it must be a dataclass: @dataclass(frozen=True, kw_only=True)"),
-    ("methods", ANY_CLASS, "cannot be used: it lacks title, source, objective, sees, fit; see oodbench.api.Method"),
+    ("methods", ANY_CLASS, "cannot be used: it lacks title, source, networks, sees, fit; see oodbench.api.Method"),
     ("methods", METHOD + "    k: int\n", "cannot be used: it cannot be made with its defaults (TypeError: "),
-    ("methods", METHOD + "\n\nOODBENCH_CONTRACT = 2\n", "was written for contract 2 of plugins (stranger.OODBENCH_"),
-    ("methods", METHOD + "\n\nOODBENCH_CONTRACT = 2\n", "this oodbench has contract 1; upgrade oodbench"),
-    ("methods", "OODBENCH_CONTRACT = 0\n" + METHOD, "contract 1; install a newer version of the plugin"),
+    (
+        "methods",
+        ANY_CLASS + "    objective = None\n",
+        "was written for contract 1 of plugins; name networks, a tuple of objectives, instead of objective",
+    ),
+    ("methods", METHOD + "\n\nOODBENCH_CONTRACT = 3\n", "was written for contract 3 of plugins (stranger.OODBENCH_"),
+    ("methods", METHOD + "\n\nOODBENCH_CONTRACT = 3\n", "this oodbench has contract 2; upgrade oodbench"),
+    ("methods", "OODBENCH_CONTRACT = 1\n" + METHOD, "contract 2; install a newer version of the plugin"),
     ("datasets", ANY_CLASS, "it lacks title, source, how_to_get, downloadable, locate, read, download; see"),
     ("benchmarks", "Thing = 'digits'", "cannot be used: it is 'digits', not a Benchmark"),
     ("benchmarks", BENCHMARK.replace('"thing"', '"other"') + "Thing = THING", "it calls itself 'other'; give the"),
@@ -95,7 +100,7 @@ def test_contract_of_the_package_is_asked_before_its_modules_are_imported(plugin
 
 
 def test_package_that_states_this_contract_is_used(plugins):
-    files = {"stranger/__init__.py": "OODBENCH_CONTRACT = 1", "stranger/method.py": METHOD}
+    files = {"stranger/__init__.py": "OODBENCH_CONTRACT = 2", "stranger/method.py": METHOD}
     plugins("stranger", {"methods": {"thing": "stranger.method:Thing"}}, files)
 
     assert registry.faults() == []

@@ -146,7 +146,7 @@ def test_files_in_the_environment_are_found(plugins, tmp_path, monkeypatch):
         ("import no_such_module", "my_plugin.py cannot be imported: ModuleNotFoundError"),
         ("def :", "my_plugin.py cannot be imported: SyntaxError"),
         ("a = 1", "my_plugin.py offers nothing: a class with fit is taken for a method"),
-        ("OODBENCH_CONTRACT = 2\nfrom oodbench import NoSuchThing", "my_plugin.py was written for contract 2"),
+        ("OODBENCH_CONTRACT = 3\nfrom oodbench import NoSuchThing", "my_plugin.py was written for contract 3"),
         ("class MyScore:\n    def fit(self): pass\n", "method 'my_score' of my_plugin.py .* must be a dataclass"),
         (METHOD.replace("Thing", "MSP"), "method 'msp' of my_plugin.py .* the name is taken by oodbench"),
     ],
@@ -216,7 +216,7 @@ def test_bound_arguments_of_a_network_are_part_of_result_keys():
 
 @pytest.mark.parametrize("call", ["registry.method('top_logit')", "registry.names('methods')"])
 def test_a_file_that_runs_oodbench_while_it_is_loaded_is_refused(file, call):
-    path = file(f"{METHOD}\nfrom oodbench import registry\n{call}\n")
+    path = file(f"{METHOD}\nfrom oodbench.plugins import registry\n{call}\n")
 
     with pytest.raises(PluginError, match=r"my_plugin.py runs oodbench while it is loaded; put that under if __name__"):
         registry.in_file(path)

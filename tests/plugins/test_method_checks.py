@@ -17,7 +17,11 @@ from oodbench.posthoc import LogitDetector, LogitMethod
 from oodbench.testing import check_method, methods, parametrize_with_checks, values
 
 ODIN = registry.method("odin")
-VARIANTS = [ODIN(tune="seen"), ODIN(tune="test"), registry.method("ccag")(outliers="seen", width=8)]
+VARIANTS = [
+    ODIN(tune="seen", epsilon="auto"),
+    ODIN(tune="test", epsilon="auto"),
+    registry.method("ccag")(outliers="seen", width=8),
+]
 
 
 @parametrize_with_checks([*registry.usable("methods").values(), *VARIANTS])
@@ -187,7 +191,7 @@ class ChangesImages(Sound):
 
 class ChangesFeatures(Sound):
     def fit(self, inputs):
-        inputs.train.outputs().features[:] += 1
+        inputs.train.outputs["features"][:] += 1
         return super().fit(inputs)
 
 

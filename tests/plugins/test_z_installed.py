@@ -15,7 +15,7 @@ import pytest
 from oodbench.plugins.scaffold import scaffold
 
 ROOT = Path(__file__).parents[2]
-EXAMPLE = ROOT / "examples" / "oodbench-fdbd"
+EXAMPLE = ROOT / "examples" / "oodbench-margin"
 
 
 class Environment:
@@ -73,7 +73,7 @@ def test_example_is_installed_and_its_own_tests_pass(environment, tmp_path):
     import shutil
 
     # A copy: building leaves files in the folder that it is given.
-    copy = Path(shutil.copytree(EXAMPLE, tmp_path / "oodbench-fdbd"))
+    copy = Path(shutil.copytree(EXAMPLE, tmp_path / "oodbench-margin"))
     environment.install(copy, tmp_path)
     done = environment.python(
         *("-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib", "--rootdir", str(copy), "tests"),
@@ -101,4 +101,4 @@ def test_package_with_a_fault_is_told_and_breaks_nothing(environment, tmp_path):
 
 
 def test_example_is_no_part_of_the_installation():
-    assert not any("fdbd" in name for name in (ROOT / "pyproject.toml").read_text().split())
+    assert not any("oodbench_margin" in name for name in (ROOT / "pyproject.toml").read_text().split())

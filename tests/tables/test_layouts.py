@@ -293,6 +293,15 @@ def test_notes_say_what_fitting_chose_but_not_what_was_given():
     assert facts(settings=settings, fitted=fitted) == "odin: temperature=1000, epsilon chosen: 0.0014."
 
 
+def test_notes_say_where_the_best_value_is_at_the_edge_of_what_was_tried():
+    fitted = {"epsilon": 0.004, "epsilon_at_edge": True}
+    expected = "odin: epsilon chosen: 0.004 (at the edge of what was tried)."
+    assert facts(settings={"epsilon": "auto"}, fitted=fitted) == expected
+
+    fitted = {"epsilon": 0.002, "epsilon_at_edge": False}
+    assert facts(settings={"epsilon": "auto"}, fitted=fitted) == "odin: epsilon chosen: 0.002."
+
+
 def test_notes_say_what_fitting_chose_where_that_is_a_word():
     assert facts(settings={"metric": "auto"}, fitted={"metric": "cosine"}) == "odin: metric chosen: cosine."
 

@@ -36,7 +36,7 @@ const plots = {
       k === null ? "ID" : "ID: " + c.classes[k], c.colours.classes[(k || 0) % c.colours.classes.length][ground()], "circle", 3));
     if (set) traces.push(points(set, "OOD: " + c.sets[chosen("set")], c.colours.sets[chosen("set")][ground()], flat ? "x" : "diamond-open", 3.5));
     const axis = {showticklabels: false, title: {text: ""}, gridcolor: line(), zerolinecolor: line(), backgroundcolor: "rgba(0,0,0,0)"};
-    return [traces, {scene: {xaxis: axis, yaxis: axis, zaxis: axis, aspectmode: "cube", camera: {eye: {x: 1.7 * Math.cos(angle), y: 1.7 * Math.sin(angle), z: .8}}},
+    return [traces, {scene: {uirevision: angle, xaxis: axis, yaxis: axis, zaxis: axis, aspectmode: "cube", camera: {eye: {x: 1.7 * Math.cos(angle), y: 1.7 * Math.sin(angle), z: .8}}},
       xaxis: {showticklabels: false}, yaxis: {showticklabels: false}, margin: {l: 5, r: 5, t: 5, b: 5}, legend: {orientation: "h", itemsizing: "constant"}}];
   },
   heat(c, chosen) {

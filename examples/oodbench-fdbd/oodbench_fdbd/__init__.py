@@ -1,4 +1,0 @@
-"""fDBD, a plugin of oodbench."""
-
-# The version of the contract (oodbench.api.CONTRACT) that this package was written for.
-OODBENCH_CONTRACT = 1

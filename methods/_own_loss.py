@@ -1,0 +1,54 @@
+"""A base for learners of one network whose loss needs the images themselves: to turn, to change, to draw others."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from oodbench.training.learner import Learner, Setting
+
+
+class OwnLossLearner(Learner):
+    """One network that goes down the gradient of a loss of images and labels; a subclass says which.
+
+    Args:
+        network: in training mode, on the device of the training.
+        setting: of the training.
+    """
+
+    def __init__(self, network: nn.Module, setting: Setting) -> None:
+        self._network, self._setting = network, setting
+        self._optimizer, self._schedule = setting.optimizer(network)
+
+    @abstractmethod
+    def loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of a batch, a scalar.
+
+        Args:
+            images: float32 in [0, 1], shape (n, channels, height, width).
+            labels: int64, shape (n,).
+        """
+
+    def outputs(self, images: Tensor) -> Any:
+        """Return what the network gives for images, a tensor or a mapping of tensors, in float32."""
+        with self._setting.autocast():
+            outputs = self._network(images)
+        if isinstance(outputs, Mapping):
+            return {name: output.float() for name, output in outputs.items()}
+        return outputs.float()
+
+    def step(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Do one step on the loss of a batch."""
+        loss = self.loss(images, labels)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step()
+        self._schedule.step()
+        return loss.detach()
+
+    def parts(self) -> Mapping[str, Any]:
+        """Return network, optimizer and schedule."""
+        return {"network": self._network, "optimizer": self._optimizer, "schedule": self._schedule}

@@ -1,0 +1,99 @@
+"""How strongly an image is related to the training images, in features and in predictions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from oodbench.api import FitInputs
+from oodbench.errors import ConfigError
+from oodbench.posthoc import PostHocDetector, PostHocMethod
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from oodbench.batch import Batch
+
+RELATIONS_AT_ONCE = 2**24
+"""How many relations are held in memory, 128 MiB in float64."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relation(PostHocMethod):
+    """Neural relation graph: an image is in-distribution if it has many strong edges to training images.
+
+    Score: Σ_i r_i^t over the training images with r_i > c, where r_i = max(0, cos(z, z_i))·(p · p_i), with z the
+    penultimate features and p the softmax probabilities of two images.
+    Source: Kim et al., NeurIPS 2023, Section 3.2 and 3.3.
+
+    The public code takes c = 0.03 and, for OOD detection, t = 1; its score is 1 / (Σ + 1e-6), higher for OOD images,
+    which ranks them the same. OpenOOD chooses t among 1, 2, 4, 6 and 8 on OOD validation images.
+
+    Attributes:
+        power: t, from which on strong edges count more.
+        threshold: c, below which an edge does not count.
+        max_images: this many training images, drawn from the seed, are kept; none for all.
+    """
+
+    title: ClassVar[str] = "Neural relation graph"
+    source: ClassVar[str] = "Kim et al., NeurIPS 2023, Sec. 3.2-3.3"
+
+    power: float = 1.0
+    threshold: float = 0.03
+    max_images: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.power > 0:
+            raise ConfigError(f"power must be positive, got {self.power}")
+        if not 0 <= self.threshold < 1:
+            raise ConfigError(f"threshold must be at least 0 and below 1, got {self.threshold}")
+        if self.max_images is not None and self.max_images < 1:
+            raise ConfigError(f"max_images must be at least 1, or none, got {self.max_images}")
+
+    def fit(self, inputs: FitInputs) -> RelationDetector:
+        """Return a detector with the features and predictions of the training images."""
+        import numpy as np
+
+        train = inputs.train
+        if self.max_images is not None and self.max_images < len(train):
+            drawn = np.random.default_rng(inputs.seed).choice(len(train), self.max_images, replace=False)
+            train = train.at(np.sort(drawn))
+        directions, probabilities = _nodes(train)
+        return RelationDetector(
+            directions=directions, probabilities=probabilities, power=self.power, threshold=self.threshold
+        )
+
+
+def _nodes(batch: Batch) -> tuple[Tensor, Tensor]:
+    """Return features on the unit sphere, those that are all 0 as they are, and class probabilities, in float64."""
+    import torch
+
+    return torch.nn.functional.normalize(batch.features.double()), batch.logits.double().softmax(dim=1)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RelationDetector(PostHocDetector):
+    """Sum of the relations to training images.
+
+    Attributes:
+        directions: features of the training images on the unit sphere, float64, shape (n_train, n_features).
+        probabilities: their class probabilities, float64, shape (n_train, n_classes).
+        power: t.
+        threshold: c.
+    """
+
+    directions: Tensor
+    probabilities: Tensor
+    power: float
+    threshold: float
+
+    def score(self, batch: Batch) -> Tensor:
+        """Return the sum of the relations, float64 of shape (n,), from 0 to the number of training images."""
+        import torch
+
+        return torch.cat([self._sums(part) for part in batch.split(max(1, RELATIONS_AT_ONCE // len(self.directions)))])
+
+    def _sums(self, batch: Batch) -> Tensor:
+        directions, probabilities = _nodes(batch)
+        relations = (directions @ self.directions.T).clamp(min=0) * (probabilities @ self.probabilities.T)
+        return (relations * (relations > self.threshold)).pow(self.power).sum(dim=1)

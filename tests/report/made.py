@@ -40,6 +40,5 @@ def save_results(folder, skills, *, sets=SETS, seeds=1, n=60, in_dist="tiny", cl
             record = a_record(method, in_dist=in_dist, rows=rows, seed=seed, n_id=n, class_names=classes)
             if old:
                 record = dataclasses.replace(record, schema=1)
-            words = "".join(letter for letter in method if letter.isalnum())
-            ResultStore(folder).save(Path(in_dist) / f"{words}-1a2b3c4d-seed{seed}.json", record, scores)
+            ResultStore(folder).save(Path(in_dist) / f"{method}-1a2b3c4d-seed{seed}.json", record, scores)
     return folder

@@ -57,13 +57,17 @@ def browser(tmp_path_factory):
 
 @pytest.fixture(params=[390, 1400], ids=["phone", "desk"])
 def opened(browser, page, request):
-    """Return the browser with the page open and every plot drawn, on a phone and on a desk."""
+    """Return the browser with the page open, on a phone and on a desk."""
     size = {"width": request.param, "height": 900, "deviceScaleFactor": 1, "mobile": request.param < 600}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     browser.get(page)
-    browser.execute_script("figures.forEach(draw)")
-    browser.get_log("browser")
     return browser
+
+
+def drawn(browser, *names):
+    """Draw what would be drawn once it is scrolled to."""
+    for name in names:
+        browser.execute_script(f"draw(document.querySelector('[data-plot={name}]').closest('figure'))")
 
 
 def plot(browser, name, expression):
@@ -89,6 +93,7 @@ def test_page_opens_without_an_error_and_asks_for_nothing(browser, page, scheme)
 
 
 def test_nothing_sticks_out_at_the_side(opened):
+    drawn(opened, "heat", "scores", "roc", "cost")
     width = opened.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
 
     assert width[0] <= width[1]
@@ -118,6 +123,7 @@ def test_threshold_moves_with_the_arrow_keys_and_says_what_it_accepts(opened):
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
 
+    drawn(opened, "scores")
     slider = opened.find_element(By.NAME, "threshold")
     said = opened.find_element(By.TAG_NAME, "output")
     before, line = said.text, plot(opened, "scores", ".layout.shapes[0].x0")
@@ -133,6 +139,7 @@ def test_cloud_turns_by_the_slider_and_by_dragging(opened):
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
 
+    drawn(opened, "cloud")
     eye = "._fullLayout.scene._scene.getCamera().eye"
     before = plot(opened, "cloud", eye)
     opened.find_element(By.NAME, "turn").send_keys(Keys.ARROW_RIGHT * 9)

@@ -129,12 +129,17 @@ def _gallery(method: str, shown: Shown, images: Images) -> Gallery:
     return Gallery(method=method, sets=found, refused=refused, why=why)
 
 
-def class_pictures(images: ImageSet) -> list[Picture]:
-    """Return a typical image of each class, or of the whole set where it has none: that of the median contrast."""
+def class_pictures(images: ImageSet, name: str) -> list[Picture]:
+    """Return a typical image of each class, or of the whole set where it has none: that of the median contrast.
+
+    Args:
+        images: of one set.
+        name: of the set on the page.
+    """
     if images.labels is None or not images.class_names:
-        return [_typical(images, np.arange(len(images)), images.name)]
-    members = ((name, np.flatnonzero(images.labels == label)) for label, name in enumerate(images.class_names))
-    return [_typical(images, found, name) for name, found in [*members][:CLASSES] if len(found)]
+        return [_typical(images, np.arange(len(images)), name)]
+    members = ((known, np.flatnonzero(images.labels == label)) for label, known in enumerate(images.class_names))
+    return [_typical(images, found, known) for known, found in [*members][:CLASSES] if len(found)]
 
 
 def _typical(images: ImageSet, members: NDArray[np.intp], name: str) -> Picture:
@@ -145,7 +150,7 @@ def _typical(images: ImageSet, members: NDArray[np.intp], name: str) -> Picture:
 
 
 def _picture(images: ImageSet, i: int, score: float, predicted: str, true: str, of: str) -> Picture:
-    lines = (f"score {score:.4g}", f"taken for {predicted or '?'}", f"is {true}" if true else "")
+    lines = (f"score {score:.4g}", f"taken for {predicted}" if predicted else "", f"is {true}" if true else "")
     return Picture(
         source=_address(images.images[i]), text=f"{of} image {i}: {', '.join(filter(None, lines))}", lines=lines
     )

@@ -246,7 +246,7 @@ def _sets(chapter: Chapter, images: Mapping[str, Images], budget: Budget) -> lis
     rows = []
     for name, role, own, count in sets:
         pixels = found.of(own) if found and count != "no data" else None
-        pictures = class_pictures(pixels) if pixels is not None else []
+        pictures = class_pictures(pixels, name) if pixels is not None else []
         fits = budget.take(pictures)
         why = "no room for more images" if not fits else found.why.get(own, "") if found else ""
         rows.append(_Set(name=name, role=role, count=count, pictures=pictures if fits else [], why=why))

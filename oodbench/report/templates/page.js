@@ -34,6 +34,8 @@ const plots = {
     const classes = cloud.labels ? [...new Set(cloud.labels)].sort((a, b) => a - b) : [null];
     const traces = classes.map(k => points(cloud.id.map(column => column.filter((_, i) => k === null || cloud.labels[i] === k)),
       k === null ? "ID" : "ID: " + c.classes[k], c.colours.classes[(k || 0) % c.colours.classes.length][ground()], "circle", 3));
+    /* More names than these leave no room for the cloud; each point still says its class. */
+    if (traces.length > 12) traces.forEach(trace => { trace.showlegend = false; });
     if (set) traces.push(points(set, "OOD: " + c.sets[chosen("set")], c.colours.sets[chosen("set")][ground()], flat ? "x" : "diamond-open", 3.5));
     const axis = {showticklabels: false, title: {text: ""}, gridcolor: line(), zerolinecolor: line(), backgroundcolor: "rgba(0,0,0,0)"};
     return [traces, {scene: {uirevision: angle, xaxis: axis, yaxis: axis, zaxis: axis, aspectmode: "cube", camera: {eye: {x: 1.7 * Math.cos(angle), y: 1.7 * Math.sin(angle), z: .8}}},
@@ -51,7 +53,7 @@ const plots = {
     const kinds = Object.keys(c.costs[0]).filter(kind => c.costs.some(seconds => seconds[kind] > 0));
     return [kinds.map((kind, k) => ({type: "scatter", mode: "markers", name: esc(kind), y: c.methods.map(esc), x: c.costs.map(seconds => seconds[kind] == null ? null : Math.max(seconds[kind], .001)),
       marker: {size: 10, symbol: symbols[k % 5], color: c.colours.methods[k % c.colours.methods.length][ground()]}, hovertemplate: "%{y}: %{x:.3~r} s<extra>%{fullData.name}</extra>"})),
-      {height: 150 + 24 * c.methods.length, xaxis: {type: "log", title: {text: "seconds, on a logarithmic axis"}}, yaxis: {autorange: "reversed", automargin: true, type: "category"}}];
+      {height: 150 + 24 * c.methods.length, xaxis: {type: "log", dtick: 1, title: {text: "seconds, on a logarithmic axis"}}, yaxis: {autorange: "reversed", automargin: true, type: "category"}}];
   },
 };
 function lines(c, chosen, xy) {

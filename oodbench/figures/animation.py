@@ -12,6 +12,7 @@ import numpy as np
 
 from oodbench.errors import ConfigError
 
+from .colours import ID_COLOURS, OOD_COLOURS, lighter
 from .embeddings import draw_embeddings, projector
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ BYTES = 1_000_000
 """That a GIF may have: more is slow to open in a page."""
 DPI = 80
 FRAMES = 36
-_SMALLER = ((1, 1, 64), (1, 1, 32), (0.8, 1, 32), (0.8, 2, 32), (0.6, 2, 32), (0.5, 2, 16), (0.35, 3, 16))
-"""Share of the size, step through the frames and colours, tried one after another until a GIF is small enough."""
+_SMALLER = ((1, 1), (0.8, 1), (0.8, 2), (0.6, 2), (0.45, 2), (0.35, 3))
+"""Share of the size and step through the frames, tried one after another until a GIF is small enough."""
 SECONDS = 6.0
 """Of one turn, or of a whole training."""
 
@@ -48,6 +49,10 @@ def turning(results: Results, *, dpi: int, frames: int) -> Iterator[Image.Image]
     turned: list[Any] = [axes for axes in figure.axes if hasattr(axes, "view_init")]
     if not turned:
         raise ConfigError("these embeddings have fewer than three dimensions, which do not turn; leave --animate out")
+    # The walls would change with every picture, and be most of the file.
+    for axes in turned:
+        axes.set_axis_off()
+        axes.set_box_aspect(None, zoom=1.45)
     for frame in range(frames):
         for axes in turned:
             axes.view_init(elev=28, azim=40 + 360 * frame / frames)
@@ -129,10 +134,10 @@ def as_gif(draw: Any) -> bytes:
     """
     pictures = [*draw(dpi=DPI, frames=FRAMES)]
     packed = b""
-    for share, step, colours in _SMALLER:
+    for share, step in _SMALLER:
         # Drawing takes much longer than scaling what was drawn.
         size = [round(share * side) for side in pictures[0].size]
-        packed = _gif([picture.resize(size) if share < 1 else picture for picture in pictures[::step]], colours)
+        packed = _gif([picture.resize(size) if share < 1 else picture for picture in pictures[::step]])
         if len(packed) <= BYTES:
             return packed
     raise ConfigError(
@@ -141,11 +146,12 @@ def as_gif(draw: Any) -> bytes:
     )
 
 
-def _gif(pictures: Sequence[Image.Image], colours: int) -> bytes:
+def _gif(pictures: Sequence[Image.Image]) -> bytes:
     from PIL import Image
 
-    # One palette for all, of which a part of the pixels that change costs nothing; noise of dithering would.
-    palette = pictures[len(pictures) // 2].quantize(colours)
+    # One palette for all: what does not change from picture to picture costs nothing then; dithering would change all.
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(_palette())
     frames = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
     buffer = io.BytesIO()
     frames[0].save(
@@ -158,6 +164,14 @@ def _gif(pictures: Sequence[Image.Image], colours: int) -> bytes:
         optimize=True,
     )
     return buffer.getvalue()
+
+
+def _palette() -> bytes:
+    """Return every colour that figures give to points, paler ones for their edges, and greys."""
+    colours = [*ID_COLOURS, *(colour for palette in OOD_COLOURS.values() for colour in palette)]
+    steps = [lighter(colour, share) for colour in colours for share in (0, 0.3, 0.6, 0.85)]
+    greys = [f"#{level:02x}{level:02x}{level:02x}" for level in range(0, 256, 15)]
+    return b"".join(bytes.fromhex(colour[1:]) for colour in (*greys, *steps))
 
 
 def save_mp4(draw: Any, path: Path) -> None:

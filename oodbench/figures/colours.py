@@ -18,7 +18,7 @@ ID_COLOURS = (
 )
 """Red, blue and purple first, as in Figure 1 of Masana et al. (BMVC 2018)."""
 
-_BY_ROLE = {
+OOD_COLOURS = {
     "seen": ("#0f9d9d", "#36c2a8", "#5fb8d4", "#0b6e6e"),
     "novelty": ("#2ca02c", "#7fbf3f", "#176117", "#a9d18e"),
     "anomaly": (
@@ -34,6 +34,7 @@ _BY_ROLE = {
         "#f4a582",
     ),
 }
+"""By role: seen is turquoise, novelty green, anomalies yellow, orange and grey."""
 
 
 def ood_colours(roles: dict[str, str]) -> dict[str, str]:
@@ -45,7 +46,7 @@ def ood_colours(roles: dict[str, str]) -> dict[str, str]:
     taken: dict[str, int] = {}
     colours = {}
     for name, role in roles.items():
-        palette = _BY_ROLE[role]
+        palette = OOD_COLOURS[role]
         colours[name] = palette[taken.get(role, 0) % len(palette)]
         taken[role] = taken.get(role, 0) + 1
     return colours

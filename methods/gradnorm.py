@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -33,6 +34,9 @@ class GradNorm(PostHocMethod):
 
     title: ClassVar[str] = "Gradient norm (GradNorm)"
     source: ClassVar[str] = "Huang et al., NeurIPS 2021, Sec. 3"
+    known_exceptions: ClassVar[Mapping[str, str]] = {
+        "higher_means_more_in_distribution": "its first factor is the size of the features, which noise makes larger"
+    }
 
     temperature: float = 1.0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -31,6 +32,9 @@ class SHE(PostHocMethod):
 
     title: ClassVar[str] = "Simplified Hopfield energy (SHE)"
     source: ClassVar[str] = "Zhang et al., ICLR 2023"
+    known_exceptions: ClassVar[Mapping[str, str]] = {
+        "higher_means_more_in_distribution": "an inner product is largest where units are excited most, as noise does"
+    }
 
     metric: Literal["inner_product", "euclidean", "cosine"] = "inner_product"
 

@@ -25,6 +25,7 @@ LAYERS = (
     ("statistics",),
     ("metrics", "columns", "files", "images", "splits", "holdout", "training.config", "device", "folders"),
     ("hashing", "settings"),
+    ("options",),
     ("errors", "progress"),
 )
 """From the top of the house to its ground; what stands in one line may import each other."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
+
+from oodbench.options import Option, Places, options_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -14,37 +16,48 @@ FILES = "oodbench.plugin_files"
 """Where click's context keeps the files of `--plugin`."""
 
 
-def results_dir(command: F) -> F:
-    """Add `--results-dir`."""
-    return click.option(
-        "--results-dir",
-        type=click.Path(path_type=Path),
-        default=Path("results"),
-        show_default=True,
-        help="Folder of the result records.",
-    )(command)
+def of(kind: type, *names: str) -> Callable[[F], F]:
+    """Add options of a group as `oodbench.options` describes them.
+
+    Args:
+        kind: the group.
+        names: of some of its options; none for all.
+    """
+
+    def add(command: F) -> F:
+        for name, (value, option) in reversed(options_of(kind).items()):
+            if not option.only_python and (not names or name in names):
+                command = _added(name, value, option)(command)
+        return command
+
+    return add
 
 
-def data_dir(command: F) -> F:
-    """Add `--data-dir`."""
-    return click.option(
-        "--data-dir",
-        type=click.Path(path_type=Path, file_okay=False),
-        envvar="OODBENCH_DATA",
-        show_envvar=True,
-        help="Folder where images are looked for.  [default: data]",
-    )(command)
+def _added(name: str, value: Any, option: Option) -> Callable[[F], F]:
+    kinds = {kind for kind in get_args(value) or (value,) if kind is not type(None)}
+    settings: dict[str, Any] = {"help": option.about, "metavar": option.metavar}
+    if option.without:
+        settings["help"] += f"  [default: {option.without}]"
+    if option.variable:
+        settings |= {"envvar": option.variable, "show_envvar": True}
+    if kinds == {bool}:
+        settings["is_flag"] = True
+        del settings["metavar"]
+    elif Path in kinds:
+        settings["type"] = click.Path(path_type=Path, file_okay=name == "results_dir")
+    elif kinds == {int}:
+        settings["type"] = int
+    elif option.default == ():
+        settings["multiple"] = True
+    if option.default not in (None, (), False):
+        settings |= {"default": option.default, "show_default": True}
+    flag = option.flag or "--" + name.replace("_", "-")
+    return click.option(flag, name, **settings)
 
 
-def device(command: F) -> F:
-    """Add `--device`."""
-    return click.option(
-        "--device",
-        default="auto",
-        show_default=True,
-        metavar="[auto|cpu|cuda|…]",
-        help="Where to compute; auto takes a GPU. A run uses several at once, such as cuda:0,cuda:1.",
-    )(command)
+results_dir = of(Places, "results_dir")
+data_dir = of(Places, "data_dir")
+device = of(Places, "device")
 
 
 def benchmarks(text: str) -> Callable[[F], F]:
@@ -95,29 +108,7 @@ def methods(text: str) -> Callable[[F], F]:
     return click.option("--method", "methods", multiple=True, metavar="NAME", help=text)
 
 
-def own_images(command: F) -> F:
-    """Add what makes a benchmark of a user's own images: `--split`, `--split-seed`, `--image-size`, `--channels`."""
-    for option in (
-        click.option("--channels", type=int, metavar="[1|3]", help="Grey or RGB, for your own images.  [default: 3]"),
-        click.option(
-            "--image-size",
-            metavar="SIZE",
-            help="What your own images are brought to, such as 64 or 48x64 (height, width).  [default: 32]",
-        ),
-        click.option("--split-seeds", type=int, metavar="N", help="A suite of N random splits, with the seeds 0, 1, …"),
-        click.option("--split-seed", type=int, help="Seed of the random split.  [default: 0]"),
-        click.option(
-            "--split",
-            metavar="ID/SEEN/UNSEEN",
-            help="Divide the classes of a labelled set into known, seen and unseen ones: shares such as 50/20/30, or "
-            "a TOML file.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def own_model(command: F) -> F:
+def given_model(command: F) -> F:
     """Add what describes a trained classifier of a user's own: `--model` and what belongs to it."""
     for option in (
         click.option("--features", metavar="LAYER", help="Layer that gives the logits.  [default: the last linear]"),

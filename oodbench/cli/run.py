@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from oodbench.errors import ConfigError
+from oodbench.options import RunOptions
 
 from . import options
 
@@ -26,67 +27,21 @@ MANY = 6
 @click.command("run")
 @options.benchmarks("Benchmark to run, or folder or ZIP of images; can be repeated.  [default: the embedded one]")
 @options.methods("Method to score, such as odm or 'odm(margin=5)', or 'all'; can be repeated.  [default: all]")
-@click.option(
-    "--out",
-    multiple=True,
-    metavar="[SET=]NAME",
-    help="Score one more OOD set, by name or path, or one in the place of another (lsun=my_scenes); can be repeated.",
-)
-@click.option("--seeds", type=int, default=1, show_default=True, help="How many seeds: 0, 1, …")
-@options.own_images
-@options.own_model
-@click.option("--recipe", metavar="NAME", help="Training recipe.  [default: each benchmark's own]")
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="NAME.SETTING=VALUE",
-    help="Change a hyper-parameter (odm.margin=5) or the training (recipe.epochs=2); can be repeated.",
-)
-@options.device
-@options.data_dir
-@options.results_dir
-@click.option(
-    "--cache-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    envvar="OODBENCH_CACHE",
-    show_envvar=True,
-    help="Folder for decoded images, networks and outputs.  [default: oodbench in your cache folder]",
-)
-@click.option("--download", is_flag=True, help="Download data sets that are missing and may be downloaded.")
-@click.option(
-    "--save-detectors",
-    is_flag=True,
-    help="Store each fitted detector beside its record, for: oodbench detect.",
-)
-@click.option("--force", is_flag=True, help="Run cells that are stored already as well.")
+@options.given_model
+@options.of(RunOptions)
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @options.plugin
 def command(
     benchmarks: tuple[str, ...],
     methods: tuple[str, ...],
-    out: tuple[str, ...],
-    split: str | None,
-    split_seed: int | None,
-    split_seeds: int | None,
-    image_size: str | None,
-    channels: int | None,
     model: str | None,
     weights: Path | None,
     normalise: str | None,
     class_names: str | None,
     features: str | None,
-    seeds: int,
-    recipe: str | None,
-    settings: tuple[str, ...],
-    device: str,
-    data_dir: Path | None,
-    results_dir: Path,
-    cache_dir: Path | None,
-    download: bool,
-    save_detectors: bool,
-    force: bool,
+    *,
     dry_run: bool,
+    **chosen: Any,
 ) -> None:
     """Train each network once, score every OOD set with every method, and print the table.
 
@@ -100,43 +55,19 @@ def command(
     oodbench run --model my_module:build --weights w.pt --normalise imagenet --image-size 224 --in ./photos
     oodbench run --plugin my_score.py --method my_score
     """
-    from oodbench.engine.naming import GivenImages
+    from oodbench.engine.python import asked_for, surroundings
     from oodbench.engine.request import request
     from oodbench.engine.runner import execute, prepare
-    from oodbench.store.workspace import Workspace
 
     from .terminal import TerminalReporter
 
-    wanted = request(
-        benchmarks or _embedded(),
-        methods or ("all",),
-        seeds=seeds,
-        recipe=recipe,
-        settings=settings,
-        out=out,
-        own=GivenImages(
-            split=split,
-            split_seed=split_seed,
-            split_seeds=split_seeds,
-            image_size=image_size,
-            channels=channels,
-            trained=model is not None,
-            data_dir=data_dir,
-        ),
-        model=_own_model(model, weights, normalise, class_names, features),
-    )
+    given = _given_model(model, weights, normalise, class_names, features)
+    wanted = request(benchmarks or _embedded(), methods or ("all",), **asked_for(chosen, model=given))
     with TerminalReporter() as report:
-        if dry_run and download:
+        if dry_run and chosen["download"]:
             report.message("nothing is downloaded in a dry run: what is not there counts as missing")
-        prepared = prepare(
-            wanted,
-            workspace=Workspace.of(data_dir, cache_dir, report),
-            results_dir=results_dir,
-            device=device,
-            force=force,
-            download=download and not dry_run,
-            save_detectors=save_detectors,
-        )
+            chosen["download"] = False
+        prepared = prepare(wanted, **surroundings({**chosen, "report": report}))
         _tell(prepared, report)
         if not dry_run:
             report.message(_done_and_to_do(prepared))
@@ -144,7 +75,7 @@ def command(
     if dry_run:
         _show_plan(prepared)
     else:
-        _show_all(records, wanted.benchmarks, results_dir)
+        _show_all(records, wanted.benchmarks, Path(chosen["results_dir"]))
 
 
 def _tell(prepared: Prepared, report: Reporter) -> None:
@@ -189,7 +120,7 @@ def _show_results(records: Sequence[Record]) -> None:
     show_table(layout_table(frame, own if own == "suite" or not several else "matrix"))
 
 
-def _own_model(
+def _given_model(
     model: str | None, weights: Path | None, normalise: str | None, class_names: str | None, features: str | None
 ) -> GivenModel | None:
     given = {"--weights": weights, "--normalise": normalise, "--class-names": class_names, "--features": features}

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Unpack
 
 from oodbench.benchmark import Benchmark, OodSet, Part, Recipe
 from oodbench.data.loading import BenchmarkData, without_shared_images
@@ -16,10 +16,11 @@ from oodbench.folders import check_name
 from oodbench.given.images import ImageLoader, conversion_of
 from oodbench.given.model import GivenModel, Normalisation
 from oodbench.images import Conversion
-from oodbench.progress import WARNINGS, Reporter
+from oodbench.options import GivenImageOptions, Option, Places, RunOptions, documented, with_defaults
 from oodbench.store.records import ResultStore, open_results
 from oodbench.store.rows import to_frame
 from oodbench.store.workspace import Workspace
+from oodbench.suite import Suite
 from oodbench.training.config import TrainConfig
 
 from .naming import GivenImages
@@ -33,7 +34,23 @@ if TYPE_CHECKING:
     from oodbench.api import Method
     from oodbench.given.images import Images
 
-    from .request import Settings
+
+class EvaluateOptions(Places, GivenImageOptions, total=False):
+    """All options of `evaluate` but the model and the images."""
+
+    features: Annotated[
+        str | None,
+        Option(
+            about="Name of the layer that gives the logits, whose input the features are.",
+            without="the last linear one",
+        ),
+    ]
+    class_names: Annotated[
+        Sequence[str] | None,
+        Option(about="What the model's outputs stand for, in order, where folders have other names or another order."),
+    ]
+    name: Annotated[str, Option(about="Name of the model, for tables and records.", default="")]
+    seed: Annotated[int, Option(about="Of held-out images and of everything random in methods.", default=0)]
 
 
 def evaluate(
@@ -41,47 +58,26 @@ def evaluate(
     id_test: Images,
     ood: Mapping[str, Images] | Images,
     *,
+    normalise: Normalisation,
     id_train: Images | None = None,
     methods: str | Method | Sequence[str | Method] = "all",
-    normalise: Normalisation,
-    image_size: str | int | None = None,
-    channels: int | None = None,
-    features: str | None = None,
-    class_names: Sequence[str] | None = None,
-    name: str = "",
-    seed: int = 0,
-    data_dir: str | Path | None = None,
-    results_dir: str | Path | None = None,
-    save_detectors: bool = False,
-    cache_dir: str | Path | None = None,
-    device: str = "auto",
-    report: Reporter = WARNINGS,
+    **options: Unpack[EvaluateOptions],
 ) -> pd.DataFrame:
     """Score OOD sets with a classifier of your own and every method that does not train one.
+
+    There are warnings of methods that "all" leaves out, of test images that are left out, since they are training
+    images as well, and of images that are both ID and OOD. Records are kept where `results_dir` is given.
 
     Args:
         model: gives logits, shape (n, n_classes), for normalised images; it stays as it is.
         id_test: labelled in-distribution test images.
         ood: out-of-distribution test sets by name, or one of them.
+        normalise: what the model was trained with, for images in [0, 1]: "none", "imagenet" or MEAN/STD, such as
+            "0.5,0.5,0.5/0.25,0.25,0.25" or ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25)).
         id_train: labelled images that the model was trained on, for the methods that need them; of a folder with
             train/ and test/ those in train/, else all.
         methods: as in `oodbench.run`; "all" leaves out what cannot be scored on this model, and says why.
-        normalise: what the model was trained with, for images in [0, 1]: "none", "imagenet" or MEAN/STD, such as
-            "0.5,0.5,0.5/0.25,0.25,0.25" or ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25)).
-        image_size: what images are brought to, such as 224 or "48x64" (height, width); None leaves arrays as they are.
-        channels: 1 (grey) or 3 (RGB, the default), where `image_size` is given.
-        features: name of the linear layer that gives the logits, whose input the features are; None for the last one.
-        class_names: what the model's outputs stand for, in order, where folders have other names or another order.
-        name: of the model, for tables and records.
-        seed: of held-out images and of everything random in methods.
-        data_dir: where names of data sets are looked for; default `OODBENCH_DATA`, or `data` in the working folder.
-        results_dir: where records are kept, as `oodbench run` does; None keeps none.
-        save_detectors: store each fitted detector beside its record, for `oodbench.Detector.load`.
-        cache_dir: where images and outputs are kept; default `OODBENCH_CACHE`, or the user's cache folder.
-        device: "auto" (a GPU where there is one), "cpu" or "cuda".
-        report: told what is going on; by default nobody is, and there are warnings of methods that "all" leaves out, of
-            test images that are left out, since they are training images as well, of images that are both ID and OOD,
-            of files that are no images, and of classes that seem to be in another order than the model's outputs.
+        {options}
 
     Returns:
         A row for each method and OOD set, metrics as fractions; see `oodbench.load_results`.
@@ -92,13 +88,18 @@ def evaluate(
     >>> frame = oodbench.evaluate(model, "photos/test", {"cats": "cats/"}, normalise="imagenet",
     ...                           image_size=224)  # doctest: +SKIP
     """
+    chosen = with_defaults(EvaluateOptions, options, of="oodbench.evaluate")
+    results_dir, report = options.get("results_dir"), chosen["report"]
+    save_detectors, image_size, name = chosen["save_detectors"], chosen["image_size"], chosen["name"]
     if save_detectors and results_dir is None:
         raise ConfigError("save_detectors needs a folder to store them in: results_dir=")
     check_name(name)
-    own = GivenModel.of(model, normalise=normalise, features=features, class_names=class_names, name=name)
+    own = GivenModel.of(
+        model, normalise=normalise, features=chosen["features"], class_names=chosen["class_names"], name=name
+    )
     sets = _by_name(ood)
-    workspace = Workspace.of(data_dir, cache_dir, report)
-    loader = ImageLoader(conversion=conversion_of(image_size, channels), workspace=workspace)
+    workspace = Workspace.of(chosen["data_dir"], chosen["cache_dir"], report)
+    loader = ImageLoader(conversion=conversion_of(image_size, chosen["channels"]), workspace=workspace)
     test = own.ordered(loader.load(id_test, "ID test"))
     train = None if id_train is None else own.ordered(loader.load(id_train, "ID train", split="train"))
     if train is not None and train.class_names != test.class_names:
@@ -117,19 +118,22 @@ def evaluate(
     data = BenchmarkData(benchmark=benchmark, id_train=train, id_test=test, seen={}, ood=loaded, missing={})
     data = without_shared_images(data, report)
     several = [methods] if isinstance(methods, str) or not isinstance(methods, Sequence) else methods
-    wanted = replace(request([benchmark], several, model=own), seeds=(seed,))
+    wanted = replace(request([benchmark], several, model=own), seeds=(chosen["seed"],))
     with tempfile.TemporaryDirectory() as aside:
         prepared = prepare_with(
             wanted,
             {benchmark.name: data},
             results=ResultStore(Path(results_dir or aside)),
             workspace=workspace,
-            devices=resolve(device)[:1],
+            devices=resolve(chosen["device"])[:1],
             save_detectors=save_detectors,
         )
         for reason in prepared.plan.left_out:
             report.warning(f"left out: {reason}")
         return to_frame(execute(prepared))
+
+
+evaluate.__doc__ = documented(evaluate.__doc__, EvaluateOptions)
 
 
 def _by_name(ood: Mapping[str, Images] | Images) -> Mapping[str, Images]:
@@ -157,85 +161,61 @@ def _benchmark(name: str, sets: Sequence[str], conversion: Conversion) -> Benchm
 
 
 def run(
-    benchmarks: str | Benchmark | Sequence[str | Benchmark],
+    benchmarks: str | Benchmark | Suite | Sequence[str | Benchmark | Suite],
     methods: str | Method | Sequence[str | Method] = "all",
-    *,
-    seeds: int = 1,
-    recipe: str | None = None,
-    settings: Settings | Sequence[str] = (),
-    out: str | Sequence[str] = (),
-    split: str | None = None,
-    split_seed: int | None = None,
-    split_seeds: int | None = None,
-    image_size: str | int | None = None,
-    channels: int | None = None,
-    data_dir: str | Path | None = None,
-    results_dir: str | Path = "results",
-    cache_dir: str | Path | None = None,
-    device: str = "auto",
-    force: bool = False,
-    download: bool = False,
-    save_detectors: bool = False,
-    report: Reporter = WARNINGS,
+    **options: Unpack[RunOptions],
 ) -> pd.DataFrame:
     """Run methods on benchmarks, as `oodbench run` does, and return the results.
 
     Args:
-        benchmarks: names, paths of folders or ZIPs of images, or benchmarks of your own; one or several.
+        benchmarks: names of benchmarks or suites, paths of folders or ZIPs of images, or such objects of your own; one
+            or several.
         methods: names such as "odm" or "odm(margin=5)", or methods with hyper-parameters of your own; one or
             several, or "all".
-        seeds: how many: 0 … seeds − 1.
-        recipe: name of a training recipe, or None for each benchmark's default.
-        settings: such as `{"odm": {"margin": 5}, "recipe": {"epochs": 2}}` or `["odm.margin=5"]`.
-        out: more OOD test sets, each the name of a data set or a path; "lsun=scenes" puts one in the place of another.
-        split: divides the classes of a labelled set: "50/20/30" (known, seen, unseen), or the path of a TOML file.
-        split_seed: of a random split; default 0.
-        split_seeds: how many random splits make a suite, instead of one split.
-        image_size: 64 or "48x64" (height, width): what images of your own are brought to; default 32×32.
-        channels: 1 (grey) or 3 (RGB, the default) for images of your own.
-        data_dir: where images are looked for; default `OODBENCH_DATA`, or `data` in the working folder.
-        results_dir: where records are kept; cells that are there are not run again.
-        cache_dir: where networks and outputs are kept; default `OODBENCH_CACHE`, or the user's cache folder.
-        device: "auto" (all GPUs, or the CPU where there is none), "cpu", "cuda", or devices such as "cuda:0,cuda:1".
-        force: run cells that are stored already as well.
-        download: fetch data sets that are missing and may be fetched.
-        save_detectors: store each fitted detector beside its record, for `oodbench.Detector.load`.
-        report: told what is going on; by default nobody is.
+        {options}
 
     Returns:
         A row for each cell and OOD test set, metrics as fractions; see `oodbench.load_results`.
 
     Raises:
         OodbenchError: something is missing or wrong; the message says what, where, and what to do next.
+
+    >>> frame = oodbench.run("digits", ["msp", "odm"], seeds=3, settings={"recipe": {"epochs": 2}})  # doctest: +SKIP
     """
-    wanted = request(
-        _several(benchmarks),
-        _several(methods),
-        seeds=seeds,
-        recipe=recipe,
-        settings=settings,
-        out=_several(out),
-        own=GivenImages(
-            split=split,
-            split_seed=split_seed,
-            split_seeds=split_seeds,
-            image_size=None if image_size is None else str(image_size),
-            channels=channels,
-            data_dir=None if data_dir is None else Path(data_dir),
-        ),
-    )
-    prepared = prepare(
-        wanted,
-        workspace=Workspace.of(data_dir, cache_dir, report),
-        results_dir=Path(results_dir),
-        device=device,
-        force=force,
-        download=download,
-        save_detectors=save_detectors,
-    )
+    chosen = with_defaults(RunOptions, options, of="oodbench.run")
+    wanted = request(_several(benchmarks), _several(methods), **asked_for(chosen))
+    prepared = prepare(wanted, **surroundings(chosen))
     for reason in prepared.plan.left_out:
-        report.warning(f"left out: {reason}")
+        chosen["report"].warning(f"left out: {reason}")
     return to_frame(execute(prepared))
+
+
+run.__doc__ = documented(run.__doc__, RunOptions)
+
+
+def asked_for(options: Mapping[str, Any], *, model: GivenModel | None = None) -> dict[str, Any]:
+    """Return what `request` takes of the options of a run.
+
+    Args:
+        options: all of `RunOptions`.
+        model: a trained classifier to score instead of training networks.
+    """
+    size = options["image_size"]
+    given = GivenImages(
+        **{name: options[name] for name in ("split", "split_seed", "split_seeds", "channels")},
+        image_size=None if size is None else str(size),
+        trained=model is not None,
+        data_dir=None if options["data_dir"] is None else Path(options["data_dir"]),
+    )
+    asked = {name: options[name] for name in ("seeds", "recipe", "settings")}
+    return {**asked, "out": _several(options["out"]), "own": given, "model": model}
+
+
+def surroundings(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `prepare` takes of the options of a run, besides the request."""
+    taken = {name: options[name] for name in ("device", "force", "download", "save_detectors")}
+    workspace = Workspace.of(options["data_dir"], options["cache_dir"], options["report"])
+    return {**taken, "workspace": workspace, "results_dir": Path(options["results_dir"])}
 
 
 def _several(one_or_more: Any) -> Sequence[Any]:

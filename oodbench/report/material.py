@@ -70,7 +70,7 @@ class Images:
 
     def _benchmark(self) -> Benchmark | None:
         """Return the registered benchmark of the record, with the classes that its split drew."""
-        benchmark: Benchmark | None = registry.usable("benchmarks").get(self.record.benchmark["name"])
+        benchmark = registered(self.record)
         if benchmark is None or benchmark.split is None or self.record.split is None:
             return benchmark
         shares = {share: tuple(self.record.split.get(share, ())) for share in SHARES}
@@ -97,6 +97,15 @@ class Images:
             for row in self.record.rows
         )
         return replace(benchmark, ood=tuple(sets))
+
+
+def registered(record: Record) -> Benchmark | None:
+    """Return the benchmark of a record, or the member of its suite, where it is registered."""
+    name = record.benchmark["name"]
+    suite = registry.usable("suites").get(record.suite) if record.suite else None
+    members = {} if suite is None else {member.name: member for member in suite.members}
+    found: Benchmark | None = members.get(name) or registry.usable("benchmarks").get(name)
+    return found
 
 
 def _part(benchmark: Benchmark, name: str) -> Part:

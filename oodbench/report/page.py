@@ -21,12 +21,13 @@ from .clouds import clouds
 from .curves import GRID, curves
 from .facts import commands, costs, networks, summary
 from .gallery import Budget, Gallery, Picture, class_pictures, galleries
-from .material import ID, Images
+from .material import ID, Images, registered
 from .matrix import matrices, notes
 
 if TYPE_CHECKING:
     from oodbench.comparison.claims import Verdict
     from oodbench.store.records import Record
+    from oodbench.tables import Table
 
 EXTRA = "pip install 'oodbench[report]'"
 
@@ -140,12 +141,22 @@ def render(stored: Stored, *, workspace: Workspace, seed: int = 0, images: bool 
         version=__version__,
         seed=seed,
         chapters=parts,
+        suites=_suites(stored),
         grid=len(GRID),
         at=GRID.index(0.95),
         plotly=_script(get_plotlyjs()),
         data=_json({"grid": GRID, "chapters": data}),
         again=shlex.join(["oodbench", "report", *(word for part in parts for word in ("--in", part["own_name"]))]),
     )
+
+
+def _suites(stored: Stored) -> Table | None:
+    """Return the means over the members of suites, where there are any."""
+    from oodbench.store.rows import to_frame
+    from oodbench.tables import layout_table
+
+    members = [record for _, records in stored for record in records if record.suite]
+    return layout_table(to_frame(members), "suite") if members else None
 
 
 def _part_of_page(
@@ -208,10 +219,9 @@ def verdicts(chapter: Chapter) -> list[tuple[str, Verdict]]:
         Recipes, "" where there is one, with verdicts.
     """
     from oodbench.comparison.claims import judge
-    from oodbench.plugins import registry
 
-    benchmark = registry.usable("benchmarks").get(chapter.records[0].benchmark["name"])
-    claims = getattr(benchmark, "claims", ())
+    benchmark = registered(chapter.records[0])
+    claims = () if benchmark is None else benchmark.claims
     if not claims:
         return []
     by_recipe = chapter.by_recipe()

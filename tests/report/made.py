@@ -14,7 +14,9 @@ from tests.test_records import a_record, a_row
 SETS = {"near": "novelty", "far": "anomaly"}
 
 
-def save_results(folder, skills, *, sets=SETS, seeds=1, n=60, in_dist="tiny", classes=("cat", "dog"), old=False):
+def save_results(
+    folder, skills, *, sets=SETS, seeds=1, n=60, in_dist="tiny", classes=("cat", "dog"), old=False, **changes
+):
     """Store results of several methods; old ones know no class of any image."""
     for method, skill in skills.items():
         for seed in range(seeds):
@@ -37,7 +39,7 @@ def save_results(folder, skills, *, sets=SETS, seeds=1, n=60, in_dist="tiny", cl
                 )
                 for name, role in sets.items()
             ]
-            record = a_record(method, in_dist=in_dist, rows=rows, seed=seed, n_id=n, class_names=classes)
+            record = a_record(method, in_dist=in_dist, rows=rows, seed=seed, n_id=n, class_names=classes, **changes)
             if old:
                 record = dataclasses.replace(record, schema=1)
             ResultStore(folder).save(Path(in_dist) / f"{method}-1a2b3c4d-seed{seed}.json", record, scores)

@@ -258,3 +258,11 @@ def test_missing_plotly_is_told_with_the_command_that_installs_it(folder, monkey
 
     with pytest.raises(ConfigError, match=re.escape("pip install 'oodbench[report]'")):
         make_report(folder)
+
+
+def test_means_over_the_members_of_a_suite_are_shown(tmp_path):
+    for member in ("one", "two"):
+        save_results(tmp_path, {"odm": 2.0}, in_dist=member, suite="both")
+    page = Page(page_of(tmp_path, images=False))
+
+    assert {"Suites", "both: 2 members: one, two."} <= set(page.texts)

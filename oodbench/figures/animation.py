@@ -12,7 +12,7 @@ import numpy as np
 
 from oodbench.errors import ConfigError
 
-from .colours import ID_COLOURS, OOD_COLOURS, lighter
+from .colours import ID_COLOURS, OOD_COLOURS, mixed
 from .embeddings import draw_embeddings, projector
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def _gif(pictures: Sequence[Image.Image]) -> bytes:
 def _palette() -> bytes:
     """Return every colour that figures give to points, paler ones for their edges, and greys."""
     colours = [*ID_COLOURS, *(colour for palette in OOD_COLOURS.values() for colour in palette)]
-    steps = [lighter(colour, share) for colour in colours for share in (0, 0.3, 0.6, 0.85)]
+    steps = [mixed(colour, "#ffffff", share) for colour in colours for share in (0, 0.3, 0.6, 0.85)]
     greys = [f"#{level:02x}{level:02x}{level:02x}" for level in range(0, 256, 15)]
     return b"".join(bytes.fromhex(colour[1:]) for colour in (*greys, *steps))
 

@@ -57,15 +57,51 @@ def group_colours(groups: Sequence[str]) -> dict[str, str]:
     return {group: ID_COLOURS[i % len(ID_COLOURS)] for i, group in enumerate(groups)}
 
 
-def lighter(colour: str, share: float = 0.45) -> str:
-    """Return a colour mixed with white, for a dark ground.
+def mixed(colour: str, other: str, share: float) -> str:
+    """Return a colour mixed with another one.
 
     Args:
         colour: such as "#1f4e5f".
-        share: of white, in [0, 1].
+        other: another one.
+        share: of the other one, in [0, 1].
 
-    >>> lighter("#000000", 0.5)
+    >>> mixed("#000000", "#ffffff", 0.5)
     '#808080'
     """
-    parts = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return "#" + "".join(f"{round(part + share * (255 - part)):02x}" for part in parts)
+    pairs = zip(_parts(colour), _parts(other), strict=True)
+    return "#" + "".join(f"{round(part + share * (to - part)):02x}" for part, to in pairs)
+
+
+def contrast(first: str, second: str) -> float:
+    """Return the contrast of two colours as the Web Content Accessibility Guidelines 2.1 have it, from 1 to 21.
+
+    >>> contrast("#000000", "#ffffff")
+    21.0
+    """
+    low, high = sorted((_luminance(first), _luminance(second)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def readable(colour: str, ground: str, least: float = 3.0) -> str:
+    """Return a colour that stands out from its ground: as it is, or as little paler or darker as is needed.
+
+    Args:
+        colour: of points, lines or areas.
+        ground: behind them; on a light one colours get darker, on a dark one paler.
+        least: contrast; 3 is what the guidelines ask of graphics.
+    """
+    end = "#000000" if _luminance(ground) > 0.5 else "#ffffff"
+    shades = (mixed(colour, end, step / 20) for step in range(21))
+    return next((shade for shade in shades if contrast(shade, ground) >= least), end)
+
+
+def _parts(colour: str) -> tuple[int, int, int]:
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
+def _luminance(colour: str) -> float:
+    linear = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+        for part in (value / 255 for value in _parts(colour))
+    )
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))

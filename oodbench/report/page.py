@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from oodbench.store.records import Record
     from oodbench.tables import Table
 
+GROUNDS = ("#ffffff", "#14181d")
+"""Of the page, light and dark, as in page.css."""
 EXTRA = "pip install 'oodbench[report]'"
 
 
@@ -275,11 +277,11 @@ def _why(shown: Sequence[Gallery], *, asked: bool) -> str:
 
 def _colours(chapter: Chapter) -> dict[str, Any]:
     """Return colours on a light and on a dark ground, each as a pair."""
-    from oodbench.figures.colours import ID_COLOURS, lighter, ood_colours
+    from oodbench.figures.colours import ID_COLOURS, ood_colours, readable
     from oodbench.figures.roc import COLOURS
 
     def pairs(colours: Sequence[str]) -> list[list[str]]:
-        return [[colour, lighter(colour)] for colour in colours]
+        return [[readable(colour, ground) for ground in GROUNDS] for colour in colours]
 
     return {
         "classes": pairs(ID_COLOURS),

@@ -173,9 +173,15 @@ def test_page_prints_dark_on_light(browser, page):
     media = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
     browser.get(page)
+    drawn(browser, "cloud")
     browser.execute_script("dispatchEvent(new Event('beforeprint'))")
+    # Pictures of WebGL are not printed.
+    kinds = [plot(browser, "cloud", ".data[0].type")]
     printed = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
     browser.execute_script("dispatchEvent(new Event('afterprint'))")
 
+    kinds.append(plot(browser, "cloud", ".data[0].type"))
+
     assert printed == "rgb(255, 255, 255)"
+    assert kinds == ["scatter", "scatter3d"]
     assert browser.execute_script("return getComputedStyle(document.body).backgroundColor") != printed

@@ -266,3 +266,13 @@ def test_means_over_the_members_of_a_suite_are_shown(tmp_path):
     page = Page(page_of(tmp_path, images=False))
 
     assert {"Suites", "both: 2 members: one, two."} <= set(page.texts)
+
+
+def test_colours_stand_out_from_a_light_and_from_a_dark_page(html):
+    from oodbench.figures.colours import contrast
+    from oodbench.report.page import GROUNDS
+
+    pairs = [pair for colours in data_of(html)["chapters"][0]["colours"].values() for pair in colours]
+
+    assert all(ground in html for ground in GROUNDS)
+    assert min(contrast(colour, ground) for pair in pairs for colour, ground in zip(pair, GROUNDS, strict=True)) >= 3

@@ -28,9 +28,12 @@ const plots = {
   pr: (c, chosen) => [lines(c, chosen, (m, s) => [m.tpr, m.tpr.map((t, i) => t * m.n_id / (t * m.n_id + s.fpr[i] * s.n))]),
     {xaxis: {title: {text: "recall: share of ID images accepted"}, range: [0, 1]}, yaxis: {title: {text: "precision: share of ID among the accepted"}, range: [null, 1.01]}}],
   cloud(c, chosen) {
-    const cloud = c.clouds[chosen("network")], set = cloud.sets[chosen("set")], flat = cloud.dimensions < 3, angle = chosen("turn") * Math.PI / 180;
-    const points = (xs, name, color, symbol, size) => ({type: flat ? "scatter" : "scatter3d", mode: "markers", name: esc(name), x: xs[0],
-      y: xs[1] || xs[0].map(() => 0), ...(flat ? {} : {z: xs[2]}), hoverinfo: "name", marker: {size: flat ? size + 3 : size, color, symbol, opacity: .85}});
+    const cloud = c.clouds[chosen("network")], set = cloud.sets[chosen("set")], angle = chosen("turn") * Math.PI / 180;
+    /* Paper gets the same view without WebGL, whose pictures are not printed. */
+    const flat = cloud.dimensions < 3 || printing(), [cos, sin] = [Math.cos(angle), Math.sin(angle)];
+    const view = ([x, y, z]) => [x.map((_, i) => y[i] * cos - x[i] * sin), z.map((_, i) => .9 * z[i] - .43 * (x[i] * cos + y[i] * sin))];
+    const points = (all, name, color, symbol, size) => { const xs = flat && all.length === 3 ? view(all) : all; return {type: flat ? "scatter" : "scatter3d", mode: "markers", name: esc(name), x: xs[0],
+      y: xs[1] || xs[0].map(() => 0), ...(flat ? {} : {z: xs[2]}), hoverinfo: "name", marker: {size: flat ? size + 3 : size, color, symbol, opacity: .85}}; };
     const classes = cloud.labels ? [...new Set(cloud.labels)].sort((a, b) => a - b) : [null];
     const traces = classes.map(k => points(cloud.id.map(column => column.filter((_, i) => k === null || cloud.labels[i] === k)),
       k === null ? "ID" : "ID: " + c.classes[k], c.colours.classes[(k || 0) % c.colours.classes.length][ground()], "circle", 3));
@@ -38,7 +41,7 @@ const plots = {
     if (traces.length > 12) traces.forEach(trace => { trace.showlegend = false; });
     if (set) traces.push(points(set, "OOD: " + c.sets[chosen("set")], c.colours.sets[chosen("set")][ground()], flat ? "x" : "diamond-open", 3.5));
     const axis = {showticklabels: false, title: {text: ""}, gridcolor: line(), zerolinecolor: line(), backgroundcolor: "rgba(0,0,0,0)"};
-    return [traces, {scene: {uirevision: angle, xaxis: axis, yaxis: axis, zaxis: axis, aspectmode: "cube", camera: {eye: {x: 1.7 * Math.cos(angle), y: 1.7 * Math.sin(angle), z: .8}}},
+    return [traces, {scene: {uirevision: angle, xaxis: axis, yaxis: axis, zaxis: axis, aspectmode: "cube", camera: {eye: {x: 1.7 * cos, y: 1.7 * sin, z: .8}}},
       xaxis: {showticklabels: false}, yaxis: {showticklabels: false}, margin: {l: 5, r: 5, t: 5, b: 5}, legend: {orientation: "h", itemsizing: "constant"}}];
   },
   heat(c, chosen) {
@@ -67,9 +70,11 @@ function draw(figure) {
   const chosen = name => { const field = figure.querySelector(`[name=${name}]`); return field.type === "checkbox" ? field.checked : +field.value; };
   for (const plot of figure.querySelectorAll(".plot")) {
     const [traces, layout] = plots[plot.dataset.plot](page.chapters[figure.dataset.chapter], chosen, figure);
+    const paper = printing() ? {width: plot.closest(".pair") ? 330 : 680, height: layout.height || 300} : {};
+    const height = paper.height || layout.height || plot.clientHeight || 380;
     const axis = given => ({gridcolor: line(), zerolinecolor: line(), linecolor: line(), ...given});
     Plotly.react(plot, traces, {paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: {color: text(), family: "system-ui, sans-serif", size: 12},
-      margin: {l: 55, r: 10, t: 10, b: 45}, legend: {orientation: "h", y: -.22, yanchor: "top"}, uirevision: "kept", ...layout, xaxis: axis(layout.xaxis), yaxis: axis(layout.yaxis)},
+      margin: {l: 55, r: 10, t: 10, b: 45}, legend: {orientation: "h", y: -55 / (height - 100), yanchor: "top"}, uirevision: "kept", ...layout, ...paper, xaxis: axis(layout.xaxis), yaxis: axis(layout.yaxis)},
       {responsive: true, displayModeBar: false});
   }
   figure.dataset.drawn = "yes";

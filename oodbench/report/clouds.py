@@ -11,8 +11,8 @@ from oodbench.figures.embeddings import projector
 
 from .chapter import Chapter
 
-POINTS_ID = 400
-POINTS_OOD = 300
+POINTS_ID = 300
+POINTS_OOD = 200
 """Drawn of each: more hide each other, and a page must stay small."""
 
 

@@ -19,8 +19,8 @@ SHOWN = 6
 """Of each set and method."""
 SIDE = 64
 """Images on the page are no larger than this, in pixels."""
-BYTES = 2_500_000
-"""That all images of a page may take: the rest of it needs as much, and Plotly as much again."""
+BYTES = 1_800_000
+"""That all images of a page may take: the rest of it needs as much, and Plotly more than twice as much."""
 CLASSES = 100
 """Of which an image is shown at most."""
 LOOKED_AT = 200

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .images import Conversion, ImageSet
     from .objectives import CrossEntropy, LossObjective, SeenOodObjective
     from .posthoc import LogitMethod
+    from .report import make_report
     from .suite import Suite
     from .tables import make_table
     from .training.config import TrainConfig
@@ -56,6 +57,7 @@ _HOME = {
     "compare": "comparison",
     "evaluate": "engine.python",
     "load_results": "engine.python",
+    "make_report": "report",
     "make_table": "tables",
     "run": "engine.python",
 }
@@ -86,6 +88,7 @@ __all__ = [
     "compare",
     "evaluate",
     "load_results",
+    "make_report",
     "make_table",
     "run",
 ]

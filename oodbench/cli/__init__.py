@@ -25,6 +25,7 @@ _COMMANDS = {
     "list": "List methods, benchmarks and data sets.",
     "table": "Print a table of stored results.",
     "plot": "Draw embeddings, score histograms, ROC curves and mean ranks of stored results.",
+    "report": "Write stored results as one page (HTML) that opens offline.",
     "compare": "Say whether one of two methods, recipes or results folders is better, or only luckier.",
     "detect": "Score new images with a stored detector: class, score, in- or out-of-distribution.",
     "data": "Show where images are looked for; download what may be downloaded.",

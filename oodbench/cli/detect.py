@@ -64,8 +64,9 @@ def command(images: tuple[Path, ...], place: Path, tpr: float, format_: str, dev
     oodbench detect --from results/digits photo.png
     oodbench detect --from results/digits/msp-1a2b3c4d-seed0.detector --tpr 0.99 --format csv photos/ > found.csv
     """
+    from oodbench.store.selection import check_choice
+
     from .run import counted
-    from .select import check_choice
 
     check_choice(format_, _WRITERS, "output format")
 

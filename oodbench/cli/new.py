@@ -26,8 +26,8 @@ def command(what: str, name: str, parent: Path) -> None:
     """
     from oodbench.plugins.scaffold import WHATS, scaffold
     from oodbench.spelling import for_shell
+    from oodbench.store.selection import check_choice
 
-    from .select import check_choice
     from .terminal import show, stderr
 
     check_choice(what, WHATS, "kind of plugin to begin")

@@ -51,10 +51,10 @@ def command(
     from oodbench.plugins import registry
     from oodbench.store import verified
     from oodbench.store.rows import to_frame
+    from oodbench.store.selection import check_choice, select
     from oodbench.tables import FORMATS, layout_table, render
     from oodbench.tables.legacy import add_legacy
 
-    from .select import check_choice, select
     from .terminal import show_table, stderr
 
     layout = layout and registry.find("layouts", layout).name

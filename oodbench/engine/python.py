@@ -17,7 +17,7 @@ from oodbench.given.images import ImageLoader, conversion_of
 from oodbench.given.model import GivenModel, Normalisation
 from oodbench.images import Conversion
 from oodbench.options import GivenImageOptions, Option, Places, RunOptions, documented, with_defaults
-from oodbench.store.records import ResultStore
+from oodbench.store.records import ResultStore, open_results
 from oodbench.store.rows import to_frame
 from oodbench.store.workspace import Workspace
 from oodbench.suite import Suite
@@ -246,7 +246,7 @@ def load_results(results_dir: str | Path = "results") -> pd.DataFrame:
     """Return all stored results as a tidy table.
 
     Args:
-        results_dir: where records are kept.
+        results_dir: where records are kept, or the folder of one benchmark in it.
 
     Returns:
         A row for each cell and OOD test set; see `oodbench.store.rows.to_frame` for the columns.
@@ -254,4 +254,4 @@ def load_results(results_dir: str | Path = "results") -> pd.DataFrame:
     Raises:
         StoreError: there are none, or a record is not whole.
     """
-    return to_frame(ResultStore(Path(results_dir)).all())
+    return to_frame(open_results(Path(results_dir))[1])

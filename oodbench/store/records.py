@@ -434,6 +434,25 @@ _OF_SETS = {
 """How the arrays of an OOD test set are called, with its number, by field."""
 
 
+def open_results(folder: Path) -> tuple[ResultStore, list[Record]]:
+    """Return a results folder with its records, or the folder of one benchmark in it with those of that one.
+
+    Args:
+        folder: such as results/ or results/mnist-267; of both, records lie one folder below the root of the store.
+
+    Raises:
+        StoreError: the folder is missing or holds none, or a record is not whole.
+    """
+    own = [file for file in sorted(folder.glob("*-seed*.json")) if not file.name.startswith(".")]
+    if not own or any(folder.glob("*/*-seed*.json")):
+        store = ResultStore(folder)
+        return store, store.all()
+    # Other benchmarks beside it, and what may be wrong with them, were not asked for.
+    store = ResultStore(folder.absolute().parent)
+    loaded = (store.load(file.absolute().relative_to(store.root)) for file in own)
+    return store, [record for record in loaded if record is not None]
+
+
 def _beside(path: Path, record: Record) -> Path:
     """Return the file of a record's scores, which is named by what it holds."""
     return path.with_name(f"{path.stem}-{record.scores_sha256[:8]}.npz")

@@ -77,6 +77,7 @@ def table2(frame: pd.DataFrame) -> Table:
         merged=3 - drop,
         notes=(*_unseen_here(results), *_notes(frame, results, published)),
         numeric=4 - drop,
+        essential=(4 - drop, 6 - drop),
     )
 
 
@@ -121,6 +122,7 @@ def table1(frame: pd.DataFrame) -> Table:
         merged=2,
         notes=_notes(frame, results, published),
         numeric=3,
+        essential=(5,),
     )
 
 
@@ -158,6 +160,7 @@ def matrix(frame: pd.DataFrame) -> Table:
         merged=1 - drop,
         notes=(*_notes(frame, results, None), *_not_in_means(results)),
         numeric=3 - drop,
+        essential=(len(header) - drop - 2, len(header) - drop - 1),
     )
 
 

@@ -32,10 +32,36 @@ def render(table: Table, format: str) -> str:  # noqa: A002
     return FORMATS[format](table)
 
 
-def as_rich(table: Table, *, marks: bool = True) -> RenderableType:
-    """Return a table for a terminal: best bold, worst red; without `marks` there is no word on them either."""
-    from rich import box
+def least_width(table: Table) -> int:
+    """Return how many letters wide a table is on a terminal at least: titles are broken into lines, values are not."""
+    return sum(least for least, _ in _widths(table)) + _between(table)
+
+
+def _widths(table: Table) -> list[tuple[int, int]]:
+    """Return of each column how wide it is at least, and with its title on one line."""
     from rich.cells import cell_len
+
+    cells = [[cell_len(plain_text(row[column])) for row in table.rows] for column in range(len(table.header))]
+    return [
+        (max([0, *map(cell_len, title.split()), *texts]), max([cell_len(title), *texts]))
+        for title, texts in zip(table.header, cells, strict=True)
+    ]
+
+
+def _between(table: Table) -> int:
+    """Return how many blanks stand between and around columns."""
+    return 3 * len(table.header) - 1
+
+
+def as_rich(table: Table, *, marks: bool = True, width: int | None = None) -> RenderableType:
+    """Return a table for a terminal: best bold, worst red.
+
+    Args:
+        table: to be shown.
+        marks: whether there is a word on the marks below it.
+        width: of the terminal; None breaks no title.
+    """
+    from rich import box
     from rich.console import Group
     from rich.table import Table as RichTable
     from rich.text import Text
@@ -43,15 +69,19 @@ def as_rich(table: Table, *, marks: bool = True) -> RenderableType:
     table = _spelled(table, on_one_line)
     styles = {"": "", "best": "bold", "worst": "red", "aside": "dim"}
     grid = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False, header_style="")
+    widths = _widths(table)
+    spare = 10_000 if width is None else max(0, width - least_width(table))
     for column, title in enumerate(table.header):
-        # Titles may be broken into lines, values and names may not.
-        longest = [*title.split(), *(plain_text(row[column]) for row in table.rows)]
+        least, whole = widths[column]
+        more = min(spare, whole - least)
+        spare -= more
         grid.add_column(
             # As a text: rich would take a part of a name in brackets for markup.
             Text(title),
             justify="right" if column >= table.numeric > 0 else "left",
             vertical="bottom",
-            min_width=max(map(cell_len, longest)),
+            min_width=least + more,
+            max_width=least + more,
         )
     for row in range(len(table.rows)):
         if table.starts_block(row):

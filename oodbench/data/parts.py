@@ -10,7 +10,7 @@ from oodbench.errors import DataError, MissingData
 from oodbench.files import printable, walk
 from oodbench.hashing.code import code_digest
 from oodbench.hashing.values import digest, file_digest
-from oodbench.images import Conversion, ImageSet, convert, described
+from oodbench.images import Conversion, ImageSet, RawImages, convert, described
 from oodbench.plugins import registry
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _decoded(
         report.progress(f"decoding {name}", 0, 1)
         try:
             raw = dataset.read(part.split, workspace.data_dir, conversion)
-            images = convert(raw, conversion, name)
+            images = convert(raw, _for(raw, location, conversion), name)
         # Else it would be taken for a failure to write to the cache.
         except OSError as error:
             raise DataError(f"{name} cannot be read: {error}; repair the files, then run the command again") from error
@@ -131,6 +131,12 @@ def _decoded(
         class_names=tuple(facts["class_names"]),
     )
     return images, facts["notes"]
+
+
+def _for(raw: RawImages, location: Location, conversion: Conversion) -> Conversion:
+    """Return what images are brought to: noise that is made in the right size is not resized and cut again."""
+    made = not location.files and getattr(raw.images, "shape", (0,))[1:3] == conversion.size
+    return Conversion(size=conversion.size, channels=conversion.channels) if made else conversion
 
 
 def _source_digest(file: Path, report: Reporter) -> str:

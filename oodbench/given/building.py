@@ -89,7 +89,7 @@ def _saved(file: Path) -> nn.Module:
     try:
         if file.suffix == ".pt2":
             return torch.export.load(file).module()
-        loaded: nn.Module = torch.jit.load(str(file), map_location="cpu")
+        loaded: nn.Module = torch.jit.load(str(file), map_location="cpu")  # type: ignore[no-untyped-call]
     # Files may hold anything.
     except Exception as error:
         raise ConfigError(

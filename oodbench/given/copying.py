@@ -73,7 +73,9 @@ def _is_script(module: nn.Module) -> bool:
 
 
 def _script_copied(module: Any) -> nn.Module:
-    copied: nn.Module = torch.jit.load(io.BytesIO(module.save_to_buffer()), map_location="cpu")
+    copied: nn.Module = torch.jit.load(  # type: ignore[no-untyped-call]
+        io.BytesIO(module.save_to_buffer()), map_location="cpu"
+    )
     return copied
 
 
@@ -141,7 +143,7 @@ def _plain(model: nn.Module) -> nn.Module:
         return model
     for module in list(model.modules()):
         if parametrize.is_parametrized(module):
-            for key in list(module.parametrizations):  # type: ignore[arg-type, union-attr]
+            for key in list(module.parametrizations):  # type: ignore[arg-type]
                 with torch.no_grad():
                     parametrize.remove_parametrizations(module, key, leave_parametrized=True)
     return model

@@ -19,11 +19,13 @@ from oodbench.jobs import ReadyNetwork
 
 from .classifier import GivenClassifier
 from .copying import as_module, copied, unwrapped
+from .labels import class_names_of
+from .preprocessing import preprocessing
 from .trial import Trial, check_layer, tried, with_features
 
 if TYPE_CHECKING:
     from oodbench.api import Need
-    from oodbench.images import ImageSet
+    from oodbench.images import Conversion, ImageSet
 
 NORMALISATIONS: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "none": ((0.0,), (1.0,)),
@@ -46,6 +48,7 @@ class GivenModel:
         class_names: what its outputs stand for, in order; None where images come with the same classes in that order.
         features: name of the layer that gives the logits, as it was asked for; None for the last one that does.
         facts: what it was given with, for records: name, weights, normalisation, preprocessing, class names.
+        conversion: how its images are prepared; None for brought to a size that is given apart.
     """
 
     classifier: GivenClassifier
@@ -54,6 +57,7 @@ class GivenModel:
     class_names: tuple[str, ...] | None = None
     features: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    conversion: Conversion | None = None
     _trials: dict[tuple[int, int, int], Trial] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
@@ -66,7 +70,7 @@ class GivenModel:
         class_names: Sequence[str] | None = None,
         name: str = "",
         weights: str = "",
-        preprocess: str = "stretch",
+        conversion: Conversion | None = None,
     ) -> GivenModel:
         """Return a copy of a model that is ready to be scored; the model itself stays as it is.
 
@@ -78,7 +82,7 @@ class GivenModel:
             class_names: what its outputs stand for, in order; None for the order that images come with.
             name: for messages and records; "" for the name of its class.
             weights: where its weights came from, for records; "" where nobody said.
-            preprocess: what its images go through, in words, for records.
+            conversion: how its images are prepared; None for brought to a size that is given apart.
 
         Raises:
             ConfigError: it is no model or has no such layer, or the normalisation cannot be read.
@@ -102,12 +106,24 @@ class GivenModel:
             "name": name,
             "weights": weights,
             "normalise": normalise if isinstance(normalise, str) else _as_text(mean, std),
-            "preprocess": preprocess,
+            "preprocess": "stretch" if conversion is None else conversion.in_words,
             "class_names": None if names is None else list(names),
         }
         return cls(
-            classifier=classifier, digest=key, name=name, class_names=names, features=features, facts=facts
+            classifier=classifier,
+            digest=key,
+            name=name,
+            class_names=names,
+            features=features,
+            facts=facts,
+            conversion=conversion,
         )
+
+    @property
+    def in_words(self) -> str:
+        """What it takes of images, in a line."""
+        weights = f", weights {self.facts['weights']}" if self.facts["weights"] else ""
+        return f"{self.name}{weights}: images by {self.facts['preprocess']}, normalised with {self.facts['normalise']}"
 
     def ordered(self, images: ImageSet) -> ImageSet:
         """Return labelled images with their classes in the order of the model's outputs.
@@ -181,6 +197,35 @@ class GivenModel:
         if shape not in self._trials:
             self._trials[shape] = tried(self.classifier, shape, self.name, self.features)
         return self._trials[shape]
+
+
+def prepared(
+    model: nn.Module, said: Mapping[str, Any], *, comes_with: Any = None, name: str = "", weights: str = ""
+) -> GivenModel:
+    """Return a model that is ready to be scored, as the options of a run describe it.
+
+    Args:
+        model: gives logits; it stays as it is.
+        said: all of `oodbench.options.GivenModelOptions`.
+        comes_with: what a hub says of its images, for "auto".
+        name: for messages and records; "" for the name of its class.
+        weights: where its weights came from, for records.
+
+    Raises:
+        ConfigError: it is no model, or what is said of it cannot be.
+    """
+    module = as_module(model)
+    given: Any = module if isinstance(module, nn.Module) else model
+    images = preprocessing(said["preprocess"], given, comes_with)
+    return GivenModel.of(
+        given,
+        normalise=images.with_normalisation(said["normalise"]),
+        features=said["features"],
+        class_names=class_names_of(said["class_names"], said["labels"], given),
+        name=name,
+        weights=weights,
+        conversion=images.conversion,
+    )
 
 
 def normalisation(given: Normalisation) -> tuple[tuple[float, ...], tuple[float, ...]]:

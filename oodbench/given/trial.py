@@ -98,7 +98,7 @@ class _watching:  # noqa: N801  # reads as a word
 def _logits(classifier: GivenClassifier, images: Tensor, name: str) -> Tensor:
     size = "×".join(map(str, images.shape[1:]))
     try:
-        logits = classifier(images)
+        logits: Tensor = classifier(images)
     # What a user's own code does wrong is told in its own words.
     except (Exception, SystemExit) as error:
         what = first_line(error)
@@ -114,8 +114,8 @@ def _logits(classifier: GivenClassifier, images: Tensor, name: str) -> Tensor:
         )
     if logits.shape[1] < 2:
         raise ConfigError(
-            f"the model {name} has one output; it must return a logit for each of two classes or more: of one output z, "
-            "torch.cat([-z, z], dim=1) / 2 gives two"
+            f"the model {name} has one output; it must return a logit for each of two classes or more: of one output "
+            "z, torch.cat([-z, z], dim=1) / 2 gives two"
         )
     return logits
 
@@ -185,9 +185,7 @@ def _check_no_probabilities(logits: Tensor, seen: dict[str, Tensor], name: str) 
                     "logits"
                 )
     if _are_probabilities(logits):
-        raise ConfigError(
-            f"the model {name} returns probabilities (a softmax at the end?); let it return logits"
-        )
+        raise ConfigError(f"the model {name} returns probabilities (a softmax at the end?); let it return logits")
 
 
 def _are_probabilities(outputs: Tensor) -> bool:
@@ -264,5 +262,7 @@ def check_layer(model: nn.Module, layer: str | None) -> None:
         return
     if not layer or layer not in dict(model.named_modules()):
         known: Sequence[str] = linear_layers(model)
-        choice = f"its linear layers are: {', '.join(known)}" if known else "it has no linear layers: leave features out"
+        choice = (
+            f"its linear layers are: {', '.join(known)}" if known else "it has no linear layers, leave features out"
+        )
         raise ConfigError(f"the model has no layer {layer!r}; {choice}")

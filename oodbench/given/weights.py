@@ -135,7 +135,7 @@ def _fits(model: nn.Module, place: str, state: State) -> Iterator[_Fit]:
     prefixes = {""} | {name.removesuffix(key) for name in state for key in _tails(name) if key in wanted}
     metadata = getattr(state, "_metadata", {})
     for prefix in sorted(prefixes, key=lambda each: (len(each), each)):
-        below = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+        below: State = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
         others = tuple(name for name in state if not name.startswith(prefix))
         versions = {
             name.removeprefix(prefix.rstrip(".")).removeprefix("."): value
@@ -237,7 +237,7 @@ def _content(file: Path) -> Any:
         if _is_safetensors(start, file):
             return _of_safetensors(file)
         if _is_script(file):
-            return torch.jit.load(str(file), map_location="cpu")
+            return torch.jit.load(str(file), map_location="cpu")  # type: ignore[no-untyped-call]
         return _of_pickle(file)
     except ConfigError:
         raise

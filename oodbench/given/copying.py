@@ -143,7 +143,16 @@ def _plain(model: nn.Module) -> nn.Module:
         return model
     for module in list(model.modules()):
         if parametrize.is_parametrized(module):
-            for key in list(module.parametrizations):  # type: ignore[arg-type]
-                with torch.no_grad():
-                    parametrize.remove_parametrizations(module, key, leave_parametrized=True)
+            _compute_once(module)
     return model
+
+
+def _compute_once(module: nn.Module) -> None:
+    """Keep the weights of a module as parametrizations give them now; PyTorch's own way changes its class for all."""
+    names = list(module.parametrizations)  # type: ignore[arg-type]
+    with torch.no_grad():
+        values = {key: getattr(module, key).detach().clone() for key in names}
+    module.__class__ = type(module).__bases__[0]
+    del module.parametrizations
+    for key, value in values.items():
+        module.register_parameter(key, nn.Parameter(value))

@@ -208,7 +208,7 @@ def _layer(
         likely = [key for key in reversed(known) if key in seen and _close(averaged(seen[key]), logits)]
         return next((key for key in likely if _gives(classifier, images, logits, key)), "")
     inside = [key for key in known if key.startswith(f"{features}.")]
-    for key in (features, *reversed(inside)):
+    for key in (*reversed(inside), features):
         if _gives(classifier, images, logits, key):
             return key
     others = [key for key in known if _gives(classifier, images, logits, key)]
@@ -223,10 +223,12 @@ def _gives(classifier: GivenClassifier, images: Tensor, logits: Tensor, layer: s
         features = own.outputs(images)["features"]
         again = own.head(features)
         alone = own.outputs(images[:1])["features"]
+        difference = own.head(features[:1] - features[1:2]) + own.head(features[1:2]) - own.head(features[:1])
+        linear = _close(difference, own.head(torch.zeros_like(features[:1])))
     # Layers of all kinds are tried.
     except Exception:  # noqa: BLE001
         return False
-    return features.ndim == 2 and alone.ndim == 2 and len(features) == len(images) and _close(again, logits)
+    return linear and features.ndim == 2 and alone.shape == features[:1].shape and _close(again, logits)
 
 
 def _close(one: Tensor, other: Tensor) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import zipfile
@@ -119,7 +120,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _is_averaged(note: str) -> bool:
-    return re.search(r"(^|[._])ema([._*]|$)", note) is not None
+    return re.search(r"(^|[._ ])ema([._*]|$)", note) is not None
 
 
 def _nearest(fits: Sequence[_Fit]) -> _Fit:
@@ -134,22 +135,22 @@ def _fits(model: nn.Module, place: str, state: State) -> Iterator[_Fit]:
     computed = {name for name, _ in model.named_buffers()} - wanted
     prefixes = {""} | {name.removesuffix(key) for name in state for key in _tails(name) if key in wanted}
     metadata = getattr(state, "_metadata", {})
-    for prefix in sorted(prefixes, key=lambda each: (len(each), each)):
+    for renamed, prefix in itertools.product((False, True), sorted(prefixes, key=lambda each: (len(each), each))):
         below: State = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-        others = tuple(name for name in state if not name.startswith(prefix))
+        if renamed and (below := _unwrapped_names(below, own)) is None:
+            continue
         versions = {
             name.removeprefix(prefix.rstrip(".")).removeprefix("."): value
             for name, value in metadata.items()
             if f"{name}.".startswith(prefix)
         }
-        below = _unwrapped_names(below, own)
         yield _Fit(
             place=place,
             prefix=prefix,
             state={name: value for name, value in below.items() if name in wanted},
             lacking=tuple(name for name in own if name not in below and not _is_bookkeeping(name)),
             left=tuple(name for name in below if name not in wanted | computed and not _is_bookkeeping(name)),
-            others=others,
+            others=tuple(name for name in state if not name.startswith(prefix)),
             names=tuple(state),
             metadata=versions,
             n_misshapen=sum(name in own and value.shape != own[name].shape for name, value in below.items()),
@@ -167,15 +168,14 @@ def _is_bookkeeping(name: str) -> bool:
     return name.rpartition(".")[2] in _BOOKKEEPING
 
 
-def _unwrapped_names(state: State, own: State) -> State:
-    """Return weights under the model's names, where these differ in parts that wrappers add; else as they are."""
-    if set(state) == set(own):
-        return state
+def _unwrapped_names(state: State, own: State) -> State | None:
+    """Return weights under the model's names, where these differ in parts that wrappers add; else None."""
     plain = {_without_wrappers(name): name for name in own}
     given = {_without_wrappers(name) for name in state}
     if len(plain) < len(own) or len(given) < len(state):
-        return state
-    return {plain.get(_without_wrappers(name), name): value for name, value in state.items()}
+        return None
+    renamed = {plain.get(_without_wrappers(name), name): value for name, value in state.items()}
+    return None if renamed.keys() == state.keys() else renamed
 
 
 def _without_wrappers(name: str) -> str:

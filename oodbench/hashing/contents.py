@@ -107,8 +107,8 @@ class _Walk:
     @_parts.register
     def _(self, value: nn.Module) -> Any:
         # What torch.compile puts around a module knows what was compiled so far.
-        if "_orig_mod" in value._modules:
-            return self.of(value._modules["_orig_mod"])
+        if "_orig_mod" in (inner := dict(value.named_children())):
+            return self.of(inner["_orig_mod"])
         # Hooks are filed by numbers that count up in each process.
         state = {
             name: list(entry.values()) if "_hooks" in name and isinstance(entry, Mapping) else entry

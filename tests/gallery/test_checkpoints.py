@@ -186,8 +186,8 @@ REFUSED = [
                said="it is no whole safetensors file"),
     Checkpoint(
         name="of another model", wrap=lambda _: {"head.weight": torch.zeros(3)},
-        said="are not those of Net: they lack body.bias, body.weight, fc.bias and 5 more and they have head.weight; the "
-        "file has head.weight, and the model body.bias, body.weight, fc.bias and 6 more",
+        said="are not those of Net: they lack body.bias, body.weight, fc.bias and 5 more and they have head.weight; "
+        "the file has head.weight, and the model body.bias, body.weight, fc.bias and 6 more",
     ),
     Checkpoint(name="of other sizes", wrap=lambda state: {**state, "fc.bias": torch.zeros(7)},
                said="are not those of Net: size mismatch for fc.bias"),

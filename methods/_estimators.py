@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from oodbench.api import FitInputs, Objective, Sees
+from oodbench.api import FitInputs, Need, Objective, Sees
 from oodbench.errors import ConfigError
 from oodbench.objectives import CrossEntropy
 
@@ -49,6 +49,11 @@ class EstimatorMethod(ABC):
     def __post_init__(self) -> None:
         if self.max_images is not None and self.max_images < 2:
             raise ConfigError(f"max_images must be at least 2, or none for all, got {self.max_images}")
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """Training images, and features where it sees these."""
+        return frozenset[Need]({"training_images", "features"} if self.on == "features" else {"training_images"})
 
     @property
     def networks(self) -> tuple[Objective, ...]:

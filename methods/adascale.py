@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -27,13 +27,15 @@ class AdaSCALE(PostHocMethod):
     features + Σ max(0, z') over the k₂ % largest. The percentile is p = low + (1 − F(Q))·(high − low), with F the
     empirical distribution of Q over training images. Variant a scales the features as `scale` does, by
     exp(Σz / Σ kept), variant l the logits by (Σz / Σ kept)². Score: by default log Σ_k exp(f_k) of what results.
-    Source: Regmi, arXiv 2503.08023, Section 4.
+    Source: Regmi, arXiv 2503.08023, Section 4; checked against the public code, sudarshanregmi/AdaSCALE.
 
     λ = 10, o = 0.05, k₁ = 1 and k₂ = 5 are the paper's. Its `low` is 60 and its `high` is searched with OOD validation
     images; the public code has 75 and 85 as defaults, as here, and 80 and 85 for ResNet-50. OpenOOD has k₁ and k₂ the
     other way round. ε is 0.5 in normalised images, which is about 0.113 in the [0, 1] pixel range with ImageNet's
     normalisation, and the default here. F is of at most `fit_images` training images, where the paper takes as many
-    held-out ones. As in the public code, the changed image is not clipped to [0, 1].
+    held-out ones. As in the public code, the changed image is not clipped to [0, 1], and the number of kept features
+    moves in steps, so that where Q is as near to that of a training image as float32 rounds, which is rare,
+    the score may depend on the batch that the image comes in.
     Images are classified by their unchanged logits, so that the accuracy is that of the network.
 
     Attributes:
@@ -50,8 +52,9 @@ class AdaSCALE(PostHocMethod):
     """
 
     title: ClassVar[str] = "Adaptive scaling (AdaSCALE)"
-    source: ClassVar[str] = "Regmi, arXiv 2503.08023, Sec. 4"
+    source: ClassVar[str] = "Regmi, arXiv 2503.08023, Sec. 4; code sudarshanregmi/AdaSCALE"
     needs: ClassVar[frozenset[Need]] = PostHocMethod.needs | {"gradients"}
+    quick: ClassVar[Mapping[str, object]] = {"fit_images": 50}
 
     score: LogitScore = "energy"
     variant: Literal["a", "l"] = "a"

@@ -24,7 +24,7 @@ class ASH(ShapingMethod):
     Of the features z of an image, the k largest are kept and the others set to 0, with k = n − round(n·p / 100) of n
     features and percentile p. Variant p leaves the kept ones as they are, b sets each to Σz / k, s multiplies them by
     exp(Σz / Σ kept). Score: by default log Σ_k exp(f_k), the negative energy, of the logits f of what results.
-    Source: Djurisic et al., ICLR 2023, Algorithms 1-3.
+    Source: Djurisic et al., ICLR 2023; checked against the public code, andrijazz/ash.
 
     The public code takes variant s, at percentile 90 on ImageNet, which is the default here, and at 95 on CIFAR, behind
     the last pooling. Peers differ: pytorch-ood has s at 65, OpenOOD b at 90 or at what it finds best from 65 to 95.
@@ -39,7 +39,7 @@ class ASH(ShapingMethod):
     """
 
     title: ClassVar[str] = "Activation shaping (ASH)"
-    source: ClassVar[str] = "Djurisic et al., ICLR 2023, Alg. 1-3"
+    source: ClassVar[str] = "Djurisic et al., ICLR 2023; code andrijazz/ash"
     known_exceptions: ClassVar[Mapping[str, str]] = {
         "higher_means_more_in_distribution": "variant s scales the features of noise, which are more alike, "
         "further up than those of ID images"

@@ -34,7 +34,8 @@ class CombOOD(PostHocMethod):
     features, as in `knn`. m is the Mahalanobis distance of the image's extremes from 0: the largest logit and minus the
     smallest, and the same of what each activation function is given, each standardised, brought near a Gaussian by a
     Yeo-Johnson transform, and with their covariance plus λ times the identity.
-    Source: Rajasekaran et al., SDM 2024, Section 3; √n instead of n and λ = 1 as in the public code.
+    Source: Rajasekaran et al., SDM 2024; checked against the public code, rmagesh148/combood, with √n instead of n and
+    λ = 1 as there.
 
     What an activation function is given is read as the output of the module before it, so that in residual networks the
     last summand stands for the sum. Extremes that never vary in training are left out. A distance below 1e-6 counts as
@@ -46,7 +47,7 @@ class CombOOD(PostHocMethod):
     """
 
     title: ClassVar[str] = "Neighbours and extreme values (COMBOOD)"
-    source: ClassVar[str] = "Rajasekaran et al., SDM 2024, Sec. 3"
+    source: ClassVar[str] = "Rajasekaran et al., SDM 2024; code rmagesh148/combood"
 
     k: int = 50
     regularisation: float = 1.0

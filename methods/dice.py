@@ -21,7 +21,7 @@ class DICE(ShapingMethod):
     Score: by default log Σ_k exp(f_k), the negative energy, of the logits f = (M ⊙ W)z + b, where the mask M keeps the
     weights whose contribution W_kj·E[z_j], with the mean over the training images, is above a percentile of all
     contributions.
-    Source: Sun & Li, ECCV 2022, Eq. 3-6.
+    Source: Sun & Li, ECCV 2022; checked against the public code, deeplearning-wisc/dice.
 
     The public code takes percentile 90 on CIFAR, which is the default here, and 70 on ImageNet; so do OpenOOD (90) and
     pytorch-ood (no default). Where all contributions are equal, none is above and all weights go.
@@ -33,7 +33,7 @@ class DICE(ShapingMethod):
     """
 
     title: ClassVar[str] = "Sparsified head (DICE)"
-    source: ClassVar[str] = "Sun & Li, ECCV 2022, Eq. 3-6"
+    source: ClassVar[str] = "Sun & Li, ECCV 2022; code deeplearning-wisc/dice"
     known_exceptions: ClassVar[Mapping[str, str]] = {
         "higher_means_more_in_distribution": "noise excites all units, and the tenth of a small head that is left has "
         "no negative weights to set against them"

@@ -29,7 +29,7 @@ class Gram(PostHocMethod):
     root, are compared with the smallest and largest that training images of the predicted class have: the layer's
     deviation δ_ℓ adds up (min − g) / |min| below and (g − max) / |max| above. Score: −Σ_ℓ δ_ℓ / E[δ_ℓ], divided by the
     largest softmax probability, with E[δ_ℓ] the mean over a tenth of the training images that the bounds are not from.
-    Source: Sastry & Oore, ICML 2020, Algorithm 1 and 2.
+    Source: Sastry & Oore, ICML 2020; checked against the public code, VectorInstitute/gram-ood-detection.
 
     The public code takes powers 1 to 10, OpenOOD 1 to 5. Both look at every convolution and activation, and pytorch-ood
     at what it is given; here the default are the stem and the last map at each resolution, since the rows would take
@@ -46,7 +46,7 @@ class Gram(PostHocMethod):
     """
 
     title: ClassVar[str] = "Gram matrices"
-    source: ClassVar[str] = "Sastry & Oore, ICML 2020, Alg. 1-2"
+    source: ClassVar[str] = "Sastry & Oore, ICML 2020; code VectorInstitute/gram-ood-detection"
     quick: ClassVar[Mapping[str, object]] = {"powers": (1, 2)}
 
     layers: Literal["all"] | tuple[str, ...] = "all"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from oodbench.api import FitInputs, Network, Objective, Sees
+from oodbench.api import FitInputs, Need, Network, Objective, Sees
 from oodbench.errors import ConfigError
 from oodbench.objectives import CrossEntropy
 
@@ -49,6 +49,7 @@ class Mahalanobis:
 
     title: ClassVar[str] = "Mahalanobis distance to the nearest class"
     source: ClassVar[str] = "Lee et al., NeurIPS 2018, Eq. 2, Alg. 1"
+    needs: ClassVar[frozenset[Need]] = frozenset({"classes", "features", "training_images"})
 
     layers: Literal["penultimate", "all"] | tuple[str, ...] = "penultimate"
     epsilon: float = 0.0

@@ -29,7 +29,7 @@ class NAC(PostHocMethod):
     A neuron's state is sigmoid(α·z·∂KL/∂z), with z its activation, summed over space, and ∂KL/∂z the gradient of
     KL(u ‖ softmax f), u uniform, summed over space. Coverage counts in which of M bins between 0 and 1 the states of
     training images fall. Score: the mean over neurons of min(count of the bin / O, 1), averaged over layers.
-    Source: Liu et al., ICLR 2024, Eq. 3-6 (NAC-UE).
+    Source: Liu et al., ICLR 2024 (NAC-UE); checked against the public code, BierOne/ood_coverage.
 
     The default is the penultimate layer alone, whose gradient Wᵀ(p − u) needs no backward pass, with α = 100, M = 50,
     O = 50 and 1000 training images, as in the public code for CIFAR-10. That code searches α, M and O for each layer
@@ -48,7 +48,7 @@ class NAC(PostHocMethod):
     """
 
     title: ClassVar[str] = "Neuron activation coverage (NAC)"
-    source: ClassVar[str] = "Liu et al., ICLR 2024, Eq. 3-6"
+    source: ClassVar[str] = "Liu et al., ICLR 2024; code BierOne/ood_coverage"
 
     layers: Literal["penultimate", "all"] | tuple[str, ...] = "penultimate"
     alpha: tuple[float, ...] = (100.0,)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from oodbench.api import FitInputs, Network, Objective, Sees
+from oodbench.api import FitInputs, Need, Network, Objective, Sees
 from oodbench.errors import ConfigError
 from oodbench.metrics import fpr_at_tpr
 from oodbench.objectives import CrossEntropy
@@ -49,6 +49,7 @@ class ODIN:
 
     title: ClassVar[str] = "ODIN (temperature and input step)"
     source: ClassVar[str] = "Liang et al., ICLR 2018, Eq. 1-2"
+    needs: ClassVar[frozenset[Need]] = frozenset({"classes", "gradients"})
 
     temperature: float = 1000.0
     epsilon: Literal["auto"] | float = 0.0014

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from oodbench.api import FitInputs, Objective, Sees
+from oodbench.api import FitInputs, Need, Objective, Sees
 from oodbench.errors import ConfigError
 from oodbench.objectives import CrossEntropy
 
@@ -47,6 +47,7 @@ class OpenMax:
 
     title: ClassVar[str] = "OpenMax"
     source: ClassVar[str] = "Bendale & Boult, CVPR 2016, Alg. 2"
+    needs: ClassVar[frozenset[Need]] = frozenset({"classes", "features", "training_images"})
     sees: ClassVar[frozenset[Sees]] = frozenset()
 
     tail_size: int = 20

@@ -24,7 +24,8 @@ class RankFeat(PostHocMethod):
     A map as a matrix X with a row a channel and a column a position becomes X − σ₁u₁v₁ᵀ, and the rest of the network
     goes on from there. Score: by default log Σ_k exp(f_k), the negative energy at temperature 1, of the mean f of the
     logits that this gives in each of two layers.
-    Source: Song et al., NeurIPS 2022, Eq. 3-5 and Section 3.1 (fusion of blocks 3 and 4).
+    Source: Song et al., NeurIPS 2022 (fusion of blocks 3 and 4); checked against the public code,
+    KingJamesSong/RankFeat.
 
     The network runs once more for each layer, so that any network will do. The paper's layers are the last two stages
     of a ResNet, and here the last two resolutions with more than one position; pytorch-ood takes one, which is
@@ -37,7 +38,7 @@ class RankFeat(PostHocMethod):
     """
 
     title: ClassVar[str] = "Rank-1 feature removal (RankFeat)"
-    source: ClassVar[str] = "Song et al., NeurIPS 2022, Eq. 3-5"
+    source: ClassVar[str] = "Song et al., NeurIPS 2022; code KingJamesSong/RankFeat"
 
     layers: Literal["last"] | tuple[str, ...] = "last"
     score: LogitScore = "energy"

@@ -24,7 +24,7 @@ class Relation(PostHocMethod):
 
     Score: Σ_i r_i^t over the training images with r_i > c, where r_i = max(0, cos(z, z_i))·(p · p_i), with z the
     penultimate features and p the softmax probabilities of two images.
-    Source: Kim et al., NeurIPS 2023, Section 3.2 and 3.3.
+    Source: Kim et al., NeurIPS 2023; checked against the public code, snu-mllab/Neural-Relation-Graph.
 
     The public code takes c = 0.03 and, for OOD detection, t = 1; its score is 1 / (Σ + 1e-6), higher for OOD images,
     which ranks them the same. OpenOOD chooses t among 1, 2, 4, 6 and 8 on OOD validation images.
@@ -36,7 +36,7 @@ class Relation(PostHocMethod):
     """
 
     title: ClassVar[str] = "Neural relation graph"
-    source: ClassVar[str] = "Kim et al., NeurIPS 2023, Sec. 3.2-3.3"
+    source: ClassVar[str] = "Kim et al., NeurIPS 2023; code snu-mllab/Neural-Relation-Graph"
 
     power: float = 1.0
     threshold: float = 0.03

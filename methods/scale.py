@@ -20,7 +20,7 @@ class SCALE(ShapingMethod):
 
     Score: by default log Σ_k exp(f_k), the negative energy, of the logits f = head(z·exp(Σz / Σ kept)), where the kept
     are the k = n − round(n·p / 100) largest of the n features z of an image, with percentile p.
-    Source: Xu et al., ICLR 2024, Section 3.2.
+    Source: Xu et al., ICLR 2024; checked against the public code, kai422/SCALE.
 
     The public code and OpenOOD take percentile 85, pytorch-ood 65. Here at least one feature is kept; the exponent
     ignores negative features, which rectified features have none of, and is at most 60.
@@ -32,7 +32,7 @@ class SCALE(ShapingMethod):
     """
 
     title: ClassVar[str] = "Scaled activations (SCALE)"
-    source: ClassVar[str] = "Xu et al., ICLR 2024, Sec. 3.2"
+    source: ClassVar[str] = "Xu et al., ICLR 2024; code kai422/SCALE"
 
     percentile: float = 85.0
 

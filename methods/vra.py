@@ -24,7 +24,7 @@ class VRA(ShapingMethod):
     Score: by default log Σ_k exp(f_k), the negative energy, of the logits f = head(g(z)), with g(z) = 0 for z < α,
     z + γ for α ≤ z ≤ β, and β for z > β, where α and β are percentiles of all penultimate activations of the training
     images.
-    Source: Xu et al., NeurIPS 2023 (VRA, and VRA+ with γ).
+    Source: Xu et al., NeurIPS 2023 (VRA, and VRA+ with γ); checked against the public code, zeroQiaoba/VRA.
 
     The public code takes α at 60 and β at 95 on CIFAR-100, which is the default here, 60 and 90 on CIFAR-10, fixed
     thresholds on ImageNet, and γ = 0.6 for VRA+ on CIFAR. Peers clip instead: OpenOOD is below=low, low=10, high=90
@@ -42,7 +42,7 @@ class VRA(ShapingMethod):
     """
 
     title: ClassVar[str] = "Variational rectified activations (VRA)"
-    source: ClassVar[str] = "Xu et al., NeurIPS 2023"
+    source: ClassVar[str] = "Xu et al., NeurIPS 2023; code zeroQiaoba/VRA"
 
     low: float = 60.0
     high: float = 95.0

@@ -28,7 +28,7 @@ class WeiPer(PostHocMethod):
     histogram q of the numbers in v, smoothed over s bins, with the mean histogram p of the training images,
     Σ (p − q)(log p − log q), with ε added to both; bins span the values of training images, and what is beyond them is
     left out. With score=msp, the last term alone is the score.
-    Source: Granz et al., NeurIPS 2024, Section 3 (WeiPer, WeiPer+KLD, WeiPer+MSP).
+    Source: Granz et al., NeurIPS 2024 (WeiPer, WeiPer+KLD, WeiPer+MSP); checked against the public code, mgranz/weiper.
 
     Defaults are those of the public code for CIFAR-10, which gets λ₁, λ₂, s₁, s₂, δ and the number of bins from a
     search with OOD validation images; so are ε = 0.01 for z and 0.025 for W̃z + b.
@@ -45,7 +45,7 @@ class WeiPer(PostHocMethod):
     """
 
     title: ClassVar[str] = "Weight perturbations (WeiPer)"
-    source: ClassVar[str] = "Granz et al., NeurIPS 2024, Sec. 3"
+    source: ClassVar[str] = "Granz et al., NeurIPS 2024; code mgranz/weiper"
 
     score: Literal["kld", "msp"] = "kld"
     heads: int = 100

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from oodbench import batch as module
 from oodbench.engine.outputs import KeptOutputs
 from oodbench.engine.request import request
 from oodbench.engine.runner import prepare
+from oodbench.errors import ScoreError
 from oodbench.images import ImageSet
 from oodbench.jobs import ReadyNetwork
 from oodbench.store.workspace import Workspace
@@ -58,3 +61,52 @@ def test_trained_network_is_loaded_in_the_layout_that_it_was_trained_in(network)
     assert kernels
     assert all(kernel.is_contiguous(memory_format=torch.channels_last) for kernel in kernels)
     assert not any(weights.requires_grad for weights in network.module.parameters())
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A reading that no network can give."""
+
+    name: str = "broken"
+
+    def layers(self, network, shape):
+        return ["body.0"]
+
+    def of(self, maps):
+        raise ValueError("no such map")
+
+
+@dataclass(frozen=True)
+class FirstLayer:
+    """The mean of the first layer."""
+
+    name: str = "first layer"
+
+    def layers(self, network, shape):
+        return ["body.0"]
+
+    def of(self, maps):
+        return maps["body.0"].flatten(1).mean(dim=1)
+
+
+def test_a_reading_that_fails_keeps_nothing_else_from_the_pass(network, tmp_path):
+    workspace = Workspace.of(cache_dir=tmp_path, report=Listener())
+    outputs = KeptOutputs(network, images(), workspace, CPU, [Broken(), FirstLayer()])
+
+    assert set(outputs) == {"features", "logits", "first layer"}
+    with pytest.raises(ScoreError, match=r"the reading broken of the network's layers fails: ValueError: no such map"):
+        outputs["broken"]
+
+
+def test_readings_come_from_the_one_pass_and_are_kept(network, tmp_path):
+    some, listener = images(), Listener()
+    workspace = Workspace.of(cache_dir=tmp_path, report=listener)
+    first = KeptOutputs(network, some, workspace, CPU, [FirstLayer()])["first layer"]
+    passes = len(listener.tasks)
+    again = KeptOutputs(network, some, workspace, CPU, [FirstLayer()])
+
+    with torch.no_grad():
+        expected = network.module.body[0](torch.tensor(some.images).float() / 255).flatten(1).mean(dim=1)
+    np.testing.assert_allclose(first, expected, rtol=1e-5)
+    assert again["logits"].shape == (len(some), 3)
+    assert len(listener.tasks) == passes

@@ -151,7 +151,7 @@ def test_a_method_that_trains_is_refused_by_name(model, photos, noise, method, s
     assert str(caught.value) == said
 
 
-@pytest.mark.parametrize("method", ["knn(k=3)", "mahalanobis", "lof", "odin"])
+@pytest.mark.parametrize("method", ["knn(k=3)", "mahalanobis", "lof", "odin(epsilon=auto, tune=id)"])
 def test_a_method_that_needs_training_images_says_so(model, photos, noise, method):
     name = method.partition("(")[0]
     with pytest.raises(ConfigError, match=f"^{name} needs (ID training images|held-out ID images)"):

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.lib.format import open_memmap
 
+from oodbench.errors import OodbenchError, ScoreError, described
 from oodbench.forward import passes
 from oodbench.hashing.code import code_digest
 from oodbench.hashing.values import digest
@@ -50,9 +51,13 @@ class KeptOutputs(Mapping[str, "NDArray[Any]"]):
         self._network, self._images, self._device = network, images, device
         self._artifacts, self._report = workspace.artifacts, workspace.report
         self._readings = {reading.name: reading for reading in readings}
+        self._faults: dict[str, str] = {}
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        return self._arrays[name]
+        arrays = self._arrays
+        if name in self._faults:
+            raise ScoreError(f"the reading {name} of the network's layers fails: {self._faults[name]}")
+        return arrays[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._arrays)
@@ -68,6 +73,10 @@ class KeptOutputs(Mapping[str, "NDArray[Any]"]):
             name: digest(["reading", *basis, reading, code_digest(reading)]) for name, reading in self._readings.items()
         }
         missing = [name for name, key in keys.items() if self._artifacts.find(_KIND, key) is None]
+        # What is wrong with one method's reading must not keep the others from the pass.
+        self._faults = {name: fault for name in missing if name and (fault := self._fault(self._readings[name]))}
+        missing = [name for name in missing if name not in self._faults]
+        keys = {name: key for name, key in keys.items() if name not in self._faults}
         if missing:
             wanted = [self._readings[name] for name in missing if name]
             self._artifacts.save_several(
@@ -77,6 +86,17 @@ class KeptOutputs(Mapping[str, "NDArray[Any]"]):
             )
         files = [file for key in keys.values() for file in sorted(self._artifacts.folder(_KIND, key).glob("*.npy"))]
         return {file.stem: np.load(file, mmap_mode="r") for file in files}
+
+    @torch.inference_mode()
+    def _fault(self, reading: Reading) -> str:
+        """Say what goes wrong with a reading on the first image, or return ""."""
+        try:
+            next(passes(self._network.module, self._images.images[:1], self._device, [reading]))
+        except OodbenchError as error:
+            return str(error)
+        except Exception as error:  # noqa: BLE001  # foreign code
+            return described(error)
+        return ""
 
     @torch.inference_mode()
     def _compute(self, asides: Mapping[str, Path], readings: Sequence[Reading]) -> list[dict[str, Any]]:

@@ -170,6 +170,7 @@ def execute(prepared: Prepared) -> list[Record]:
         workspace=prepared.workspace,
         results=prepared.results,
         save_detectors=prepared.save_detectors,
+        every_method=prepared.every_method,
     )
     for cell, outcome in run_all(prepared.to_do(), site, prepared.devices):
         if isinstance(outcome, OodbenchError):

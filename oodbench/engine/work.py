@@ -41,12 +41,20 @@ class Site:
         workspace: where networks and outputs are kept, and who is told.
         results: where records go.
         save_detectors: whether each fitted detector is stored beside its record.
+        every_method: whether all methods were asked for: what is left out is then no error, and must be told.
     """
 
     data: Mapping[str, BenchmarkData]
     workspace: Workspace
     results: ResultStore
     save_detectors: bool = False
+    every_method: bool = False
+
+    def tell_left_out(self, cells: Sequence[Cell], error: OodbenchError) -> None:
+        """Tell that cells are left out, and why."""
+        report = self.workspace.report
+        tell = report.warning if self.every_method else report.message
+        tell(f"left out: {', '.join(cell.label for cell in cells)}: {error}")
 
 
 def groups(cells: Sequence[Cell]) -> list[list[Cell]]:
@@ -77,7 +85,7 @@ def run_group(group: Sequence[Cell], site: Site, device: torch.device) -> Iterat
     try:
         networks = _obtained(group[0], site, device)
     except (ConfigError, TrainingError) as error:
-        site.workspace.report.message(f"left out: {', '.join(cell.label for cell in group)}: {error}")
+        site.tell_left_out(group, error)
         yield from ((cell, error) for cell in group)
         return
     materials: dict[str, Material] = {}
@@ -138,7 +146,7 @@ def _score(cell: Cell, material: Material, site: Site) -> Iterator[Outcome]:
         with reported_as(ScoreError, cell.method_name):
             record, scores, fitted = evaluate(cell, material)
     except (ConfigError, ScoreError) as error:
-        report.message(f"left out: {cell.label}: {error}")
+        site.tell_left_out([cell], error)
         yield cell, error
         return
     record, scores = site.results.with_other_sets(cell.file, record, scores)

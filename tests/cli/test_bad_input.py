@@ -145,7 +145,7 @@ def test_empty_ood_set_is_named(oodbench):
     done = oodbench("run", "--in", "mnist-267", "--data-dir", "images")
 
     assert done.code == 2
-    assert done.err.splitlines()[-1].startswith("Error: images/svhn.zip has no images in svhn/test/")
+    assert done.err.splitlines()[-1].startswith("Error: no images in images/svhn.zip")
 
 
 def test_results_folder_that_cannot_be_written_to(oodbench):

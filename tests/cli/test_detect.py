@@ -17,12 +17,14 @@ def home(tmp_path_factory):
     import oodbench
     from oodbench.engine.request import request
     from oodbench.engine.runner import prepare
+    from oodbench.store.workspace import Workspace
     from tests.helpers import small_benchmark
 
     folder = tmp_path_factory.mktemp("home")
     options = {"cache_dir": folder / "cache", "results_dir": folder / "results"}
     oodbench.run(small_benchmark(), ["msp", "dbscan"], save_detectors=True, **options)
-    data = prepare(request([small_benchmark()], ["msp"]), **options).data["small"]
+    workspace = Workspace.of(cache_dir=folder / "cache")
+    data = prepare(request([small_benchmark()], ["msp"]), workspace=workspace, results_dir=folder).data["small"]
     for name, images in {"id": data.id_test.images[:20], "noise": data.ood["noise"].images[:20]}.items():
         (folder / name).mkdir()
         for i, image in enumerate(images):

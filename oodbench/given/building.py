@@ -131,6 +131,10 @@ def _module(place: str) -> Any:
     return run_file(path)
 
 
+def _folders_of_files() -> set[str]:
+    return {str(path.parent) for path in _run}
+
+
 def run_file(path: Path) -> Any:
     """Return the module that a Python file makes."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -138,7 +142,7 @@ def run_file(path: Path) -> Any:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     # Under its name, so that its classes can be pickled, unless an installed module has that name.
-    installed = PathFinder.find_spec(path.stem)
+    installed = PathFinder.find_spec(path.stem, [entry for entry in sys.path if entry not in _folders_of_files()])
     if path.stem not in sys.builtin_module_names and (installed is None or installed.origin == spec.origin):
         sys.modules[path.stem] = module
     with _as_script(path):

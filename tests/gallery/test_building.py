@@ -46,9 +46,11 @@ def build():
 def alone(monkeypatch, tmp_path):
     """What is imported in a test is forgotten after it."""
     monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.setattr(sys, "modules", {**sys.modules})
     monkeypatch.setattr(sys, "argv", ["oodbench", "run", "--model", "nets.py:build"])
     monkeypatch.chdir(tmp_path)
+    yield
+    for name in ("nets", "nets_beside", "layers_beside"):
+        sys.modules.pop(name, None)
 
 
 def written(place, layers="layers_beside", function="relu"):

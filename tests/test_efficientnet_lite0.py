@@ -31,7 +31,7 @@ def test_it_knows_a_palace_and_a_daisy_from_noise(oodbench, tmp_path):  # noqa: 
     done = oodbench(
         "run", "--model", f"{EXAMPLE}:build", "--preprocess", "auto", "--labels", "imagenet", "--in",
         f"{tmp_path / 'photos'}", "--out", f"gaussian={tmp_path / 'noise'}", "--method", "msp", "--method", "knn",
-        "--results-dir", "found", "--save-detectors", "--dry-run",
+        "--dry-run",
     )  # fmt: skip
     assert done.code == 2
     assert "knn needs ID training images" in done.err

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from oodbench.errors import ConfigError
 
+from .copying import script_of
+
 
 class GivenClassifier(nn.Module):
     """A classifier with its normalisation inside, so that methods see and change images in [0, 1].
@@ -38,6 +40,19 @@ class GivenClassifier(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return logits, shape (n, n_classes), for images in [0, 1]."""
         return in_rows(logits_in(self.model((images - self.mean) / self.std)), len(images))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled: TorchScript has a file format of its own, and does not go into others."""
+        state = {**self.__dict__, "_modules": {**self._modules}}
+        if isinstance(self.model, torch.jit.ScriptModule):
+            state["_modules"]["model"] = self.model.save_to_buffer()
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take what was pickled."""
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        if isinstance(content := self._modules["model"], bytes):
+            self._modules["model"] = script_of(content).eval()
 
     def train(self, mode: bool = True) -> GivenClassifier:  # noqa: FBT001, FBT002  # as in PyTorch
         """Set training mode, of a model that knows one: exported ones do not."""

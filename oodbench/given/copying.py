@@ -73,10 +73,13 @@ def _is_script(module: nn.Module) -> bool:
 
 
 def _script_copied(module: Any) -> nn.Module:
-    copied: nn.Module = torch.jit.load(  # type: ignore[no-untyped-call]
-        io.BytesIO(module.save_to_buffer()), map_location="cpu"
-    )
-    return copied
+    return script_of(module.save_to_buffer())
+
+
+def script_of(content: bytes) -> nn.Module:
+    """Return a TorchScript module from the bytes of its file, on the processor."""
+    module: nn.Module = torch.jit.load(io.BytesIO(content), map_location="cpu")  # type: ignore[no-untyped-call]
+    return module
 
 
 def _check_weights(model: nn.Module, name: str) -> None:
@@ -154,5 +157,7 @@ def _compute_once(module: nn.Module) -> None:
         values = {key: getattr(module, key).detach().clone() for key in names}
     module.__class__ = type(module).__bases__[0]
     del module.parametrizations
+    # They would look for what is gone, and cannot be pickled.
+    module._load_state_dict_pre_hooks.clear()  # noqa: SLF001
     for key, value in values.items():
         module.register_parameter(key, nn.Parameter(value))

@@ -137,8 +137,11 @@ def _fits(model: nn.Module, place: str, state: State) -> Iterator[_Fit]:
     metadata = getattr(state, "_metadata", {})
     for renamed, prefix in itertools.product((False, True), sorted(prefixes, key=lambda each: (len(each), each))):
         below: State = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-        if renamed and (below := _unwrapped_names(below, own)) is None:
-            continue
+        if renamed:
+            plain = _unwrapped_names(below, own)
+            if plain is None:
+                continue
+            below = plain
         versions = {
             name.removeprefix(prefix.rstrip(".")).removeprefix("."): value
             for name, value in metadata.items()

@@ -257,3 +257,38 @@ def test_a_model_is_scored_on_the_images_of_each_of_two_folders(oodbench, mine, 
     frame = load_results("results").set_index("in_dist")
     assert set(frame.loc["cars", "n_id"]) == {72}
     assert set(frame.loc["pets", "n_id"]) == {9}
+
+
+def test_preprocessing_is_told_recorded_and_repeated(oodbench, mine):
+    given = without(mine, "--image-size")
+    done = oodbench("run", *given, "--preprocess", "resize=12,crop=8", "--method", "msp", "--save-detectors")
+
+    assert done.code == 0, done.err
+    assert "images by resize=12,crop=8x8,interpolation=bilinear, normalised with none" in done.err
+    assert json.loads(load_results("results")["given"][0])["preprocess"] == "resize=12,crop=8x8,interpolation=bilinear"
+    found = oodbench("detect", "--from", "results", "photos/test", "--format", "csv")
+    assert len(found.out.splitlines()) == 1 + 72
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("--preprocess", "resize=12,crop=8"), "--image-size and --channels differ from what --preprocess gives"),
+        (("--preprocess", "auto"), "nothing that comes with Mine says how its images are prepared; say it, as in"),
+        (("--preprocess", "crop=8,interpolation=cubic"), "no interpolation 'cubic'. Did you mean 'bicubic'"),
+        (("--labels", "cifar"), "--labels cifar is not known; there is: imagenet, model."),
+    ],
+)
+def test_preprocessing_that_does_not_fit_is_one_sentence(oodbench, mine, given, said):
+    done = oodbench("run", *without(mine, "--image-size"), "--image-size", "9", *given, "--method", "msp")
+
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err.splitlines()[-1]
+
+
+def test_preprocessing_is_for_images_of_ones_own(oodbench, mine):
+    arguments = without(without(without(mine, "--image-size"), "--in"), "--out")
+    done = oodbench("run", *arguments, "--in", "digits", "--preprocess", "crop=8", "--method", "msp")
+
+    assert done.code == 2
+    assert "--preprocess are for images of your own; digits prescribes its own" in done.err.splitlines()[-1]

@@ -8,6 +8,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -316,6 +317,38 @@ def test_classes_of_another_number_mention_class_names():
     test = oodbench.ImageSet(name="pets", images=images, labels=np.array([0, 0, 1, 1]), class_names=("cat", "dog"))
     with pytest.raises(ConfigError, match=r"has 2 \(cat, dog\).*: --class-names \(in Python: class_names=\)"):
         oodbench.evaluate(Net(), test, images + 7, normalise="none")
+
+
+@pytest.mark.parametrize("name", ["weight_norm", "weight_norm of today", "spectral_norm", "traced", "scripted"])
+def test_what_pytorch_does_not_pickle_goes_into_a_detector(name, tmp_path):
+    module = given(next(each for each in FINE if each.name == name)).on(torch.device("cpu"), SHAPE).module
+    torch.save(module, tmp_path / "module.pt")
+
+    images = torch.rand(2, *SHAPE)
+    again = torch.load(tmp_path / "module.pt", weights_only=False)
+    torch.testing.assert_close(again.outputs(images), module.outputs(images))
+
+
+def test_code_of_installed_packages_is_not_read(monkeypatch):
+    from torchvision.models import mobilenet_v3_small
+
+    from oodbench.hashing.installed import versions_of
+
+    read, original = [], Path.read_text
+    monkeypatch.setattr(
+        Path, "read_text", lambda self, *given, **named: read.append(self) or original(self, *given, **named)
+    )
+    first = GivenModel.of(mobilenet_v3_small(num_classes=3), normalise="none").digest
+    assert not [file for file in read if "site-packages" in file.parts and "torchvision" in file.parts]
+
+    versions = versions_of(["torchvision.models.resnet", "torch.nn", "json", "tests.gallery"])
+    assert list(versions) == ["torchvision"]
+    monkeypatch.setattr("oodbench.given.model.versions_of", lambda _: {"torchvision": "0.0"})
+    torch.manual_seed(0)
+    old = GivenModel.of(mobilenet_v3_small(num_classes=3), normalise="none").digest
+    monkeypatch.undo()
+    torch.manual_seed(0)
+    assert old != GivenModel.of(mobilenet_v3_small(num_classes=3), normalise="none").digest != first
 
 
 def test_models_are_left_as_they_were():

@@ -102,6 +102,13 @@ def write_contents(file: Path, contents: Contents) -> None:
             f"the detector {file.name} cannot be stored ({error}); define its classes at the top of a module that can "
             "be imported, and keep no lambdas in it"
         ) from error
+    except RuntimeError as error:
+        # What PyTorch says of parts that are TorchScript.
+        if "serialize" not in str(error):
+            raise
+        raise PluginError(
+            f"the detector {file.name} cannot be stored: a part of its model is TorchScript; script the whole model"
+        ) from error
 
 
 def read_about(file: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from .errors import DataError
+from .errors import ConfigError, DataError, did_you_mean
 from .hashing.values import array_digest, digest
 from .image_rows import ChosenImages
 
@@ -30,6 +30,77 @@ class Conversion:
 
     size: tuple[int, int] | None = None
     channels: Literal[1, 3] | None = None
+
+    def resized(self, picture: Image) -> Image | NDArray[np.uint8]:
+        """Return a picture in its size; as pixels, shape (height, width, channels), where it takes other steps."""
+        from PIL.Image import Resampling
+
+        if self.size is None or picture.size == self.size[::-1]:
+            return picture
+        return picture.resize(self.size[::-1], Resampling.BILINEAR)
+
+    @property
+    def in_words(self) -> str:
+        """Short, for records and messages."""
+        return "stretch"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CentreCrop(Conversion):
+    """The shorter side is brought to a length and the centre is cut out, as photos are for most classifiers.
+
+    To the pixel what torchvision's `Resize` and `CenterCrop` make of a PIL image.
+
+    Attributes:
+        resize: length of the shorter side before the cut, or height and width of the whole; at least `size`.
+        interpolation: one of `INTERPOLATIONS`.
+    """
+
+    resize: int | tuple[int, int]
+    interpolation: str = "bilinear"
+
+    def __post_init__(self) -> None:
+        if self.interpolation not in INTERPOLATIONS:
+            raise ConfigError(
+                f"no interpolation {self.interpolation!r}{did_you_mean(self.interpolation, INTERPOLATIONS)}"
+            )
+        crop, least = self.size, (self.resize,) * 2 if isinstance(self.resize, int) else self.resize
+        if crop is None or min(*crop, *least) < 1:
+            raise ConfigError(f"resize={_side(self.resize)} and crop={_side(crop)} must be 1 pixel and more")
+        if crop[0] > least[0] or crop[1] > least[1]:
+            raise ConfigError(
+                f"crop={_side(crop)} is larger than the image after resize={_side(self.resize)}; cut out less"
+            )
+
+    def resized(self, picture: Image) -> Image:
+        """Return the centre of a picture."""
+        from PIL.Image import Resampling
+
+        assert self.size is not None
+        width, height = picture.size
+        if isinstance(self.resize, int):
+            short, long = sorted(picture.size)
+            other = int(self.resize * long / short)
+            whole = (self.resize, other) if width <= height else (other, self.resize)
+        else:
+            whole = self.resize[::-1]
+        if whole != picture.size:
+            picture = picture.resize(whole, Resampling[self.interpolation.upper()])
+        top, left = (round((side - cut) / 2) for side, cut in zip(whole[::-1], self.size, strict=True))
+        return picture.crop((left, top, left + self.size[1], top + self.size[0]))
+
+    @property
+    def in_words(self) -> str:
+        """As `--preprocess` takes it."""
+        return f"resize={_side(self.resize)},crop={_side(self.size)},interpolation={self.interpolation}"
+
+
+INTERPOLATIONS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
+"""As Pillow calls them; all but the nearest are antialiased."""
+
+
+def _side(size: int | tuple[int, int] | None) -> str:
+    return "x".join(map(str, size)) if isinstance(size, tuple) else str(size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,6 +297,8 @@ def convert(raw: RawImages, conversion: Conversion, name: str) -> NDArray[np.uin
 
 
 def _fits(array: NDArray[np.uint8], conversion: Conversion) -> bool:
+    if type(conversion) is not Conversion:
+        return False
     channels = 1 if array.ndim == 3 else array.shape[3]
     return conversion.size in (None, array.shape[1:3]) and conversion.channels in (None, channels)
 
@@ -267,16 +340,12 @@ def _converted(images: NDArray[np.uint8] | Iterable[Image], conversion: Conversi
     return array[:done]
 
 
-def _converted_picture(picture: Image, conversion: Conversion) -> Image:
-    from PIL.Image import Resampling
-
+def _converted_picture(picture: Image, conversion: Conversion) -> Image | NDArray[np.uint8]:
     picture = _eight_bit(picture)
     mode = {1: "L", 3: "RGB", None: "L" if picture.mode in ("1", "L") else "RGB"}[conversion.channels]
     if picture.mode != mode:
         picture = picture.convert(mode)
-    if conversion.size is not None and picture.size != conversion.size[::-1]:
-        picture = picture.resize(conversion.size[::-1], Resampling.BILINEAR)
-    return picture
+    return conversion.resized(picture)
 
 
 _DEEP = "oodbench: 16 bits"

@@ -13,7 +13,7 @@ from oodbench.files import printable, walk
 from oodbench.hashing.code import code_digest
 from oodbench.hashing.values import digest, file_digest
 from oodbench.image_rows import MappedImages
-from oodbench.images import Conversion, ImageSet, convert, described
+from oodbench.images import Conversion, ImageSet, RawImages, convert, described
 from oodbench.plugins import registry
 from oodbench.store.space import new_array
 
@@ -132,7 +132,7 @@ def _decoded(
         report.progress(f"decoding {name}", 0, 1)
         try:
             raw = dataset.read(part.split, workspace.data_dir, conversion)
-            images = convert(raw, conversion, name)
+            images = convert(raw, _for(raw, location, conversion), name)
         # Else it would be taken for a failure to write to the cache.
         except OSError as error:
             raise DataError(f"{name} cannot be read: {error}; repair the files, then run the command again") from error
@@ -169,6 +169,12 @@ IMAGES, _SOURCES = "images", "sources"
 
 _SETTLED = 2.0
 """Seconds after which a file that changes again gets another date: until then its date says nothing."""
+
+
+def _for(raw: RawImages, location: Location, conversion: Conversion) -> Conversion:
+    """Return what images are brought to: noise that is made in the right size is not resized and cut again."""
+    made = not location.files and getattr(raw.images, "shape", (0,))[1:3] == conversion.size
+    return Conversion(size=conversion.size, channels=conversion.channels) if made else conversion
 
 
 def _source_digest(file: Path, workspace: Workspace) -> str:

@@ -35,3 +35,18 @@ def parse_conversion(image_size: str, channels: int | None) -> Conversion:
     if channels not in (None, 1, 3):
         raise ConfigError(f"--channels must be 1 (grey) or 3 (RGB), got {channels}")
     return Conversion(size=(int(sides[0]), int(sides[-1])), channels=1 if channels == 1 else 3)
+
+
+def agreed(prescribed: Conversion, image_size: str | int | None, channels: int | None) -> Conversion:
+    """Return how a model's images are prepared, where a size and channels may be given as well.
+
+    Raises:
+        ConfigError: these are others.
+    """
+    size = None if image_size is None else parse_conversion(str(image_size), channels).size
+    if size not in (None, prescribed.size) or channels not in (None, prescribed.channels):
+        raise ConfigError(
+            f"--image-size and --channels differ from what --preprocess gives ({prescribed.in_words}: "
+            f"{prescribed.channels} channels of {prescribed.size}); leave them out"
+        )
+    return prescribed

@@ -185,7 +185,8 @@ def execute(prepared: Prepared) -> list[Record]:
 
 def _in_order_of(model: GivenModel, data: BenchmarkData) -> BenchmarkData:
     train = None if data.id_train is None else model.ordered(data.id_train)
-    return dataclasses.replace(data, id_train=train, id_test=model.ordered(data.id_test))
+    validation = None if data.id_validation is None else model.ordered(data.id_validation)
+    return dataclasses.replace(data, id_train=train, id_test=model.ordered(data.id_test), id_validation=validation)
 
 
 def _check_classes(model: GivenModel, data: BenchmarkData) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from oodbench.training.learner import Learner, Setting
+from oodbench.training.learner import Learner, Setting, descend, in_float32
 
 
 class OwnLossLearner(Learner):
@@ -36,16 +36,12 @@ class OwnLossLearner(Learner):
         """Return what the network gives for images, a tensor or a mapping of tensors, in float32."""
         with self._setting.autocast():
             outputs = self._network(images)
-        if isinstance(outputs, Mapping):
-            return {name: output.float() for name, output in outputs.items()}
-        return outputs.float()
+        return in_float32(outputs)
 
     def step(self, images: Tensor, labels: Tensor) -> Tensor:
         """Do one step on the loss of a batch."""
         loss = self.loss(images, labels)
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._optimizer.step()
+        descend(loss, self._optimizer)
         self._schedule.step()
         return loss.detach()
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, softplus
 
-from oodbench.training.learner import Learner, Setting, to_network_input
+from oodbench.training.learner import Learner, Setting
 
 from ._own_loss import OwnLossLearner
 
@@ -45,7 +45,7 @@ class _WithOutliers(OwnLossLearner):
         """Return the cross-entropy, a scalar, and the uniformity loss of each chosen outlier, shape (m,)."""
         seen = self._setting.seen
         assert seen is not None  # the plan gives no benchmark without seen images to an objective that uses them
-        logits = cast("Tensor", self.outputs(torch.cat([images, to_network_input(seen[chosen])])))
+        logits = cast("Tensor", self.outputs(torch.cat([images, self._setting.shown(seen[chosen])])))
         n = len(labels)
         return cross_entropy(logits[:n], labels), uniformity(logits[n:])
 

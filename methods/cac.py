@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from oodbench.api import FitInputs, Need, NetworkBuilder, Objective, Sees
+from oodbench.api import FitInputs, Need, Objective, Sees
 from oodbench.errors import ConfigError
 from oodbench.objectives import LossObjective
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from oodbench.batch import Batch
 
@@ -45,12 +45,6 @@ class AnchoredCentres(LossObjective):
             raise ConfigError(f"alpha must be positive, got {self.alpha}")
         if not self.weight >= 0:
             raise ConfigError(f"weight must not be negative, got {self.weight}")
-
-    def build(
-        self, backbone: NetworkBuilder, shape: tuple[int, int, int], n_classes: int, embedding_dim: int
-    ) -> nn.Module:
-        """Return a network with one output a class."""
-        return backbone(shape, n_classes)
 
     def anchors(self, n_classes: int) -> Tensor:
         """Return the anchors, float32, shape (C, C)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from oodbench.api import NetworkBuilder, Objective, Sees
+from oodbench.api import Need, Objective, Sees
 from oodbench.errors import ConfigError
 from oodbench.objectives import CrossEntropy, SeenOodObjective
 
@@ -37,6 +37,7 @@ class EnergyBounded(SeenOodObjective):
     """
 
     name: ClassVar[str] = "energy_finetune"
+    needs: ClassVar[frozenset[Need]] = frozenset({"classes", "seen_ood"})
 
     m_in: float = -23.0
     m_out: float = -5.0
@@ -56,12 +57,6 @@ class EnergyBounded(SeenOodObjective):
     def starts_from(self) -> Objective:
         """The plain classifier."""
         return CrossEntropy()
-
-    def build(
-        self, backbone: NetworkBuilder, shape: tuple[int, int, int], n_classes: int, embedding_dim: int
-    ) -> nn.Module:
-        """Return a classifier."""
-        return backbone(shape, n_classes)
 
     def learner(self, network: nn.Module, setting: Setting) -> Learner:
         """Return what fine-tunes the classifier, after a look at the energies of a batch where margins are of data."""

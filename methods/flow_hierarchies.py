@@ -24,18 +24,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class GeneralFlow(FlowLikelihood):
-    """The likelihood of seen OOD images under a flow: they stand for images in general, and no ID image is learnt."""
+    """The likelihood of images in general under a flow: seen OOD images stand for them, and some are ID images.
+
+    Attributes:
+        id_share: share of the images of a batch that are ID images; the paper's general images, 80 Million Tiny Images,
+            hold those of CIFAR-10.
+    """
 
     name: ClassVar[str] = "flow_general"
     uses_seen_ood: ClassVar[bool] = True
     needs: ClassVar[frozenset[Need]] = frozenset({"seen_ood"})
 
+    id_share: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.id_share < 1:
+            raise ConfigError(f"id_share must be at least 0 and below 1, got {self.id_share}")
+
     def learner(self, network: nn.Module, setting: Setting) -> Learner:
-        """Return a learner that draws seen OOD images in the place of each batch."""
+        """Return a learner that draws seen OOD images in the place of some or all images of each batch."""
+        import torch
+
         from ._density_learner import DensityLearner
 
         def loss(images: Tensor, labels: Tensor) -> Tensor:
-            return self.loss(network(setting.draw_seen(len(images))), labels, setting.random)
+            n_id = int(len(images) * self.id_share)
+            general = torch.cat([images[:n_id], setting.draw_seen(len(images) - n_id)])
+            return self.loss(network(general), labels, setting.random)
 
         return DensityLearner(network, self.name, loss, setting)
 
@@ -50,6 +66,7 @@ class SpecialFlow(LikelihoodObjective):
 
     Attributes:
         width, couplings, draws: of both flows, see `FlowLikelihood`.
+        id_share: of the general one, see `GeneralFlow`.
         outlier_weight: λ; the public code's 6000 for nats of a 32×32 colour image. 0 leaves the outlier loss out.
         temperature: T, in bits per dimension; the public code's 1000 nats of such an image.
     """
@@ -61,6 +78,7 @@ class SpecialFlow(LikelihoodObjective):
     width: int = 32
     couplings: int = 3
     draws: int = 1
+    id_share: float = 0.5
     outlier_weight: float = 2.8
     temperature: float = 0.47
 
@@ -70,11 +88,13 @@ class SpecialFlow(LikelihoodObjective):
             raise ConfigError(f"outlier_weight must be at least 0, got {self.outlier_weight}")
         if not self.temperature > 0:
             raise ConfigError(f"temperature must be positive, got {self.temperature}")
+        # The general flow checks its share.
+        _ = self.starts_from
 
     @property
     def starts_from(self) -> Objective:
         """The flow on general images."""
-        return GeneralFlow(width=self.width, couplings=self.couplings, draws=self.draws)
+        return GeneralFlow(width=self.width, couplings=self.couplings, draws=self.draws, id_share=self.id_share)
 
     def build(
         self, backbone: NetworkBuilder, shape: tuple[int, int, int], n_classes: int, embedding_dim: int
@@ -125,10 +145,11 @@ class FlowHierarchies:
     Score: log₂ p_in(x) − log₂ p_g(x), in bits per dimension (dequantised, see `flow`; both with the same noise). What
     all images have in common, such as smooth patches, cancels.
     Source: Schirrmeister et al., NeurIPS 2020, Section 4; survey (Salehi et al.) §6.17, Eq. 93. The paper's general
-    images are 80 Million Tiny Images; these are the benchmark's seen OOD images, and the paper's Glow is a RealNVP.
+    images are 80 Million Tiny Images; here they are the benchmark's seen OOD images with ID images among them, and
+    Glow is a RealNVP. Seen OOD images alone (`id_share=0`) make the ratio high for what is unlike them as well.
 
     Attributes:
-        width, couplings, draws, outlier_weight, temperature: of the objective, see `SpecialFlow`.
+        width, couplings, draws, id_share, outlier_weight, temperature: of the objective, see `SpecialFlow`.
         seen: which of the benchmark's seen OOD images are the general ones; None for the benchmark's first.
     """
 
@@ -140,6 +161,7 @@ class FlowHierarchies:
     width: int = 32
     couplings: int = 3
     draws: int = 1
+    id_share: float = 0.5
     outlier_weight: float = 2.8
     temperature: float = 0.47
     seen: str | None = None
@@ -155,6 +177,7 @@ class FlowHierarchies:
             width=self.width,
             couplings=self.couplings,
             draws=self.draws,
+            id_share=self.id_share,
             outlier_weight=self.outlier_weight,
             temperature=self.temperature,
         )

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from oodbench.api import NetworkBuilder, Objective
+from oodbench.api import Objective
 from oodbench.objectives import LossObjective
 from oodbench.posthoc import LogitMethod
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor, nn
+    from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,12 +23,6 @@ class IndependentLabels(LossObjective):
 
     name: ClassVar[str] = "binary_ce"
     uses_seen_ood: ClassVar[bool] = False
-
-    def build(
-        self, backbone: NetworkBuilder, shape: tuple[int, int, int], n_classes: int, embedding_dim: int
-    ) -> nn.Module:
-        """Return a classifier."""
-        return backbone(shape, n_classes)
 
     def loss(self, outputs: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Return the mean over images and classes, of logits, shape (n, C), and labels, shape (n,); a scalar."""

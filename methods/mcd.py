@@ -41,6 +41,7 @@ class DiscrepantHeads(SeenOodObjective):
     """
 
     name: ClassVar[str] = "mcd"
+    needs: ClassVar[frozenset[Need]] = frozenset({"classes", "seen_ood"})
 
     margin: float = 1.2
     weight: float = 1.0
@@ -72,7 +73,7 @@ class DiscrepantHeads(SeenOodObjective):
         assert isinstance(network, TwoHeads)  # what `build` returns
         network.backbone.load_state_dict(start.state_dict())
 
-    def loss_with_ood(  # type: ignore[override]  # the network gives two outputs
+    def loss_with_ood(
         self,
         outputs_id: Mapping[str, Tensor],
         labels: Tensor,
@@ -109,7 +110,7 @@ class MCD:
     title: ClassVar[str] = "Maximum classifier discrepancy"
     source: ClassVar[str] = "Yu & Aizawa, ICCV 2019, Eq. 2-5"
     sees: ClassVar[frozenset[Sees]] = frozenset({"seen_ood"})
-    needs: ClassVar[frozenset[Need]] = frozenset({"classes", "seen_ood"})
+    needs: ClassVar[frozenset[Need]] = frozenset({"classes"})
 
     margin: float = 1.2
     weight: float = 1.0

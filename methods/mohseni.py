@@ -33,6 +33,7 @@ class RejectClasses(SeenOodObjective):
     """
 
     name: ClassVar[str] = "mohseni"
+    needs: ClassVar[frozenset[Need]] = frozenset({"classes", "seen_ood"})
 
     reject_classes: int = 5
     weight: float = 5.0
@@ -106,7 +107,7 @@ class Mohseni:
     title: ClassVar[str] = "Self-supervised reject classes"
     source: ClassVar[str] = "Mohseni et al., AAAI 2020, Eq. 2"
     sees: ClassVar[frozenset[Sees]] = frozenset({"seen_ood"})
-    needs: ClassVar[frozenset[Need]] = frozenset({"classes", "seen_ood"})
+    needs: ClassVar[frozenset[Need]] = frozenset({"classes"})
 
     reject_classes: int = 5
     weight: float = 5.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -13,8 +14,6 @@ from oodbench.posthoc import PostHocDetector
 from .outlier_exposure import check_ratio, check_weight, cross_entropy_to_uniform
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import torch
     from torch import Tensor, nn
 
@@ -36,6 +35,7 @@ class Objectosphere(SeenOodObjective):
     """
 
     name: ClassVar[str] = "objectosphere"
+    needs: ClassVar[frozenset[Need]] = frozenset({"classes", "seen_ood"})
 
     xi: float = 50.0
     weight: float = 1e-4
@@ -55,7 +55,7 @@ class Objectosphere(SeenOodObjective):
 
         return FeaturesAndLogits(backbone(shape, n_classes))
 
-    def loss_with_ood(  # type: ignore[override]  # the network gives two outputs
+    def loss_with_ood(
         self,
         outputs_id: Mapping[str, Tensor],
         labels: Tensor,
@@ -94,7 +94,11 @@ class ObjectosphereMethod:
     title: ClassVar[str] = "Objectosphere"
     source: ClassVar[str] = "Dhamija et al., NeurIPS 2018, Eq. 1 and 3"
     sees: ClassVar[frozenset[Sees]] = frozenset({"seen_ood"})
-    needs: ClassVar[frozenset[Need]] = frozenset({"classes", "seen_ood"})
+    needs: ClassVar[frozenset[Need]] = frozenset({"classes"})
+    known_exceptions: ClassVar[Mapping[str, str]] = {
+        "higher_means_more_in_distribution": "features are as long as images are bright, and noise brighter than all "
+        "that was seen in training has the longest; score=msp keeps it"
+    }
 
     score: Literal["scaled", "msp"] = "scaled"
     xi: float = 50.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from oodbench.api import NetworkBuilder, Objective, Sees
+from oodbench.api import Need, Objective, Sees
 from oodbench.errors import ConfigError
 from oodbench.objectives import CrossEntropy, SeenOodObjective
 from oodbench.posthoc import LogitMethod
@@ -15,7 +15,7 @@ from .msp import MSP
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor, nn
+    from torch import Tensor
 
 
 def cross_entropy_to_uniform(logits: Tensor) -> Tensor:
@@ -40,6 +40,7 @@ class ExposedClassifier(SeenOodObjective):
     """
 
     name: ClassVar[str] = "outlier_exposure"
+    needs: ClassVar[frozenset[Need]] = frozenset({"classes", "seen_ood"})
 
     weight: float = 0.5
     ood_ratio: float = 2.0
@@ -53,12 +54,6 @@ class ExposedClassifier(SeenOodObjective):
     def starts_from(self) -> Objective | None:
         """Nothing, or the plain classifier."""
         return CrossEntropy() if self.start == "ce" else None
-
-    def build(
-        self, backbone: NetworkBuilder, shape: tuple[int, int, int], n_classes: int, embedding_dim: int
-    ) -> nn.Module:
-        """Return a classifier."""
-        return backbone(shape, n_classes)
 
     def loss_with_ood(
         self, outputs_id: Tensor, labels: Tensor, outputs_ood: Tensor, generator: torch.Generator

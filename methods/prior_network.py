@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from oodbench.api import NetworkBuilder, Objective, Sees
+from oodbench.api import Need, NetworkBuilder, Objective, Sees
 from oodbench.errors import ConfigError
 from oodbench.objectives import SeenOodObjective
 from oodbench.posthoc import LogitMethod
@@ -40,6 +40,7 @@ class DirichletPrior(SeenOodObjective):
     """
 
     name: ClassVar[str] = "prior_network"
+    needs: ClassVar[frozenset[Need]] = frozenset({"classes", "seen_ood"})
 
     concentration: float = 100.0
     smoothing: float = 0.01

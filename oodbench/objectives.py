@@ -89,15 +89,14 @@ class SeenOodObjective(_Built, ABC):
     """Seen OOD images for each ID image of a batch, in addition to these."""
 
     @abstractmethod
-    def loss_with_ood(
-        self, outputs_id: Tensor, labels: Tensor, outputs_ood: Tensor, generator: torch.Generator
-    ) -> Tensor:
+    def loss_with_ood(self, outputs_id: Any, labels: Tensor, outputs_ood: Any, generator: torch.Generator) -> Tensor:
         """Return the loss of a batch, a scalar.
 
         Args:
-            outputs_id: float32, shape (n, n_outputs).
+            outputs_id: what the module returns for the ID images: a float32 tensor of shape (n, n_outputs) from a
+                classifier, or tensors by name.
             labels: of the ID images, int64, shape (n,).
-            outputs_ood: of the seen OOD images, float32, shape (m, n_outputs).
+            outputs_ood: the same for the seen OOD images, m in number.
             generator: the only source of randomness to use, on the device of the outputs.
         """
 

@@ -86,7 +86,7 @@ def test_methods_that_share_an_objective_share_one_trained_network():
 
 
 def test_each_set_goes_through_a_network_once_for_all_methods():
-    _, listener = run(["msp", "odin"])
+    _, listener = run(["msp", "odin(epsilon=auto)"])
 
     passes = [task for task, done, total in listener.tasks if task.startswith("forward pass") and done == total]
     # ID training (for odin's validation images) and test images, and the three OOD sets.
@@ -150,12 +150,12 @@ def test_changed_images_are_a_changed_result():
 
 
 def test_rows_carry_what_is_needed_to_make_them_again():
-    frame, _ = run("odin")
+    frame, _ = run("odin(epsilon=auto)")
     row = frame.iloc[0]
     record = ResultStore(Path("results")).all()[0]
 
     assert json.loads(row["settings"])["temperature"] == 1000.0
-    assert json.loads(row["fitted"])["epsilon"] in [round(0.0002 * i, 4) for i in range(21)]
+    assert json.loads(row["fitted"])["epsilon"] in [0.0, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08]
     assert row["sees"] == "id_validation"
     assert (row["device"], row["trained_on"]) == (CPU, CPU)
     assert row["torch_version"] == torch.__version__
@@ -505,7 +505,7 @@ def test_a_damaged_checkpoint_is_told_and_does_not_keep_the_run_from_its_result(
     frame, listener = run("msp")
 
     assert len(frame) == 3
-    assert listener.count("training anew: a checkpoint cannot be gone on from (it is damaged); it is kept as") == 1
+    assert listener.count("training anew: cannot resume from the checkpoint (it is damaged); it is kept as") == 1
     assert [path.name for path in checkpoint.parent.iterdir()] == [f"{job.key}.unusable"]
 
 

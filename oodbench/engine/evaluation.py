@@ -236,7 +236,7 @@ def _record(
         fitted=_numbers(detector),
         objective={"name": cell.network.objective.name, **plain(cell.network.objective)},
         recipe=cell.recipe,
-        training=dict(cell.network.training),
+        training=_training(cell, material),
         model=dict(cell.network.given),
         cut_short=cell.cut_short,
         seed=cell.seed,
@@ -276,6 +276,13 @@ def _numbers(detector: Detector) -> dict[str, Any]:
     state = getattr(detector, "__dict__", {})
     words = {name: value for name, value in state.items() if isinstance(value, bool | int | float | str)}
     return {name: value for name, value in words.items() if not isinstance(value, float) or math.isfinite(value)}
+
+
+def _training(cell: Cell, material: Material) -> dict[str, Any]:
+    """Return how the first network was trained, with the precision that its machine took for "auto"."""
+    training = dict(cell.network.training)
+    taken = material.networks[0].facts.get("precision")
+    return training | {"precision": taken} if training and taken else training
 
 
 def _origin_of(benchmark: Benchmark) -> str:

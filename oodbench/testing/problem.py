@@ -50,8 +50,9 @@ def problem(method: Method, *, other_ood: bool = False, device: str = "cpu") -> 
     """
     may_see = "seen_ood" in method.sees
     seen = _noise(200, 3, high=250 if other_ood and not may_see else 120)
+    uses_seen = any(objective.uses_seen_ood for objective in method.networks)
     trained = [
-        _network(objective, method.networks[:i].count(objective), seen.tobytes() if may_see else b"")
+        _network(objective, method.networks[:i].count(objective), seen.tobytes() if uses_seen else b"")
         for i, objective in enumerate(method.networks)
     ]
     networks = trained if device == "cpu" else [copy.deepcopy(network).to(device) for network in trained]

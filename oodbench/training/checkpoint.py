@@ -1,4 +1,4 @@
-"""A training that is killed goes on where it was: its whole state in one file, whole or absent."""
+"""A training that is killed resumes where it was: its whole state in one file, whole or absent."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ class Checkpoint:
         return state
 
     def set_aside(self, error: Exception) -> None:
-        """Rename the file, since the training cannot go on from it, and say why."""
+        """Rename the file, since the training cannot resume from it, and say why."""
         aside = self.path.replace(self.path.with_suffix(".unusable"))
         reason = str(error).partition("\n")[0] or type(error).__name__
-        self.report.message(f"training anew: a checkpoint cannot be gone on from ({reason}); it is kept as {aside}")
+        self.report.message(f"training anew: cannot resume from the checkpoint ({reason}); it is kept as {aside}")
 
     def remove(self) -> None:
         """Remove the file: the training is finished."""

@@ -204,7 +204,8 @@ class SeenOodLearner(Learner):
         outliers = self._setting.draw_seen(max(1, round(n_id * self._objective.ood_ratio)))
         with self._setting.autocast():
             outputs = in_float32(self._forward(torch.cat([images, outliers])))
-        loss = self._objective.loss_with_ood(outputs[:n_id], labels, outputs[n_id:], self._setting.random)
+        outputs_id, outputs_ood = rows(outputs, slice(n_id)), rows(outputs, slice(n_id, None))
+        loss = self._objective.loss_with_ood(outputs_id, labels, outputs_ood, self._setting.random)
         descend(loss, self._optimizer)
         self._schedule.step()
         return loss.detach()
@@ -219,6 +220,13 @@ def in_float32(outputs: Any) -> Any:
     if isinstance(outputs, Mapping):
         return {name: in_float32(output) for name, output in outputs.items()}
     return outputs.float() if outputs.is_floating_point() else outputs
+
+
+def rows(outputs: Any, which: slice) -> Any:
+    """Return what a network gives, a tensor or a mapping of tensors, for some of the images."""
+    if isinstance(outputs, Mapping):
+        return {name: rows(output, which) for name, output in outputs.items()}
+    return outputs[which]
 
 
 def descend(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:

@@ -85,8 +85,8 @@ def train(
         config: how long and how fast.
         seed: of the initial weights, the order of the images, dropout and pairs.
         device: to compute on.
-        checkpoint: where the state is kept between epochs; a whole one of the same kind of device is gone on from, and
-            any other is set aside.
+        checkpoint: where the state is kept between epochs; the training resumes from a whole one of the same kind of
+            device, and any other is set aside.
         on_epoch: told each finished epoch (counted from 1), how many there are, its mean loss, and what learnt.
         checkpoint_seconds: the state is saved after the first epoch that ends this long after the last save.
 

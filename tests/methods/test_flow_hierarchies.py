@@ -47,14 +47,34 @@ def test_loss_by_hand():
     assert objective(outlier_weight=0.0).loss(outputs, labels, None).item() == pytest.approx(2)
 
 
-def test_general_flow_learns_the_seen_images_and_not_the_others():
-    general = objective().starts_from
+def test_general_flow_learns_the_seen_images_and_others_by_their_share():
+    def learnt_from(images, share):
+        return learn(objective(id_share=share).starts_from, images, steps=10, seen=seen())[0]
 
-    network, losses = learn(general, stripes(), steps=20, seen=seen())
-    other, _ = learn(general, torch.zeros(32, 1, 8, 8), steps=20, seen=seen())
+    def same(share):
+        first, second = (learnt_from(images, share) for images in (stripes(), torch.zeros(32, 1, 8, 8)))
+        return all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
 
-    assert losses[-1] < losses[0]
-    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), other.parameters(), strict=True))
+    assert same(0.0)
+    assert not same(0.5)
+
+
+def test_general_flow_is_shown_the_share_of_id_images():
+    shown = []
+
+    class Remember(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(()))
+
+        def forward(self, images):
+            shown.append(images)
+            return {"log_likelihood": self.weight * images.sum()}
+
+    learn(objective(id_share=0.25).starts_from, stripes(), network=Remember(), steps=1, seen=seen() * 0 + 255)
+
+    assert (shown[0] < 1).flatten(1).any(dim=1).sum() == 8
+    assert len(shown[0]) == 32
 
 
 def test_both_flows_begin_as_the_general_one_and_only_one_is_trained():
@@ -102,7 +122,9 @@ def test_seen_images_are_declared():
     assert method.networks[0].starts_from.uses_seen_ood
 
 
-@pytest.mark.parametrize("settings", [{"outlier_weight": -1.0}, {"temperature": 0.0}, {"width": 0}, {"couplings": 0}])
+@pytest.mark.parametrize(
+    "settings", [{"outlier_weight": -1.0}, {"id_share": 1.0}, {"temperature": 0.0}, {"width": 0}, {"couplings": 0}]
+)
 def test_impossible_settings_are_refused(settings):
     with pytest.raises(ConfigError, match=f"{next(iter(settings))} must be"):
         registry.method("flow_hierarchies")(**settings)

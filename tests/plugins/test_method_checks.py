@@ -143,8 +143,8 @@ class OnSeenImages(CrossEntropy):
 
 class TrainsOnUndeclaredImages(Sound):
     @property
-    def objective(self):
-        return OnSeenImages()
+    def networks(self):
+        return (OnSeenImages(),)
 
 
 class OnTheFly(LogitDetector):

@@ -153,7 +153,7 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize(("change", "reason"), UNUSABLE.items(), ids=lambda entry: getattr(entry, "__name__", ""))
-def test_a_checkpoint_that_cannot_be_gone_on_from_is_set_aside_and_the_training_starts_anew(tmp_path, change, reason):
+def test_a_checkpoint_that_cannot_be_resumed_from_is_set_aside_and_the_training_starts_anew(tmp_path, change, reason):
     config = TrainConfig(epochs=4, batch_size=32)
     checkpoint, listener = killed(tmp_path, config)
     change(checkpoint)
@@ -162,16 +162,14 @@ def test_a_checkpoint_that_cannot_be_gone_on_from_is_set_aside_and_the_training_
     network, log = trained(config, checkpoint=checkpoint)
 
     aside = tmp_path / "state.unusable"
-    assert listener.messages == [
-        f"training anew: a checkpoint cannot be gone on from ({reason}); it is kept as {aside}"
-    ]
+    assert listener.messages == [f"training anew: cannot resume from the checkpoint ({reason}); it is kept as {aside}"]
     assert aside.read_bytes() == content
     assert not checkpoint.path.exists()
     assert log.resumed_at == 0
     assert torch.equal(weights(network), weights(trained(config)[0]))
 
 
-def test_a_whole_checkpoint_is_gone_on_from_without_a_word(tmp_path):
+def test_a_whole_checkpoint_is_resumed_from_without_a_word(tmp_path):
     config = TrainConfig(epochs=4, batch_size=32)
     checkpoint, listener = killed(tmp_path, config)
 

@@ -53,7 +53,7 @@ def table2(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
     """
     columns = with_asked(("fpr_at_95tpr", "detection_error", "auroc", "aupr_in", "aupr_out"), metrics)
     frame = experiments(frame)
-    results, published = _results(frame), PUBLISHED["table2"]
+    results, published = results_of(frame), PUBLISHED["table2"]
     rows: list[tuple[Entry, ...]] = []
     groups: list[int] = []
     blocks: dict[tuple[str, str], int] = {}
@@ -87,7 +87,7 @@ def table1(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
     own = ("tnr_at_95tpr", "detection_accuracy", "auroc", "aupr_in_equal_prior", "aupr_out_equal_prior")
     columns = with_asked(own, metrics)
     frame = experiments(frame)
-    results, published = _results(frame), PUBLISHED["table1"]
+    results, published = results_of(frame), PUBLISHED["table1"]
     methods = list(dict.fromkeys(method for _, method, _ in results))
     rows: list[tuple[Entry, ...]] = []
     groups: list[int] = []
@@ -131,14 +131,14 @@ def matrix(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
     """Return a line for each method, the best first: AUROC on each OOD set, and means over all of them."""
     columns = with_asked(("auroc", "fpr_at_95tpr"), metrics)
     frame = experiments(frame)
-    results = _results(frame)
+    results = results_of(frame)
     in_dists = list(dict.fromkeys(in_dist for in_dist, _, _ in results))
     out_dists = list(dict.fromkeys(out_dist for _, _, out_dist in results))
     rows: list[tuple[Entry, ...]] = []
     groups: list[int] = []
     for in_dist in in_dists:
         methods = dict.fromkeys(method for there, method, _ in results if there == in_dist)
-        means = {m: _means_over_sets(results, in_dist, m) for m in methods}
+        means = {m: means_over_sets(results, in_dist, m) for m in methods}
         for method in sorted(methods, key=lambda m: (math.isnan(means[m]["auroc"]), -means[m]["auroc"])):
             there = [results.get((in_dist, method, out_dist)) for out_dist in out_dists]
             cells = (
@@ -160,7 +160,7 @@ def matrix(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
         rows=tuple(row[drop:] for row in rows),
         groups=tuple(groups),
         merged=1 - drop,
-        notes=(*_notes(frame, results, None), *_not_in_means(results)),
+        notes=(*_notes(frame, results, None), *not_in_means(results)),
         numeric=3 - drop,
     )
 
@@ -179,7 +179,7 @@ def _in_means(results: Results, in_dist: str) -> tuple[list[str], list[str]]:
     return shared, [out_dist for out_dist in found if out_dist not in shared]
 
 
-def _means_over_sets(results: Results, in_dist: str, method: str) -> dict[str, float]:
+def means_over_sets(results: Results, in_dist: str, method: str) -> dict[str, float]:
     """Return the mean of each metric over the OOD sets that all methods have, each with the same weight."""
     shared, _ = _in_means(results, in_dist)
     means = [results[in_dist, method, name].means for name in shared if (in_dist, method, name) in results]
@@ -187,7 +187,7 @@ def _means_over_sets(results: Results, in_dist: str, method: str) -> dict[str, f
     return {name: sum(entry[name] for entry in means) / len(means) if means else math.nan for name in names}
 
 
-def _not_in_means(results: Results) -> Iterable[str]:
+def not_in_means(results: Results) -> Iterable[str]:
     """Say which OOD sets count in no mean."""
     for in_dist in dict.fromkeys(in_dist for in_dist, _, _ in results):
         _, left_out = _in_means(results, in_dist)
@@ -203,7 +203,7 @@ def flat(frame: pd.DataFrame) -> Table:
     return Table(caption="All results, as fractions.", header=columns, rows=rows, groups=(0,) * len(rows))
 
 
-def _results(frame: pd.DataFrame) -> Results:
+def results_of(frame: pd.DataFrame) -> Results:
     """Bring the seeds of each experiment together, in the order in which they come."""
     labelled = frame.assign(label=labels(frame))
     results: dict[tuple[str, str, str], Result] = {}
@@ -343,7 +343,7 @@ def run_notes(frame: pd.DataFrame) -> list[str]:
 
 def _notes(frame: pd.DataFrame, results: Results, published: Published | None) -> tuple[str, ...]:
     notes = [*run_notes(frame), *method_notes(frame)]
-    return (*notes, *(_compared(results, published) if published else ()))
+    return (*notes, *(compared(results, published) if published else ()))
 
 
 def _identities(frame: pd.DataFrame) -> list[str]:
@@ -361,16 +361,16 @@ def _identities(frame: pd.DataFrame) -> list[str]:
     return notes
 
 
-def _compared(results: Results, published: Published) -> Iterable[str]:
+def compared(results: Results, published: Published) -> Iterable[str]:
     """Say where published numbers come from, and with which ID accuracies."""
     papers = [result.paper for result in results.values() if result.paper]
-    compared = dict.fromkeys((in_dist, variant) for in_dist, variant, _ in filter(published.has, papers))
-    if compared:
+    found = dict.fromkeys((in_dist, variant) for in_dist, variant, _ in filter(published.has, papers))
+    if found:
         yield published.note
-    for there in dict.fromkeys(in_dist for in_dist, _ in compared):
+    for there in dict.fromkeys(in_dist for in_dist, _ in found):
         theirs = published.accuracies(there)
         texts = [
-            f"{variant} {theirs[variant]:g}" for in_dist, variant in compared if in_dist == there and variant in theirs
+            f"{variant} {theirs[variant]:g}" for in_dist, variant in found if in_dist == there and variant in theirs
         ]
         yield f"published ID accuracy with {there}: {', '.join(texts)}."
 

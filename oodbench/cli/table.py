@@ -28,6 +28,13 @@ from . import options
     metavar="[text|markdown|latex|csv|html]",
     help="How it is written.",
 )
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="NAME",
+    help="One more metric, such as oscr, aurc or a plugin's; can be repeated. Rows have: oodbench table --layout flat.",
+)
 @click.option("--legacy", is_flag=True, help="In table1, add our scores under the CC-AG paper's own code of 2018.")
 @click.option("--verify", is_flag=True, help="Compute all numbers anew from the stored scores first.")
 @options.results_dir
@@ -37,6 +44,8 @@ def command(
     recipe: str | None,
     layout: str | None,
     format_: str,
+    metrics: tuple[str, ...],
+    *,
     legacy: bool,
     verify: bool,
     results_dir: Path,
@@ -70,7 +79,7 @@ def command(
         frame = to_frame(record for record in records if layouts[record.benchmark["name"]] == chosen)
         if legacy and chosen == "table1":
             frame = add_legacy(frame, store, records)
-        table = layout_table(frame, chosen)
+        table = layout_table(frame, chosen, metrics)
         if i:
             click.echo()
         if format_ == "text":

@@ -190,6 +190,12 @@ def execute(prepared: Prepared) -> list[Record]:
     return [without_other_sets(done[cell.file], cell.benchmark) for cell in prepared.plan.cells if cell.file in done]
 
 
+def _in_order_of(model: GivenModel, data: BenchmarkData) -> BenchmarkData:
+    train = None if data.id_train is None else model.ordered(data.id_train)
+    validation = None if data.id_validation is None else model.ordered(data.id_validation)
+    return dataclasses.replace(data, id_train=train, id_test=model.ordered(data.id_test), id_validation=validation)
+
+
 def _executor(prepared: Prepared) -> Executor:
     """Return who does the work of a run."""
     if prepared.executor is not None:

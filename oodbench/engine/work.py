@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from oodbench.benchmark import COVARIATE
 from oodbench.errors import (
     ConfigError,
     OodbenchError,
@@ -176,7 +177,7 @@ def _store_detector(
 
 def _summary(cell: Cell, record: Record) -> str:
     # The record may have sets of earlier runs as well.
-    rows = [row for row in record.rows if row.out_dist in cell.tests]
+    rows = [row for row in record.rows if row.out_dist in cell.tests and row.role != COVARIATE]
     mean = sum(row.metrics["auroc"] for row in rows) / len(rows)
     accuracy = "" if record.accuracy is None else f"ID accuracy {100 * record.accuracy:.2f}%, "
     return f"scored {cell.label}: {accuracy}mean AUROC {100 * mean:.2f} over {len(rows)} OOD sets"

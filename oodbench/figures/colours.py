@@ -21,6 +21,7 @@ ID_COLOURS = (
 OOD_COLOURS = {
     "seen": ("#0f9d9d", "#36c2a8", "#5fb8d4", "#0b6e6e"),
     "novelty": ("#2ca02c", "#7fbf3f", "#176117", "#a9d18e"),
+    "covariate": ("#7b68c8", "#a596e0", "#54429c", "#c7bdf0"),
     "anomaly": (
         "#e0b000",
         "#f07f1f",

@@ -43,11 +43,13 @@ class Row:
 
     Attributes:
         out_dist: name of the set.
-        role: "seen", "novelty" or "anomaly", as the benchmark says.
+        role: "seen", "novelty", "anomaly" or "covariate", as the benchmark says.
         seen: whether images of this distribution were used in training.
         n_ood: number of its images.
         fingerprint: SHA-256 of its images.
-        metrics: fractions, by the names in `oodbench.metrics.METRICS`, and those of metric plugins.
+        metrics: fractions, by the names in `oodbench.metrics.METRICS`, and those of metric plugins; where there are
+            covariate-shifted sets, also `full_spectrum_…`, which count these as in-distribution, and on the shifted
+            sets themselves `shifted_accuracy`.
     """
 
     out_dist: str

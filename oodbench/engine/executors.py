@@ -132,7 +132,7 @@ class Workers(ABC, Generic[Future]):
             OodbenchError: the worker was lost.
         """
 
-    def interrupt(self, number: int) -> None:  # noqa: B027  # not all have anything to do
+    def interrupt(self, number: int) -> None:  # not all have anything to do
         """Let workers know that a signal asked the run to end."""
 
     @abstractmethod

@@ -77,7 +77,7 @@ class Processes(Workers["Future[Any]"]):
             ) from error
 
     def interrupt(self, number: int) -> None:
-        """Send Ctrl-C to all processes: a terminal does so itself, other signals reach the one that they are sent to."""
+        """Send Ctrl-C to all processes: a terminal does so itself, other signals reach a single one."""
         if number == signal.SIGINT:
             return
         for process in list((self._pool._processes or {}).values()):  # noqa: SLF001  # there is no other way to find them

@@ -27,7 +27,10 @@ MANY = 6
 
 @click.command("run")
 @options.benchmarks("Benchmark to run, or folder or ZIP of images; can be repeated.  [default: the embedded one]")
-@options.methods("Method to score, such as odm or 'odm(margin=5)', or 'all'; can be repeated.  [default: all]")
+@options.methods(
+    "Method to score, such as odm or 'odm(margin=5)'; all, or posthoc for all that train nothing but the plain "
+    "classifier; can be repeated.  [default: all]"
+)
 @options.of(ModelOptions)
 @options.of(RunOptions)
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")

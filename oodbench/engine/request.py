@@ -31,6 +31,8 @@ Settings = Mapping[str, Mapping[str, object]]
 
 RECIPE = "recipe"
 ALL = "all"
+POSTHOC = "posthoc"
+"""All methods that score the plain classifier, or several of them, and train nothing else."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +124,8 @@ def request(
     Args:
         benchmarks: names of benchmarks or suites, paths of folders or ZIPs of images, or such objects of your own.
         methods: names such as "odm" or "odm(margin=5)", or methods with hyper-parameters of your own; "all" for every
-            installed method. An object keeps all of its settings, whatever a recipe prescribes.
+            installed method, "posthoc" for those that train nothing but the plain classifier. An object keeps all of its
+            settings, whatever a recipe prescribes.
         seeds: how many: 0 … seeds − 1.
         recipe: name of a training recipe that every benchmark has.
         settings: by owner ("odm", "recipe"), or texts such as "odm.margin=5".
@@ -139,11 +142,13 @@ def request(
     given = {registry.spelled("methods", owner): entry for owner, entry in texts.items()}
     found = _unique([benchmark for entry in benchmarks for benchmark in _benchmarks(entry, own or GivenImages())])
     _check_benchmarks(found)
-    every = ALL in methods
+    every = ALL in methods or POSTHOC in methods
     _check_all(methods)
     _check_training(model, recipe, given.get(RECIPE, {}))
     named, broken = _importable() if every else ([], [])
-    chosen = _unique([_choice(entry, given) for entry in (*named, *methods) if entry != ALL])
+    if ALL not in methods:
+        named = [name for name in named if _is_posthoc(registry.method(name))]
+    chosen = _unique([_choice(entry, given) for entry in (*named, *methods) if entry not in (ALL, POSTHOC)])
     _check_owners(given, chosen)
     _check_methods(chosen)
     choices = sorted(chosen, key=_rank) if every else chosen
@@ -218,6 +223,10 @@ def _importable() -> tuple[list[str], list[str]]:
         else:
             named.append(name)
     return named, broken
+
+
+def _is_posthoc(kind: type[Method]) -> bool:
+    return all(objective == CrossEntropy() for objective in kind().networks)
 
 
 def _unique(entries: Sequence[Any]) -> list[Any]:

@@ -124,7 +124,7 @@ def request(
     Args:
         benchmarks: names of benchmarks or suites, paths of folders or ZIPs of images, or such objects of your own.
         methods: names such as "odm" or "odm(margin=5)", or methods with hyper-parameters of your own; "all" for every
-            installed method, "posthoc" for those that train nothing but the plain classifier. An object keeps all of its
+            installed method, "posthoc" for those that train nothing but the plain classifier. An object keeps all its
             settings, whatever a recipe prescribes.
         seeds: how many: 0 … seeds − 1.
         recipe: name of a training recipe that every benchmark has.

@@ -6,7 +6,8 @@ DEMO := build/demo
 .PHONY: demo test lint types docs clean
 
 demo: .venv/installed
-	$(BIN)/oodbench run --results-dir $(DEMO) --cache-dir $(DEMO)/cache
+	$(BIN)/oodbench run --method posthoc --method mc_dropout --method ccag --method ml --method odm \
+		--results-dir $(DEMO) --cache-dir $(DEMO)/cache
 	$(BIN)/oodbench plot --results-dir $(DEMO)
 
 test: .venv/installed-dev

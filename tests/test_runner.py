@@ -31,6 +31,7 @@ from oodbench.errors import (
     TrainingError,
     UnknownName,
 )
+from oodbench.hashing.values import digest
 from oodbench.metrics import METRICS
 from oodbench.objectives import CrossEntropy
 from oodbench.plugins import registry
@@ -45,7 +46,7 @@ IGNORED = ["train_seconds", "fit_seconds", "score_seconds"]
 
 
 FEW = ("msp", "odin(epsilon=auto)", "gram", "ensemble(members=2)", "ml", "odm")
-"""One of each way of working: of logits, tuned, of inner layers, of several networks, trained anew, with seen images."""
+"""One of each kind: of logits, tuned, of inner layers, of several networks, trained anew, trained on seen images."""
 CPU = f"cpu (threads: {torch.get_num_threads()})"
 
 
@@ -314,7 +315,9 @@ def test_a_record_names_each_device_that_trained_one_of_its_networks_once():
     ).plan.cells
     run("ensemble(members=3)")
     facts = Path("cache", "networks", cell.network_keys[1][:2], cell.network_keys[1], "artifact.json")
-    facts.write_text(facts.read_text().replace(f'"device": "{CPU}"', '"device": "a GPU"'))
+    manifest = json.loads(facts.read_text().replace(f'"device": "{CPU}"', '"device": "a GPU"'))
+    manifest["sha256"] = digest({name: manifest[name] for name in ("files", "facts")})
+    facts.write_text(json.dumps(manifest))
 
     frame, _ = run("ensemble(members=3)", force=True)
 

@@ -118,9 +118,11 @@ def _show(name: str, dataset: Dataset, data_dir: Path) -> bool:
     from .terminal import show
 
     locations, wrong = _locations(dataset, data_dir), False
-    near = get_close_matches(name, registry.names("datasets"))
-    if near and name not in near and not any(location.present for location in locations.values()):
-        raise UnknownName(f"nothing is there for {name!r}{did_you_mean(name, registry.names('datasets'))}")
+    known = registry.names("datasets")
+    if registry.spelled("datasets", name) not in known and not any(each.present for each in locations.values()):
+        places = " or ".join(dict.fromkeys(printable(str(at)) for each in locations.values() for at in each.looked_for))
+        near = did_you_mean(name, known) if get_close_matches(name, known) else ""
+        raise UnknownName(f"nothing is there for {name!r}: looked for {places}{near}")
     show(f"{printable(name)}: {dataset.title}")
     is_folder = isinstance(dataset, registry.load("datasets", registry.FOLDER))
     for split, location in locations.items():

@@ -20,6 +20,7 @@ class Published:
         metrics: our name of each column that has another name there.
         methods: our method for each published one, with "(seen …)" where a file tells seen OOD data apart; a published
             method that is not named here is not compared.
+        in_dists: our name of each in-distribution that has another name there.
         out_dists: our name of each OOD set that has another name there.
     """
 
@@ -28,6 +29,7 @@ class Published:
     in_dist: str = ""
     metrics: Mapping[str, str] = field(default_factory=dict)
     methods: Mapping[str, str] = field(default_factory=dict)
+    in_dists: Mapping[str, str] = field(default_factory=dict)
     out_dists: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
@@ -39,7 +41,8 @@ class Published:
         for line in lines:
             method = self.methods.get(_method(line))
             if method is not None:
-                key = line.get("in_dist", self.in_dist), method, self.out_dists.get(line["out_dist"], line["out_dist"])
+                in_dist, out_dist = line.get("in_dist", self.in_dist), line["out_dist"]
+                key = self.in_dists.get(in_dist, in_dist), method, self.out_dists.get(out_dist, out_dist)
                 numbers = {name: float(value) for name, value in line.items() if name not in words}
                 rows[key] = {self.metrics.get(name, name): value for name, value in numbers.items()}
         return rows
@@ -74,6 +77,21 @@ def published_folder() -> Path:
     return installed if installed.is_dir() else package.parent / "results" / "published"
 
 
+_CHEN_ZHAO = Published(
+    file="skip_the_question_paper.csv",
+    note=(
+        "published: Chen & Zhao, Skip the question you don't know, Tables I and II; abnormality_module is there the "
+        "baseline, Hendrycks et al."
+    ),
+    methods={"abnormality_module": "abnormality_module", "skip": "skip"},
+    in_dists={
+        "mnist": "skip-mnist",
+        "cifar10": "skip-cifar10",
+        **{f"mnist-minus-{pair}": f"skip-mnist-digits-{pair}" for pair in ("01", "23", "45", "67", "89")},
+    },
+    out_dists={f"mnist-{pair}": "left-out digits" for pair in ("01", "23", "45", "67", "89")},
+)
+
 PUBLISHED: Mapping[str, Published] = {
     "table1": Published(
         file="table1_paper.csv",
@@ -97,4 +115,6 @@ PUBLISHED: Mapping[str, Published] = {
         },
         out_dists={"tsinghua": "unseen signs"},
     ),
+    "skip1": _CHEN_ZHAO,
+    "skip2": _CHEN_ZHAO,
 }

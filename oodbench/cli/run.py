@@ -119,7 +119,8 @@ def _show_results(records: Sequence[Record]) -> None:
     # A benchmark's own layout has several lines a method: too long where there are many.
     several = frame["variant"].nunique() >= MANY
     own = records[0].benchmark["layout"]
-    show_table(layout_table(frame, own if own == "suite" or not several else "matrix"))
+    short = "suite" if records[0].suite else "matrix"
+    show_table(layout_table(frame, short if several else own))
 
 
 def _given_model(options: Mapping[str, Any]) -> GivenModel | None:

@@ -126,6 +126,18 @@ class RunOptions(Places, GivenImageOptions, total=False):
     split_seeds: Annotated[
         int | None, Option(about="A suite of so many random splits, with the seeds 0, 1, …", metavar="N")
     ]
+    on: Annotated[
+        str | None,
+        Option(about="Who does the work: ray for a Ray cluster.", without="this machine", metavar="[ray]"),
+    ]
+    ray_address: Annotated[
+        str | None,
+        Option(
+            about="Ray cluster to join, such as auto or ray://head:10001.",
+            without="RAY_ADDRESS, or one on this machine",
+            metavar="ADDRESS",
+        ),
+    ]
     force: Annotated[bool, Option(about="Run cells that are stored already as well.", default=False)]
     download: Annotated[bool, Option(about="Download data sets that are missing and may be downloaded.", default=False)]
 

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 import oodbench
-from oodbench.engine import device as devices
+from oodbench import device as devices
 from oodbench.engine.request import request
 from oodbench.engine.runner import prepare
-from oodbench.engine.work import groups
+from oodbench.engine.tasks import groups
 from oodbench.errors import ConfigError, DeviceError, PluginError, TrainingError
 from oodbench.plugins import registry
 from oodbench.posthoc import LogitMethod
@@ -71,7 +71,7 @@ def test_an_error_in_a_worker_is_an_error_of_the_run_and_the_others_are_stored()
 
 def test_a_training_that_diverges_in_a_worker_says_so():
     with pytest.raises(TrainingError, match="lower the learning rate"):
-        run("diverged", "cpu,cpu", ("ml",), settings={"recipe": {"learning_rate": 1e30}})
+        run("diverged", "cpu,cpu", ("ml",), settings={"recipe": {"learning_rate": 100.0, "optimizer": "sgd"}})
 
 
 PLUGIN = """

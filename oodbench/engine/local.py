@@ -1,111 +1,106 @@
-"""Work on this machine: one group after another, or one process a device."""
+"""Workers on this machine: one process a device."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-import pickle
 import signal
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+import sys
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from oodbench.errors import (
-    DeviceError,
-    PluginError,
-    described,
-)
-from oodbench.jobs import Cell
+from oodbench.errors import DeviceError
 from oodbench.plugins import registry
-from oodbench.progress import SILENT
 from oodbench.stopping import Stopped
 
-from .work import Outcome, Site, groups, run_group
+from .executors import Worker, Workers
 
 if TYPE_CHECKING:
     import torch
 
     from oodbench.progress import Reporter
 
+    from .tasks import Task
+    from .work import Site
 
-def run_all(cells: Sequence[Cell], site: Site, devices: Sequence[torch.device]) -> Iterator[Outcome]:
-    """Do the work of all cells, one group after another, or one on each of several devices at a time.
+
+class Processes(Workers["Future[Any]"]):
+    """One process on each of several devices.
 
     Args:
-        cells: to compute.
-        site: with the images.
-        devices: one process works on each, where there are several.
-
-    Raises:
-        OodbenchError: as `run_group`; or a process was killed.
+        devices: to compute on; a name that is given twice gets two processes.
     """
-    if len(devices) == 1:
-        for group in groups(cells):
-            yield from run_group(group, site, devices[0])
-        return
-    from oodbench.given.building import files_run
 
-    context = multiprocessing.get_context("spawn")
-    messages, free = context.Queue(), context.Queue()
-    for device in devices:
-        free.put(str(device))
-    listener = Thread(target=_pass_on, args=(messages, site.workspace.report), daemon=True)
-    listener.start()
-    pool = ProcessPoolExecutor(
-        len(devices),
-        context,
-        initializer=_start,
-        initargs=(_without_reporter(site), registry.added_files(), files_run(), len(devices), free, messages),
-    )
-    try:
-        work = groups(cells)
-        # A network that several groups need must not be trained by two workers at once.
-        for several in (False, True):
-            tasks = [pool.submit(_work, _pickled(group)) for group in work if (len(group[0].networks) > 1) == several]
-            yield from _outcomes(tasks)
-    except Stopped as stopped:
-        # Ctrl-C reaches all processes of a terminal; other signals reach the one that they are sent to.
-        if stopped.number != signal.SIGINT:
-            _stop_workers(pool)
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-        messages.put(None)
-        listener.join()
+    def __init__(self, devices: Sequence[torch.device]) -> None:
+        self._devices = devices
+
+    def begin(self, errand: bytes, site: Site) -> None:
+        """Start the processes, and pass on what they tell."""
+        from oodbench.given.building import files_run
+
+        context = multiprocessing.get_context("spawn")
+        self._messages, free = context.Queue(), context.Queue()
+        for device in self._devices:
+            free.put(str(device))
+        self._listener = Thread(target=_pass_on, args=(self._messages, site.workspace.report), daemon=True)
+        self._listener.start()
+        self._pool = ProcessPoolExecutor(
+            len(self._devices),
+            context,
+            initializer=_start,
+            initargs=(errand, registry.added_files(), files_run(), len(self._devices), free, self._messages),
+        )
+
+    def submit(self, task: Task) -> Future[Any]:
+        """Hand over a task; the next process that is free takes it."""
+        return self._pool.submit(_do, task)
+
+    def finished(self, running: Sequence[Future[Any]]) -> Sequence[Future[Any]]:
+        """Wait until at least one task is finished, and return those that are."""
+        return list(wait(running, return_when=FIRST_COMPLETED).done)
+
+    def result(self, future: Future[Any]) -> Any:
+        """Return what a task came to.
+
+        Raises:
+            DeviceError: a process was killed.
+        """
+        try:
+            return future.result()
+        except BrokenProcessPool as error:
+            raise DeviceError(
+                "a worker ended before its work was done: the reason stands above, or it was killed, possibly out of "
+                "memory; the same command goes on from what is stored, with --device naming fewer devices"
+            ) from error
+
+    def end(self) -> None:
+        """Stop the processes; those that no terminal told of a signal are told."""
+        stopped = sys.exc_info()[1]
+        if isinstance(stopped, Stopped) and stopped.number != signal.SIGINT:
+            _interrupt(self._pool)
+        self._pool.shutdown(cancel_futures=True)
+        self._messages.put(None)
+        self._listener.join()
 
 
-def _stop_workers(pool: ProcessPoolExecutor) -> None:
-    for process in list((pool._processes or {}).values()):  # noqa: SLF001  # there is no other way to find them
+def _interrupt(pool: ProcessPoolExecutor) -> None:
+    # There is no other way to find them.
+    for process in list((pool._processes or {}).values()):  # noqa: SLF001
         if process.pid is not None:
             with suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGINT)
 
 
-def _outcomes(tasks: Sequence[Future[list[Outcome]]]) -> Iterator[Outcome]:
-    for task in as_completed(tasks):
-        try:
-            yield from task.result()
-        except BrokenProcessPool as error:
-            raise DeviceError(
-                "a worker ended before its work was done: the reason stands above, or it was killed, perhaps for want "
-                "of memory; the same command goes on from what is stored, with --device naming fewer devices"
-            ) from error
-
-
 def _pass_on(messages: Any, report: Reporter) -> None:
-    """Hand what workers tell to the reporter, until there are none."""
-    while (text := messages.get()) is not None:
-        report.message(text)
-
-
-def _without_reporter(site: Site) -> Site:
-    """Return a site that can be sent to a worker, which has a reporter of its own."""
-    return replace(site, workspace=replace(site.workspace, report=SILENT))
+    """Hand what workers tell to the reporter, until there is nothing more."""
+    while (told := messages.get()) is not None:
+        tell, text = told
+        getattr(report, tell)(text)
 
 
 class _Teller:
@@ -120,10 +115,10 @@ class _Teller:
         self._messages, self._device = messages, device
 
     def message(self, text: str) -> None:
-        self._messages.put(f"[{self._device}] {text}")
+        self._messages.put(("message", f"[{self._device}] {text}"))
 
     def warning(self, text: str) -> None:
-        self.message(text)
+        self._messages.put(("warning", f"[{self._device}] {text}"))
 
     def progress(self, task: str, done: int, total: int) -> None:
         pass
@@ -132,12 +127,12 @@ class _Teller:
         pass
 
 
-_worker: dict[str, Any] = {}
-"""What a worker process was started with."""
+_worker: list[Worker] = []
+"""What this process was started as."""
 
 
 def _start(
-    site: Site, plugins: Sequence[Path], models: Sequence[Path], n_workers: int, free: Any, messages: Any
+    errand: bytes, plugins: Sequence[Path], models: Sequence[Path], n_workers: int, free: Any, messages: Any
 ) -> None:
     import torch
 
@@ -147,37 +142,10 @@ def _start(
     if device == "cpu":
         # Workers share the cores.
         torch.set_num_threads(max(1, torch.get_num_threads() // n_workers))
-    told = replace(site, workspace=replace(site.workspace, report=_Teller(messages, device)))
-    _worker.update(site=told, models=models, device=torch.device(device))
+    _worker.append(Worker(errand, models, torch.device(device), _Teller(messages, device)))
 
 
-def _pickled(group: Sequence[Cell]) -> bytes:
-    try:
-        return pickle.dumps(group)
-    # Methods and models are anybody's, and what cannot be pickled says so in many ways.
-    except Exception as error:
-        raise PluginError(f"{group[0].label} cannot be handed to another process ({error}); {_REMEDY}") from error
-
-
-def _unpickled(group: bytes) -> Sequence[Cell]:
-    from oodbench.given.building import files_run, run_file
-
-    try:
-        # Plugin files and those of models are run: pickled things name their modules, which no import finds.
-        registry.names("methods")
-        for file in _worker["models"]:
-            if file.is_file() and file not in files_run():
-                run_file(file)
-        cells: Sequence[Cell] = pickle.loads(group)  # noqa: S301  # of the parent process
-    except Exception as error:
-        raise PluginError(f"a worker cannot take up its work ({described(error)}); {_REMEDY}") from error
-    return cells
-
-
-_REMEDY = "define methods and models at the top of a file or module that can be imported, or name one device: --device"
-
-
-def _work(group: bytes) -> list[Outcome]:
+def _do(task: Task) -> Any:
     with suppress(KeyboardInterrupt):
-        return list(run_group(_unpickled(group), _worker["site"], _worker["device"]))
+        return _worker[0].do(task)
     return []

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from oodbench.api import Method
     from oodbench.given.images import Images
 
+    from .executors import Executor
+
 
 class EvaluateOptions(Places, GivenImageOptions, total=False):
     """All options of `evaluate` but the model and the images."""
@@ -215,7 +217,25 @@ def surroundings(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return what `prepare` takes of the options of a run, besides the request."""
     taken = {name: options[name] for name in ("device", "force", "download", "save_detectors")}
     workspace = Workspace.of(options["data_dir"], options["cache_dir"], options["report"])
-    return {**taken, "workspace": workspace, "results_dir": Path(options["results_dir"])}
+    executor = _executor(options["on"], options["ray_address"])
+    return {**taken, "workspace": workspace, "results_dir": Path(options["results_dir"]), "executor": executor}
+
+
+def _executor(on: str | None, address: str | None) -> Executor | None:
+    """Return who does the work of a run, or None for this machine.
+
+    Raises:
+        ConfigError: there is no such executor.
+    """
+    if on is None:
+        if address is not None:
+            raise ConfigError("--ray-address is for --on ray; give it too")
+        return None
+    if on != "ray":
+        raise ConfigError(f"--on must be ray, or be left out for this machine, got {on!r}")
+    from .on_ray import OnRay
+
+    return OnRay(address)
 
 
 def _several(one_or_more: Any) -> Sequence[Any]:

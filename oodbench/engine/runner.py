@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oodbench.data.loading import BenchmarkData, load_benchmark
 from oodbench.detector_file import is_stored
 from oodbench.device import resolve
 from oodbench.errors import ConfigError, OodbenchError
@@ -17,7 +16,8 @@ from oodbench.jobs import Cell, Plan
 from oodbench.store.records import Record, ResultStore
 from oodbench.store.workspace import Workspace
 
-from .local import run_all
+from .executors import Executor, InThisProcess
+from .loaded import load_data
 from .plan import make_plan
 from .request import Request
 from .work import Site
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import torch
 
     from oodbench.benchmark import Benchmark
+    from oodbench.data.loading import BenchmarkData
     from oodbench.given.model import GivenModel
 
 
@@ -43,6 +44,8 @@ class Prepared:
         devices: to compute on, at the same time where there are several.
         every_method: whether all methods were asked for; one that cannot be scored is then left out.
         save_detectors: whether each fitted detector is stored beside its record.
+        wanted: the request; None where the images were handed over, and no other process could load them.
+        executor: who does the work; None for this process, or one process a device.
     """
 
     plan: Plan
@@ -53,6 +56,8 @@ class Prepared:
     devices: tuple[torch.device, ...]
     every_method: bool = False
     save_detectors: bool = False
+    wanted: Request | None = None
+    executor: Executor | None = None
 
     def to_do(self) -> list[Cell]:
         """Return the cells that are not stored yet."""
@@ -68,6 +73,7 @@ def prepare(
     force: bool = False,
     download: bool = False,
     save_detectors: bool = False,
+    executor: Executor | None = None,
 ) -> Prepared:
     """Load the images of a request and plan it; nothing is trained.
 
@@ -79,6 +85,7 @@ def prepare(
         force: compute cells that are stored already as well.
         download: fetch data sets that are missing and may be fetched.
         save_detectors: store each fitted detector beside its record; compute stored cells that have none as well.
+        executor: who does the work; None for this process, or one process a device where there are several.
 
     Raises:
         OodbenchError: the device, the results folder, the data or a stored record is not as it must be.
@@ -89,13 +96,8 @@ def prepare(
     workspace = workspace or Workspace()
     workspace.artifacts.sweep()
     results.sweep()
-    data = {
-        benchmark.name: load_benchmark(benchmark, workspace, download=download, train_needed=wanted.model is None)
-        for benchmark in wanted.benchmarks
-    }
-    if wanted.model is not None:
-        data = {name: _in_order_of(wanted.model, entry) for name, entry in data.items()}
-    return prepare_with(
+    data = load_data(wanted, workspace, download=download)
+    prepared = prepare_with(
         wanted,
         data,
         results=results,
@@ -104,6 +106,8 @@ def prepare(
         force=force,
         save_detectors=save_detectors,
     )
+    # Other processes can load the images of these names themselves.
+    return dataclasses.replace(prepared, wanted=wanted, executor=executor)
 
 
 def prepare_with(
@@ -175,8 +179,9 @@ def execute(prepared: Prepared) -> list[Record]:
         results=prepared.results,
         save_detectors=prepared.save_detectors,
         every_method=prepared.every_method,
+        wanted=prepared.wanted,
     )
-    for cell, outcome in run_all(prepared.to_do(), site, prepared.devices):
+    for cell, outcome in _executor(prepared).run(prepared.to_do(), site):
         if isinstance(outcome, OodbenchError):
             failed.append(outcome)
             continue
@@ -187,9 +192,15 @@ def execute(prepared: Prepared) -> list[Record]:
     return [without_other_sets(done[cell.file], cell.benchmark) for cell in prepared.plan.cells if cell.file in done]
 
 
-def _in_order_of(model: GivenModel, data: BenchmarkData) -> BenchmarkData:
-    train = None if data.id_train is None else model.ordered(data.id_train)
-    return dataclasses.replace(data, id_train=train, id_test=model.ordered(data.id_test))
+def _executor(prepared: Prepared) -> Executor:
+    """Return who does the work of a run."""
+    if prepared.executor is not None:
+        return prepared.executor
+    if len(prepared.devices) == 1 or prepared.wanted is None:
+        return InThisProcess(device=prepared.devices[0])
+    from .local import Processes
+
+    return Processes(prepared.devices)
 
 
 def _check_classes(model: GivenModel, data: BenchmarkData) -> None:

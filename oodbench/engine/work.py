@@ -17,7 +17,7 @@ from oodbench.errors import (
 )
 from oodbench.given.order import doubts
 from oodbench.images import Conversion
-from oodbench.jobs import Cell, ReadyNetwork
+from oodbench.jobs import Cell, NetworkJob, ReadyNetwork
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from oodbench.store.workspace import Workspace
 
     from .material import Material
+    from .request import Request
 
 Outcome = tuple[Cell, "Record | OodbenchError"]
 
@@ -43,6 +44,7 @@ class Site:
         results: where records go.
         save_detectors: whether each fitted detector is stored beside its record.
         every_method: whether all methods were asked for: what is left out is then no error, and must be told.
+        wanted: the request; None where the images were handed over.
     """
 
     data: Mapping[str, BenchmarkData]
@@ -50,23 +52,13 @@ class Site:
     results: ResultStore
     save_detectors: bool = False
     every_method: bool = False
+    wanted: Request | None = None
 
     def tell_left_out(self, cells: Sequence[Cell], error: OodbenchError) -> None:
         """Tell that cells are left out, and why."""
         report = self.workspace.report
         tell = report.warning if self.every_method else report.message
         tell(f"left out: {', '.join(cell.label for cell in cells)}: {error}")
-
-
-def groups(cells: Sequence[Cell]) -> list[list[Cell]]:
-    """Return cells by the networks that they need, so that each network is trained and loaded once for all its cells.
-
-    Groups with several networks come last: then most of these are trained already.
-    """
-    by_networks: dict[tuple[str, ...], list[Cell]] = {}
-    for cell in cells:
-        by_networks.setdefault(cell.network_keys, []).append(cell)
-    return sorted(by_networks.values(), key=lambda group: len(group[0].networks))
 
 
 def run_group(group: Sequence[Cell], site: Site, device: torch.device) -> Iterator[Outcome]:
@@ -84,7 +76,7 @@ def run_group(group: Sequence[Cell], site: Site, device: torch.device) -> Iterat
         OodbenchError: a record cannot be stored.
     """
     try:
-        networks = _obtained(group[0], site, device)
+        networks = [obtained(job, site, device) for job in group[0].networks]
     except (ConfigError, TrainingError) as error:
         site.tell_left_out(group, error)
         yield from ((cell, error) for cell in group)
@@ -98,18 +90,15 @@ def run_group(group: Sequence[Cell], site: Site, device: torch.device) -> Iterat
         yield from _score(cell, materials[name], site)
 
 
-def _obtained(cell: Cell, site: Site, device: torch.device) -> list[ReadyNetwork]:
-    """Return the networks of a cell, trained or loaded.
+def obtained(job: NetworkJob, site: Site, device: torch.device) -> ReadyNetwork:
+    """Return a network, trained or loaded.
 
     Raises:
-        TrainingError: the training of one fails.
+        TrainingError: its training fails.
     """
-    pictures = site.results.root / cell.benchmark.name / "generated"
-    networks = []
-    for job in cell.networks:
-        with reported_as(TrainingError, f"training {job.label}"):
-            networks.append(job.obtain(site.data, site.workspace, device, pictures))
-    return networks
+    pictures = site.results.root / job.benchmark.name / "generated"
+    with reported_as(TrainingError, f"training {job.label}"):
+        return job.obtain(site.data, site.workspace, device, pictures)
 
 
 def _material(

@@ -118,8 +118,6 @@ def _survey(number: int, in_dist: str, benchmark: str) -> Published:
     )
 
 
-
-
 _CHEN_ZHAO = Published(
     file="skip_the_question_paper.csv",
     note=(

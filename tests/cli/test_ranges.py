@@ -32,7 +32,7 @@ from tests.helpers import save_photos, small_benchmark
         ("run --in digits --out digits", "digits holds the in-distribution images of digits"),
         ("run --results-dir=", "--results-dir is empty; give a value, or leave it out"),
         ("data nosuch", "nothing is there for 'nosuch': looked for "),
-        ("data ./x.zip", "nothing is there for './x.zip': looked for "),
+        ("data ./x.zip", "no test images of "),
         ("check /", "/ has no name that results could be kept under"),
         ("check ./x", "there are no images in "),
         (f"new method {'a' * 300}", "the name has 300 letters; choose one of at most 60"),

@@ -21,7 +21,10 @@ from PIL import Image
     [
         ("rn", "Error: no command 'rn'. Did you mean 'run'?"),
         ("run --methd msp", "Error: No such option '--methd'."),
-        ("run --method odn", "Error: no method 'odn'. Did you mean 'odin' or 'godin' or 'odm'? See: oodbench list methods"),
+        (
+            "run --method odn",
+            "Error: no method 'odn'. Did you mean 'odin' or 'godin' or 'odm'? See: oodbench list methods",
+        ),
         (
             "run --in mnist267",
             "Error: no benchmark 'mnist267'. Did you mean 'mnist-267'? See: oodbench list benchmarks",

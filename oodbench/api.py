@@ -246,7 +246,8 @@ class Metric(Protocol):
     """One more column of result rows: a function of two sets of scores that says how tables show it.
 
     One that needs the classes of images as well has an attribute `takes = "samples"`, and is called with one
-    `oodbench.metrics.Samples` instead.
+    `oodbench.metrics.Samples` instead. One that is no fraction has an attribute `is_fraction = False`, and is printed
+    as the number that it is.
     """
 
     @property
@@ -267,7 +268,10 @@ class Metric(Protocol):
 
 
 class Layout(Protocol):
-    """A way to lay out result rows; the first line of its docstring is its line in listings."""
+    """A way to lay out result rows; the first line of its docstring is its line in listings.
+
+    One that shows more metrics on request takes their names as a second argument: `metrics: Sequence[str] = ()`.
+    """
 
     def __call__(self, frame: pd.DataFrame) -> Table:
         """Return a table (`oodbench.tables.Table`) of rows as `oodbench.load_results` returns them, at least one."""

@@ -96,8 +96,8 @@ _SURVEY_NOTE = (
     "Images). Its numbers are in the sense of Hendrycks et al., ICLR 2019, whose code tests on one OOD image for five "
     "ID images: FPR95 is the share of ID images that are rejected where 95% of OOD images are "
     "(fpr_at_95tpr_ood_positive), and OOD is the positive class of AUPR (aupr_out_one_in_six; it is 14 to 16 where "
-    "the AUROC is near 50). Its rows of ODIN are in that of Liang et al., ICLR 2018, with as many OOD as ID images (AUPR 45 "
-    "where the AUROC is 51), so that only their AUROC is compared."
+    "the AUROC is near 50). Its rows of ODIN are in that of Liang et al., ICLR 2018, with as many OOD as ID images "
+    "(AUPR 45 where the AUROC is 51), so that only their AUROC is compared."
 )
 
 _MISPRINTS = (

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from .claims import Claim
 from .errors import ConfigError
 from .images import Conversion
 from .splits import ClassSplit, Share, SplitRule
@@ -110,6 +111,7 @@ class Benchmark:
         embedded: whether all its images come with the installation.
         suite: name of the suite that it is run as a member of; "" where it is run for itself.
         known_exceptions: why it cannot keep a check of its contract, by the check's name.
+        claims: what its paper says of the results, for reports to test.
     """
 
     name: str
@@ -134,6 +136,7 @@ class Benchmark:
     embedded: bool = False
     suite: str = ""
     known_exceptions: Mapping[str, str] = field(default_factory=dict)
+    claims: tuple[Claim, ...] = ()
 
     def __post_init__(self) -> None:
         for name in (self.recipe, self.full_recipe):

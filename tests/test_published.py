@@ -80,6 +80,7 @@ def test_published_methods_and_metrics_have_the_names_that_the_table_asks_for(la
     for method in published.methods.values():
         sets = [published.out_dists.get(row["out_dist"], row["out_dist"]) for row in rows]
         in_dists = [row.get("in_dist", "tsinghua") for row in rows]
+        in_dists = [published.in_dists.get(in_dist, in_dist) for in_dist in in_dists]
         found = [published.numbers(*place) for place in zip(in_dists, [method] * len(rows), sets, strict=True)]
         assert all(numbers is not None for numbers in found)
         assert {name for numbers in found for name in numbers} <= {"accuracy", *METRICS}
@@ -207,3 +208,31 @@ def test_every_published_method_is_compared_once_for_each_set():
         for method in ("msp", "ccag (outliers=seen)", "odm")
         for out_dist in (other, "tiny_imagenet", "lsun", "gaussian")
     )
+
+
+OUR_SKIP = {"auroc": 0.99, "aupr_in": 0.98, "aupr_out": 0.97}
+
+
+def test_skip1_shows_the_baseline_and_the_method_in_each_cell_with_the_published_numbers():
+    records = [on("omniglot", OUR_SKIP, name, in_dist="skip-mnist") for name in ("abnormality_module", "skip")]
+    table = layout_table(to_frame(records), "skip1")
+    assert cells(table) == [
+        ("omniglot", "99.00/99.00", "98.00/98.00", "97.00/97.00"),
+        ("  published", "99.45/99.50", "99.49/99.45", "99.40/99.38"),
+        ("  ours − published", "-0.45/-0.50", "-1.49/-1.45", "-2.40/-2.38"),
+    ]
+    assert table.notes[-1].startswith("published: Chen & Zhao")
+
+
+def test_skip2_compares_each_member_with_the_line_of_its_digits():
+    records = [
+        on("left-out digits", OUR_SKIP, "skip", in_dist=f"skip-mnist-digits-{pair}", suite="skip-mnist-digits")
+        for pair in ("01", "23")
+    ]
+    lines = cells(layout_table(to_frame(records), "skip2"))
+    assert [line[1] for line in lines] == ["99.00", "94.65", "+4.35", "99.00", "98.85", "+0.15"]
+
+
+def test_a_set_in_the_place_of_a_missing_one_is_not_compared():
+    table = layout_table(to_frame([on("scenes (for sun)", OUR_SKIP, "skip", in_dist="skip-cifar10")]), "skip1")
+    assert [line[0] for line in cells(table)] == ["scenes (for sun)"]

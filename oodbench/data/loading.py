@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from oodbench.benchmark import COVARIATE
 from oodbench.errors import DataError, MissingData, NeedsTrainingImages
-from oodbench.images import ImageSet, digest_of
+from oodbench.images import ImageSet
 from oodbench.splits import ClassSplit, class_counts
 
 from .parts import load_part
@@ -230,18 +230,19 @@ def without_shared_images(data: BenchmarkData, report: Reporter) -> BenchmarkDat
 
 
 def _digests(images: ImageSet) -> list[bytes]:
-    return [digest_of(image) for image in images.images]
+    return [image.tobytes() for image in images.digests]
 
 
 def _untrained(tests: ImageSet, digests: list[bytes], trained: frozenset[bytes], report: Reporter) -> ImageSet:
-    kept = [i for i, image in enumerate(digests) if image not in trained]
+    import numpy as np
+
+    kept = np.array([i for i, image in enumerate(digests) if image not in trained], dtype=np.intp)
     if len(kept) == len(tests):
         return tests
-    if not kept:
+    if not len(kept):
         raise DataError(f"every image of {tests.name} is among the training images; test on others")
     report.warning(f"leaving out {len(tests) - len(kept)} images of {tests.name}: they are training images as well")
-    labels = None if tests.labels is None else tests.labels[kept]
-    return replace(tests, images=tests.images[kept], labels=labels)
+    return tests.at(kept)
 
 
 def _if_there(load: Callable[[Part], ImageSet], part: Part) -> ImageSet | None:

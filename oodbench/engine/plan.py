@@ -119,7 +119,9 @@ def _images(data: BenchmarkData, seen: str | None) -> list[object]:
 def _given(model: GivenModel, objective: Objective, data: BenchmarkData, seed: int) -> GivenNetwork:
     train = None if data.id_train is None else data.id_train.fingerprint
     key = digest(["given", model.digest, train, data.benchmark.validation_share, seed])
-    return GivenNetwork(benchmark=data.benchmark, model=model, objective=objective, seed=seed, key=key)
+    return GivenNetwork(
+        benchmark=data.benchmark, model=model, objective=objective, seed=seed, key=key, shape=data.id_test.shape
+    )
 
 
 def _cut_short(benchmark: Benchmark, objective: Objective, config: TrainConfig) -> str:

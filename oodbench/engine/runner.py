@@ -94,6 +94,8 @@ def prepare(
     results.check_writable()
     chosen = resolve(device)
     workspace = workspace or Workspace()
+    workspace.artifacts.sweep()
+    results.sweep()
     data = load_data(wanted, workspace, download=download)
     prepared = prepare_with(
         wanted,
@@ -210,7 +212,9 @@ def _check_classes(model: GivenModel, data: BenchmarkData) -> None:
     if n_classes != data.n_classes:
         raise ConfigError(
             f"the model {model.name} tells {n_classes} classes apart, and {data.benchmark.name} has {data.n_classes} "
-            f"({', '.join(data.class_names[:5])}{', …' if data.n_classes > 5 else ''}); they must be the same, in order"
+            f"({', '.join(data.class_names[:5])}{', …' if data.n_classes > 5 else ''}); they must be the same, "
+            "in order; where images do not have all of its classes, say what its outputs stand for: --class-names (in "
+            "Python: class_names=)"
         )
 
 

@@ -1,4 +1,4 @@
-"""The tables of Masana et al. (BMVC 2018), filled with our results and the published ones."""
+"""The tables of Masana et al. (BMVC 2018) and of Chen & Zhao, filled with our results and the published ones."""
 
 from __future__ import annotations
 
@@ -79,15 +79,41 @@ def table2(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
         merged=3 - drop,
         notes=(*_unseen_here(results), *_notes(frame, results, published)),
         numeric=4 - drop,
+        essential=(4 - drop, 6 - drop),
     )
 
 
 def table1(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
     """Return a line for each OOD set, with all methods in each cell: TNR, detection accuracy, AUROC, balanced AUPR."""
     own = ("tnr_at_95tpr", "detection_accuracy", "auroc", "aupr_in_equal_prior", "aupr_out_equal_prior")
-    columns = with_asked(own, metrics)
+    return _slashed_table(frame, with_asked(own, metrics), PUBLISHED["table1"], digits=1)
+
+
+_CHEN_ZHAO = ("auroc", "aupr_in", "aupr_out")
+"""The columns of both tables of Chen & Zhao."""
+
+
+def skip1(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
+    """Return Table I of Chen & Zhao: a line for each OOD set, with all methods in each cell: AUROC and AUPR."""
+    return _slashed_table(frame, with_asked(_CHEN_ZHAO, metrics), PUBLISHED["skip1"], digits=2)
+
+
+def skip2(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
+    """Return Table II of Chen & Zhao: a line for each pair of left-out digits, with all methods in each cell."""
+    return _slashed_table(frame, with_asked(_CHEN_ZHAO, metrics), PUBLISHED["skip2"], digits=2)
+
+
+def _slashed_table(frame: pd.DataFrame, columns: Sequence[str], published: Published, *, digits: int) -> Table:
+    """Return a line for each OOD set, with all methods in each cell, and the published numbers below it.
+
+    Args:
+        frame: result rows.
+        columns: metrics to show.
+        published: the numbers to compare with.
+        digits: behind the decimal point.
+    """
     frame = experiments(frame)
-    results, published = results_of(frame), PUBLISHED["table1"]
+    results = results_of(frame)
     methods = list(dict.fromkeys(method for _, method, _ in results))
     rows: list[tuple[Entry, ...]] = []
     groups: list[int] = []
@@ -98,7 +124,7 @@ def table1(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
         head = (_entry(in_dist), _joined(number(*accuracies[m], 1) if m in accuracies else NO_RESULT for m in methods))
         cells = tuple(
             _slashed(
-                Span(_cell(there[m], column, 1), _mark(results, in_dist, m, out_dist, column, 1))
+                Span(_cell(there[m], column, digits), _mark(results, in_dist, m, out_dist, column, digits))
                 if m in there
                 else Span(NO_RESULT)
                 for m in methods
@@ -108,7 +134,7 @@ def table1(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
         star = "*" if any(result.seen for result in there.values()) else ""
         groups.append(in_dists.index(in_dist))
         rows.append((*head, _entry(out_dist + star), *cells))
-        beside = {m: dict(_beside(published, r, columns, 1)) for m, r in there.items()}
+        beside = {m: dict(_beside(published, r, columns, digits)) for m, r in there.items()}
         for label in dict.fromkeys(label for lines in beside.values() for label in lines):
             values = [
                 [beside.get(m, {}).get(label, [NO_RESULT] * len(columns))[i] for m in methods]
@@ -124,6 +150,7 @@ def table1(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
         merged=2,
         notes=_notes(frame, results, published),
         numeric=3,
+        essential=(5,),
     )
 
 
@@ -162,6 +189,7 @@ def matrix(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
         merged=1 - drop,
         notes=(*_notes(frame, results, None), *not_in_means(results)),
         numeric=3 - drop,
+        essential=(len(header) - drop - 2, len(header) - drop - 1),
     )
 
 
@@ -372,7 +400,8 @@ def compared(results: Results, published: Published) -> Iterable[str]:
         texts = [
             f"{variant} {theirs[variant]:g}" for in_dist, variant in found if in_dist == there and variant in theirs
         ]
-        yield f"published ID accuracy with {there}: {', '.join(texts)}."
+        if texts:
+            yield f"published ID accuracy with {there}: {', '.join(texts)}."
 
 
 def _unseen_here(results: Results) -> list[str]:

@@ -21,6 +21,7 @@ class Published:
         metrics: our name of each column that has another name there.
         methods: our method for each published one, with "(seen …)" where a file tells seen OOD data apart; a published
             method that is not named here is not compared.
+        in_dists: our name of each in-distribution that has another name there.
         out_dists: our name of each OOD set that has another name there.
         only: the columns that can be compared, for a method of ours of which not all can.
     """
@@ -30,8 +31,8 @@ class Published:
     in_dist: str = ""
     metrics: Mapping[str, str] = field(default_factory=dict)
     methods: Mapping[str, str] = field(default_factory=dict)
-    out_dists: Mapping[str, str] = field(default_factory=dict)
     in_dists: Mapping[str, str] = field(default_factory=dict)
+    out_dists: Mapping[str, str] = field(default_factory=dict)
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
@@ -117,6 +118,21 @@ def _survey(number: int, in_dist: str, benchmark: str) -> Published:
     )
 
 
+_CHEN_ZHAO = Published(
+    file="skip_the_question_paper.csv",
+    note=(
+        "published: Chen & Zhao, Skip the question you don't know, Tables I and II; abnormality_module is there the "
+        "baseline, Hendrycks et al."
+    ),
+    methods={"abnormality_module": "abnormality_module", "skip": "skip"},
+    in_dists={
+        "mnist": "skip-mnist",
+        "cifar10": "skip-cifar10",
+        **{f"mnist-minus-{pair}": f"skip-mnist-digits-{pair}" for pair in ("01", "23", "45", "67", "89")},
+    },
+    out_dists={f"mnist-{pair}": "left-out digits" for pair in ("01", "23", "45", "67", "89")},
+)
+
 PUBLISHED: Mapping[str, Published] = {
     "table1": Published(
         file="table1_paper.csv",
@@ -143,4 +159,6 @@ PUBLISHED: Mapping[str, Published] = {
     "survey3": _survey(3, "cifar10", "survey-cifar10"),
     "survey4": _survey(4, "cifar100", "survey-cifar100"),
     "survey6": _survey(6, "tiny_imagenet", "survey-tiny-imagenet"),
+    "skip1": _CHEN_ZHAO,
+    "skip2": _CHEN_ZHAO,
 }

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from .contamination import Contamination
 from .errors import ConfigError
 from .images import Conversion
 from .splits import ClassSplit, Share, SplitRule
@@ -98,6 +99,7 @@ class Benchmark:
         validation_share: share of each class's training images that is held out for validation.
         embedded: whether all its images come with the installation.
         suite: name of the suite that it is run as a member of; "" where it is run for itself.
+        contamination: other images among its training images, or None.
         known_exceptions: why it cannot keep a check of its contract, by the check's name.
     """
 
@@ -120,6 +122,7 @@ class Benchmark:
     validation_share: float = 0.1
     embedded: bool = False
     suite: str = ""
+    contamination: Contamination | None = None
     known_exceptions: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -142,6 +145,16 @@ class Benchmark:
     def parts(self) -> tuple[Part, ...]:
         """All images that it names."""
         return (self.id_train, self.id_test, *self.seen.values(), *(ood.part for ood in self.ood))
+
+    def contaminated(self, contamination: Contamination) -> Benchmark:
+        """Return the benchmark with other images among its training images, under a name that says so."""
+        return replace(
+            self,
+            name=f"{self.name}{contamination.suffix}",
+            title=f"{self.title}; training images: {contamination.described}",
+            suite=f"{self.suite}{contamination.suffix}" if self.suite else "",
+            contamination=contamination,
+        )
 
     def divided(self, split: ClassSplit) -> Benchmark:
         """Return the benchmark with the classes of a split in the parts that have a share of them."""

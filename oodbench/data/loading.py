@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from oodbench.errors import DataError, MissingData, NeedsTrainingImages
 from oodbench.images import ImageSet, digest_of
 from oodbench.splits import ClassSplit, class_counts
 
+from .contaminating import contaminated
 from .parts import load_part
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class BenchmarkData:
         ood: the OOD test sets that are there.
         missing: why each of the other OOD test sets is not there.
         split: how the classes were divided, where they were.
+        contamination: how many of the ID training images are others, and of which set, where there are such.
     """
 
     benchmark: Benchmark
@@ -44,6 +46,7 @@ class BenchmarkData:
     ood: Mapping[str, ImageSet]
     missing: Mapping[str, str]
     split: ClassSplit | None = None
+    contamination: Mapping[str, Any] | None = None
 
     @property
     def n_classes(self) -> int:
@@ -100,6 +103,10 @@ def load_benchmark(
     report = workspace.report
     benchmark, split = divide(benchmark, load)
     id_train, id_test = _in_distribution(benchmark, load, train_needed=train_needed)
+    contamination = None
+    if benchmark.contamination is not None and id_train is not None:
+        mixture = contaminated(id_train, id_test, benchmark.contamination, load, report)
+        id_train, contamination = mixture.images, mixture.facts
     seen = {name: load(part) for name, part in benchmark.seen.items()}
     ood, missing = {}, {}
     for entry in benchmark.ood:
@@ -120,7 +127,14 @@ def load_benchmark(
     if not ood:
         raise MissingData(f"{benchmark.name} has no OOD test set to score. {next(iter(missing.values()), '')}")
     data = BenchmarkData(
-        benchmark=benchmark, id_train=id_train, id_test=id_test, seen=seen, ood=ood, missing=missing, split=split
+        benchmark=benchmark,
+        id_train=id_train,
+        id_test=id_test,
+        seen=seen,
+        ood=ood,
+        missing=missing,
+        split=split,
+        contamination=contamination,
     )
     data = without_shared_images(data, report)
     if empty := _without_images(data.id_test):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from oodbench.metrics import METRICS, SAMPLE_METRICS, CurveMetric, SampleMetric
 
 from .experiments import experiments
-from .layouts import labels, method_notes, number
+from .layouts import contaminations, labels, method_notes, number
 from .model import Entry, Span, Table
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def suite(frame: pd.DataFrame) -> Table:
         rows=tuple(rows),
         groups=tuple(groups),
         merged=1,
-        notes=(*dict.fromkeys(notes), *(method_notes(inside) if len(inside) else ())),
+        notes=(*dict.fromkeys(notes), *contaminations(inside), *(method_notes(inside) if len(inside) else ())),
         numeric=4,
     )
 

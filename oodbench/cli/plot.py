@@ -7,19 +7,22 @@ from typing import TYPE_CHECKING
 
 import click
 
+from oodbench.options import Places
+
 from . import options
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from oodbench.store.records import Record
+    from oodbench.store.records import Record, Scores
 
 SPLIT = "split"
 RANKS = "ranks"
+NEAREST = "nearest"
 
 
 @click.command("plot")
-@click.argument("kinds", nargs=-1, metavar="[embeddings|histograms|roc|ranks|split]...")
+@click.argument("kinds", nargs=-1, metavar="[embeddings|histograms|roc|ranks|split|nearest]...")
 @options.benchmarks("Only this benchmark; can be repeated.")
 @options.methods("Only this method, in this order; can be repeated.")
 @click.option("--recipe", metavar="NAME", help="Only results of this training recipe.")
@@ -33,6 +36,7 @@ RANKS = "ranks"
 )
 @options.data_dir
 @options.results_dir
+@options.of(Places, "cache_dir")
 def command(
     kinds: tuple[str, ...],
     benchmarks: tuple[str, ...],
@@ -44,6 +48,7 @@ def command(
     out: Path | None,
     data_dir: Path | None,
     results_dir: Path,
+    cache_dir: Path | None,
 ) -> None:
     """Draw stored results; without a kind, all of one seed that can be drawn without the images.
 
@@ -51,12 +56,15 @@ def command(
     the ID test images. histograms: scores of ID and OOD images. roc: ROC curves. split: Figure 2, the classes of a
     split with an image of each, which are looked for in the data folder. ranks: mean ranks of the methods over all
     benchmarks, OOD sets and seeds together, with bars over those that cannot be told apart (critical difference).
+    nearest: images that a method refused, with the training images that lie nearest in its network's embedding or
+    features; a picture for each method. The images are looked for in the data folder, the network in the cache.
 
     \b
     oodbench plot --in mnist-267
     oodbench plot embeddings --in mnist-267 --method msp --method odm --format pdf
     oodbench plot ranks --in mnist-267 --in svhn
     oodbench plot split --in tsinghua
+    oodbench plot nearest --in mnist-267 --method msp
     """
     from oodbench.comparison.ranking import rank_records
     from oodbench.errors import StoreError
@@ -65,7 +73,7 @@ def command(
     from .select import check_choice, select
 
     for kind in kinds:
-        check_choice(kind, (*KINDS, RANKS, SPLIT), "kind of picture")
+        check_choice(kind, (*KINDS, RANKS, SPLIT, NEAREST), "kind of picture")
     check_choice(format_, ("png", "pdf", "svg"), "file format")
     store, records = select(results_dir, benchmarks=benchmarks, methods=methods, recipe=recipe)
     # A picture of a part of the results does not take the place of the whole one.
@@ -86,7 +94,12 @@ def command(
     choice += [f"seed{seed}"] if seed else []
     for name in dict.fromkeys(record.benchmark["name"] for record in drawn):
         results = [(record, store.scores(record)) for record in drawn if record.benchmark["name"] == name]
-        for kind in [kind for kind in kinds if kind != RANKS] or KINDS:
+        if NEAREST in kinds:
+            for record, scores in results:
+                figure = _nearest(record, scores, data_dir, cache_dir)
+                words = [NEAREST, record.variant, *([recipe] if recipe else []), *([f"seed{seed}"] if seed else [])]
+                _save(figure, (out or results_dir / name) / f"{'-'.join(words)}.{format_}")
+        for kind in [kind for kind in kinds if kind not in (RANKS, NEAREST)] or (() if kinds else KINDS):
             figure = _split(results[0][0], data_dir) if kind == SPLIT else KINDS[kind](results)
             _save(figure, (out or results_dir / name) / f"{'-'.join((kind, *choice))}.{format_}")
 
@@ -117,3 +130,12 @@ def _split(record: Record, data_dir: Path | None) -> Figure:
     # Large enough to be told apart by eye, whatever the network saw.
     conversion = Conversion(size=(48, 48), channels=3)
     return draw_split(record.split, load_part(part, conversion, Workspace.of(data_dir)))
+
+
+def _nearest(record: Record, scores: Scores, data_dir: Path | None, cache_dir: Path | None) -> Figure:
+    from oodbench.engine.backtrack import backtrack
+    from oodbench.figures import draw_nearest
+    from oodbench.store.workspace import Workspace
+
+    found = backtrack(record, scores, Workspace.of(data_dir, cache_dir))
+    return draw_nearest(record, found.sets, found.space)

@@ -48,7 +48,13 @@ class _ImageNetOod:
             DataError: there are none, or one cannot be decoded; the message names it.
         """
         raw, size = self._images(data_dir), conversion.size
-        if not self.centre or size is None or not isinstance(raw.images, Pictures):
+        # A conversion of another kind cuts out by itself, as the user said.
+        if (
+            not self.centre
+            or type(conversion) is not Conversion
+            or size is None
+            or not isinstance(raw.images, Pictures)
+        ):
             return raw
         centres = Centres(raw.images, round(max(size) * _LARGER), size)
         return RawImages(images=centres, labels=raw.labels, class_names=raw.class_names, notes=raw.notes)

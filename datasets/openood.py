@@ -91,7 +91,9 @@ class OpenOodList:
         place = self._list(split, data_dir)
         listed = self._chosen(read_list(place, self._root(data_dir)))
         pictures = Pictures(listed.paths)
-        images = pictures if not self.shorter else Centres(pictures, self.shorter, self._size(conversion))
+        # A conversion of another kind cuts out by itself, as the user said.
+        cuts = self.shorter and type(conversion) is Conversion
+        images = Centres(pictures, self.shorter, self._size(conversion)) if cuts else pictures
         if set(listed.labels) <= {UNKNOWN}:
             return RawImages(images=images)
         strange = next((label for label in listed.labels if not label.isdecimal()), None)

@@ -70,13 +70,14 @@ class Objective(Protocol):
     """How a network is built, and what it is trained for. A frozen dataclass: equal objectives share one network.
 
     Optional, with a default where an objective does not have them:
-        needs: what it cannot do without, a frozenset of `Need`; nothing.
-        starts_from: another objective, whose trained network this one begins with; None. That network is trained once
-            for all who start from it.
-        begin(network, start): takes over what the new network begins with of the trained one's weights; without it
-            every tensor whose name and shape agree is copied.
-        embed(outputs): the array "logits" as it is drawn in embedding figures, shape (n, n_outputs); without it
-            nothing is drawn.
+
+    - `needs`: what it cannot do without, a frozenset of `Need`; nothing.
+    - `starts_from`: another objective, whose trained network this one begins with; None. That network is trained once
+      for all who start from it.
+    - `begin(network, start)`: takes over what the new network begins with of the trained one's weights; without it
+      every tensor whose name and shape agree is copied.
+    - `embed(outputs)`: the array "logits" as it is drawn in embedding figures, shape (n, n_outputs); without it nothing
+      is drawn.
     """
 
     name: ClassVar[str]
@@ -147,8 +148,9 @@ class Method(Protocol):
     """An OOD detection method: a frozen dataclass whose fields are its hyper-parameters.
 
     Optional, with a default where a method does not have them:
-        needs: what it cannot do without, a frozenset of `Need`; nothing. What its objectives need is added.
-        reads: what it wants to see of inner layers, a tuple of `oodbench.readings.Reading`; nothing.
+
+    - `needs`: what it cannot do without, a frozenset of `Need`; nothing. What its objectives need is added.
+    - `reads`: what it wants to see of inner layers, a tuple of `oodbench.readings.Reading`; nothing.
 
     A method that cannot keep one of `oodbench.testing.METHOD_CHECKS` says so, with the reason, in a class attribute
     `known_exceptions`, a mapping from the check's name; so do plugins of the other kinds. One that takes long to train

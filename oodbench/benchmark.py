@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from .claims import Claim
+from .contamination import Contamination
 from .errors import ConfigError
 from .images import Conversion
 from .splits import ClassSplit, Share, SplitRule
@@ -110,6 +111,7 @@ class Benchmark:
             then left out.
         embedded: whether all its images come with the installation.
         suite: name of the suite that it is run as a member of; "" where it is run for itself.
+        contamination: other images among its training images, or None.
         known_exceptions: why it cannot keep a check of its contract, by the check's name.
         claims: what its paper says of the results, for reports to test.
     """
@@ -135,6 +137,7 @@ class Benchmark:
     optional_seen: bool = False
     embedded: bool = False
     suite: str = ""
+    contamination: Contamination | None = None
     known_exceptions: Mapping[str, str] = field(default_factory=dict)
     claims: tuple[Claim, ...] = ()
 
@@ -166,6 +169,16 @@ class Benchmark:
         """All images that it names."""
         validation = () if self.id_validation is None else (self.id_validation,)
         return (self.id_train, self.id_test, *validation, *self.seen.values(), *(ood.part for ood in self.ood))
+
+    def contaminated(self, contamination: Contamination) -> Benchmark:
+        """Return the benchmark with other images among its training images, under a name that says so."""
+        return replace(
+            self,
+            name=f"{self.name}{contamination.suffix}",
+            title=f"{self.title}; training images: {contamination.described}",
+            suite=f"{self.suite}{contamination.suffix}" if self.suite else "",
+            contamination=contamination,
+        )
 
     def divided(self, split: ClassSplit) -> Benchmark:
         """Return the benchmark with the classes of a split in the parts that have a share of them."""

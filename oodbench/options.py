@@ -181,6 +181,14 @@ class RunOptions(Places, GivenImageOptions, total=False):
             metavar="[SET=]NAME",
         ),
     ]
+    contaminate: Annotated[
+        str | None,
+        Option(
+            about="Train on a set that is not clean: that share of the training images is of another set, given by "
+            "name or path, under random labels (0.1:omniglot).",
+            metavar="SHARE:SET",
+        ),
+    ]
     split: Annotated[
         str | None,
         Option(

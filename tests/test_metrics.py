@@ -657,7 +657,7 @@ def test_tpr_outside_0_to_1_is_refused(metric: Callable[..., float], tpr: float)
 
 @pytest.mark.parametrize("metric", [aupr_in, aupr_out, aupr_in_trapezoid, aupr_out_trapezoid])
 def test_unknown_prior_is_refused_with_the_allowed_ones(metric: Callable[..., float]) -> None:
-    with pytest.raises(MetricError, match="prior must be one of 'natural', 'equal', got 'rates'"):
+    with pytest.raises(MetricError, match="prior must be one of 'natural', 'equal', 'one_in_six', got 'rates'"):
         metric([1.0], [0.0], prior="rates")
 
 

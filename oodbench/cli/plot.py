@@ -8,20 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from oodbench.options import Places
+
 from . import options
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from oodbench.store.records import Record, ResultStore
+    from oodbench.store.records import Record, ResultStore, Scores
 
 EMBEDDINGS = "embeddings"
 SPLIT = "split"
 RANKS = "ranks"
+NEAREST = "nearest"
 
 
 @click.command("plot")
-@click.argument("kinds", nargs=-1, metavar="[embeddings|histograms|roc|ranks|split]...")
+@click.argument("kinds", nargs=-1, metavar="[embeddings|histograms|roc|ranks|split|nearest]...")
 @options.benchmarks("Only this benchmark; can be repeated.")
 @options.methods("Only this method, in this order; can be repeated.")
 @click.option("--recipe", metavar="NAME", help="Only results of this training recipe.")
@@ -43,6 +46,7 @@ RANKS = "ranks"
 )
 @options.data_dir
 @options.results_dir
+@options.of(Places, "cache_dir")
 def command(
     kinds: tuple[str, ...],
     benchmarks: tuple[str, ...],
@@ -57,6 +61,7 @@ def command(
     out: Path | None,
     data_dir: Path | None,
     results_dir: Path,
+    cache_dir: Path | None,
 ) -> None:
     """Draw stored results; without a kind, all of one seed that can be drawn without the images.
 
@@ -64,6 +69,8 @@ def command(
     the ID test images. histograms: scores of ID and OOD images. roc: ROC curves. split: Figure 2, the classes of a
     split with an image of each, which are looked for in the data folder. ranks: mean ranks of the methods over all
     benchmarks, OOD sets and seeds together, with bars over those that cannot be told apart (critical difference).
+    nearest: images that a method refused, with the training images that lie nearest in its network's embedding or
+    features; a picture for each method. The images are looked for in the data folder, the network in the cache.
 
     \b
     oodbench plot --in mnist-267
@@ -71,21 +78,14 @@ def command(
     oodbench plot embeddings --animate --in mnist-267 --method ml --method odm
     oodbench plot ranks --in mnist-267 --in svhn
     oodbench plot split --in tsinghua
+    oodbench plot nearest --in mnist-267 --method msp
     """
     from oodbench.comparison.ranking import rank_records
-    from oodbench.errors import ConfigError, StoreError
+    from oodbench.errors import StoreError
     from oodbench.figures import KINDS, draw_ranks
-    from oodbench.store.selection import check_choice, select
+    from oodbench.store.selection import select
 
-    for kind in kinds:
-        check_choice(kind, (*KINDS, RANKS, SPLIT), "kind of picture")
-    kinds = kinds or ((EMBEDDINGS,) if animate else ())
-    if epochs and not animate:
-        raise ConfigError("--epochs is for embeddings that move; add --animate")
-    if animate and {*kinds} != {EMBEDDINGS}:
-        raise ConfigError(f"only embeddings can be animated: oodbench plot {EMBEDDINGS} --animate")
-    format_ = format_ or ("gif" if animate else "png")
-    check_choice(format_, ("gif", "mp4") if animate else ("png", "pdf", "svg"), "file format")
+    kinds, format_ = _checked(kinds, format_, animate=animate, epochs=epochs)
     store, records = select(results_dir, benchmarks=benchmarks, methods=methods, recipe=recipe)
     # A picture of a part of the results does not take the place of the whole one.
     choice = [*methods, *sets, *([recipe] if recipe else [])]
@@ -111,9 +111,33 @@ def command(
             _animate(store, stored, sets, file, epochs=epochs)
             continue
         results = [(_with_sets(record, sets), store.scores(record)) for record in stored]
-        for kind in [kind for kind in kinds if kind != RANKS] or KINDS:
+        for record, scores in results if NEAREST in kinds else ():
+            words = [NEAREST, record.variant, *([recipe] if recipe else []), *([f"seed{seed}"] if seed else [])]
+            file = (out or store.root / name) / f"{'-'.join(words)}.{format_}"
+            _save(_nearest(record, scores, data_dir, cache_dir), file)
+        for kind in [kind for kind in kinds if kind not in (RANKS, NEAREST)] or (() if kinds else KINDS):
             figure = _split(results[0][0], data_dir) if kind == SPLIT else KINDS[kind](results)
             _save(figure, (out or store.root / name) / f"{'-'.join((kind, *choice))}.{format_}")
+
+
+def _checked(
+    kinds: tuple[str, ...], format_: str | None, *, animate: bool, epochs: bool
+) -> tuple[tuple[str, ...], str]:
+    """Return the kinds of pictures and the file format that are asked for; refuse what does not go together."""
+    from oodbench.errors import ConfigError
+    from oodbench.figures import KINDS
+    from oodbench.store.selection import check_choice
+
+    for kind in kinds:
+        check_choice(kind, (*KINDS, RANKS, SPLIT, NEAREST), "kind of picture")
+    kinds = kinds or ((EMBEDDINGS,) if animate else ())
+    if epochs and not animate:
+        raise ConfigError("--epochs is for embeddings that move; add --animate")
+    if animate and {*kinds} != {EMBEDDINGS}:
+        raise ConfigError(f"only embeddings can be animated: oodbench plot {EMBEDDINGS} --animate")
+    format_ = format_ or ("gif" if animate else "png")
+    check_choice(format_, ("gif", "mp4") if animate else ("png", "pdf", "svg"), "file format")
+    return kinds, format_
 
 
 def _with_sets(record: Record, sets: Sequence[str]) -> Record:
@@ -185,3 +209,12 @@ def _split(record: Record, data_dir: Path | None) -> Figure:
     # Large enough to be told apart by eye, whatever the network saw.
     conversion = Conversion(size=(48, 48), channels=3)
     return draw_split(record.split, load_part(part, conversion, Workspace.of(data_dir)))
+
+
+def _nearest(record: Record, scores: Scores, data_dir: Path | None, cache_dir: Path | None) -> Figure:
+    from oodbench.engine.backtrack import backtrack
+    from oodbench.figures import draw_nearest
+    from oodbench.store.workspace import Workspace
+
+    found = backtrack(record, scores, Workspace.of(data_dir, cache_dir))
+    return draw_nearest(record, found.sets, found.space)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from oodbench.benchmark import COVARIATE
 from oodbench.errors import DataError, MissingData, NeedsTrainingImages
 from oodbench.images import ImageSet
 from oodbench.splits import ClassSplit, class_counts
 
+from .contaminating import contaminated
 from .parts import load_part
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class BenchmarkData:
         split: how the classes were divided, where they were.
         id_validation: ID images that are neither trained nor tested on, where the benchmark has some of its own and
             they are there; None holds out training images as the benchmark says.
+        contamination: how many of the ID training images are others, and of which set, where there are such.
     """
 
     benchmark: Benchmark
@@ -48,6 +50,7 @@ class BenchmarkData:
     missing: Mapping[str, str]
     split: ClassSplit | None = None
     id_validation: ImageSet | None = None
+    contamination: Mapping[str, Any] | None = None
 
     @property
     def n_classes(self) -> int:
@@ -109,11 +112,11 @@ def load_benchmark(
     report = workspace.report
     benchmark, split = divide(benchmark, load)
     id_train, id_test = _in_distribution(benchmark, load, train_needed=train_needed)
-    id_validation = _optional(benchmark.id_validation, "the ID validation images", benchmark, load, report)
-    if id_validation is not None and (id_validation.labels is None or id_validation.class_names != id_test.class_names):
-        raise DataError(
-            f"{benchmark.name}: the validation images have other classes than the test images; give both all"
-        )
+    id_validation = _validation(benchmark, id_test, load, report)
+    contamination = None
+    if benchmark.contamination is not None and id_train is not None:
+        mixture = contaminated(id_train, id_test, benchmark.contamination, load, report)
+        id_train, contamination = mixture.images, mixture.facts
     seen = _seen(benchmark, load, report)
     ood, missing = {}, {}
     for entry in benchmark.ood:
@@ -142,12 +145,25 @@ def load_benchmark(
         missing=missing,
         split=split,
         id_validation=id_validation,
+        contamination=contamination,
     )
     _check_covariate(data)
     data = without_shared_images(data, report)
     if empty := _without_images(data.id_test):
         report.warning(f"{benchmark.name}: no test images of {', '.join(empty[:5])}: the accuracy says nothing of them")
     return data
+
+
+def _validation(
+    benchmark: Benchmark, id_test: ImageSet, load: Callable[[Part], ImageSet], report: Reporter
+) -> ImageSet | None:
+    """Return the ID validation images of a benchmark that has some of its own, where they are there."""
+    images = _optional(benchmark.id_validation, "the ID validation images", benchmark, load, report)
+    if images is not None and (images.labels is None or images.class_names != id_test.class_names):
+        raise DataError(
+            f"{benchmark.name}: the validation images have other classes than the test images; give both all"
+        )
+    return images
 
 
 def _seen(benchmark: Benchmark, load: Callable[[Part], ImageSet], report: Reporter) -> dict[str, ImageSet]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from oodbench.benchmark import OodSet, Part
+from oodbench.contamination import Contamination
 from oodbench.errors import ConfigError, PluginError, UnknownName, did_you_mean
 from oodbench.folders import is_path, place
 from oodbench.objectives import CrossEntropy
@@ -116,6 +117,7 @@ def request(
     recipe: str | None = None,
     settings: Settings | Sequence[str] = (),
     out: Sequence[str] = (),
+    contaminate: str | None = None,
     own: GivenImages | None = None,
     model: GivenModel | None = None,
 ) -> Request:
@@ -130,6 +132,7 @@ def request(
         recipe: name of a training recipe that every benchmark has.
         settings: by owner ("odm", "recipe"), or texts such as "odm.margin=5".
         out: more OOD test sets, each the name of a data set or a path; "lsun=scenes" puts one in the place of another.
+        contaminate: other images among the training images, such as "0.1:omniglot": a share, and a set by name or path.
         own: how images of the user's own, or the classes of any labelled set, make a benchmark.
         model: a trained classifier to score instead of training networks.
 
@@ -141,6 +144,8 @@ def request(
     texts = settings if isinstance(settings, Mapping) else parse_settings(settings)
     given = {registry.spelled("methods", owner): entry for owner, entry in texts.items()}
     found = _unique([benchmark for entry in benchmarks for benchmark in _benchmarks(entry, own or GivenImages())])
+    if contaminate is not None:
+        found = _contaminated(found, contaminate, model)
     _check_benchmarks(found)
     every = ALL in methods or POSTHOC in methods
     _check_all(methods)
@@ -203,6 +208,16 @@ def _check_training(model: GivenModel | None, recipe: str | None, recipe_setting
     if recipe_settings:
         name = next(iter(recipe_settings))
         raise ConfigError(f"a trained model is given, so nothing is trained: leave --set {RECIPE}.{name} out")
+
+
+def _contaminated(benchmarks: Sequence[Benchmark], text: str, model: GivenModel | None) -> list[Benchmark]:
+    """Return benchmarks with other images among their training images."""
+    if model is not None:
+        raise ConfigError(
+            "--contaminate is for networks that are trained here, and a trained model is given; leave it out"
+        )
+    contamination = Contamination.parsed(text)
+    return [benchmark.contaminated(contamination) for benchmark in benchmarks]
 
 
 def _check_benchmarks(benchmarks: Sequence[Benchmark]) -> None:

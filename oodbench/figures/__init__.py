@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from .embeddings import draw_embeddings
 from .histograms import draw_histograms
+from .nearest import draw_nearest
 from .ranks import draw_ranks
 from .roc import draw_roc
 from .split import draw_split
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from oodbench.store.records import Record, Scores
 
-__all__ = ["KINDS", "draw_embeddings", "draw_histograms", "draw_ranks", "draw_roc", "draw_split"]
+__all__ = ["KINDS", "draw_embeddings", "draw_histograms", "draw_nearest", "draw_ranks", "draw_roc", "draw_split"]
 
 KINDS: Mapping[str, Callable[[Sequence[tuple[Record, Scores]]], Figure]] = {
     "embeddings": draw_embeddings,

@@ -97,6 +97,7 @@ class Record:
         seconds: time spent on training all its networks, fitting and scoring.
         scores_sha256: checksum of the scores beside it.
         suite: name of the suite that its benchmark was run as a member of; "" where it was run for itself.
+        contamination: how many of the ID training images are others, and of which set, where there are such.
         schema: version of this format.
     """
 
@@ -129,6 +130,7 @@ class Record:
     scores_sha256: str = ""
     model: Mapping[str, Any] = field(default_factory=dict)
     suite: str = ""
+    contamination: Mapping[str, Any] | None = None
     schema: int = field(default=SCHEMA)
 
     @property

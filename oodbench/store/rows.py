@@ -81,6 +81,7 @@ def _flat(record: Record, row: Row, columns: Iterable[str]) -> dict[str, Any]:
         "given": json.dumps(record.model, sort_keys=True),
         **{f"{name}_seconds": seconds for name, seconds in sorted(record.seconds.items())},
         "suite": record.suite,
+        "contamination": json.dumps(record.contamination, sort_keys=True) if record.contamination else "",
         "key": record.key,
     }
 

@@ -366,6 +366,7 @@ def run_notes(frame: pd.DataFrame) -> list[str]:
         gaps = ", ".join(dict.fromkeys(frame.loc[frame["auroc"].isna(), "out_dist"]))
         notes.append(f"{NO_RESULT} no data: {gaps}.")
     notes += _counts(frame)
+    notes += contaminations(frame)
     return [*notes, *_identities(frame)]
 
 
@@ -433,6 +434,18 @@ def _counts(frame: pd.DataFrame) -> list[str]:
         for in_dist, rows in frame.groupby("in_dist", sort=False)
         if rows["n_train"].max() > 0
     ]
+
+
+def contaminations(frame: pd.DataFrame) -> list[str]:
+    """Say which benchmarks have other images among their training images, and how many."""
+    found = dict.fromkeys(zip(frame["in_dist"], frame["contamination"], strict=True))
+    notes = []
+    for in_dist, facts in ((in_dist, json.loads(text)) for in_dist, text in found if text):
+        notes.append(
+            f"{in_dist}: {facts['images']:,} of {facts['of']:,} ID training images ({100 * facts['share']:g}%) are of "
+            f"{facts['set']} ({facts['split']}), under random labels; held-out ones are among them."
+        )
+    return notes
 
 
 def _facts(rows: pd.DataFrame) -> str:

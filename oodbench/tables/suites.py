@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .columns import shown as how
 from .experiments import experiments
-from .layouts import labels, method_notes, number, with_asked
+from .layouts import contaminations, labels, method_notes, number, with_asked
 from .model import Entry, Span, Table
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def suite(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
         rows=tuple(rows),
         groups=tuple(groups),
         merged=1,
-        notes=(*dict.fromkeys(notes), *(method_notes(inside) if len(inside) else ())),
+        notes=(*dict.fromkeys(notes), *contaminations(inside), *(method_notes(inside) if len(inside) else ())),
         numeric=4,
     )
 

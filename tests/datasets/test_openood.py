@@ -7,7 +7,7 @@ import pytest
 
 from oodbench.data.loading import load_benchmark
 from oodbench.errors import ConfigError, DataError, MissingData
-from oodbench.images import Conversion
+from oodbench.images import CentreCrop, Conversion
 from oodbench.plugins import registry
 from oodbench.store.artifacts import ArtifactStore
 from oodbench.store.workspace import Workspace
@@ -75,6 +75,13 @@ def test_the_centre_is_that_of_torchvision(home, data_dir):
     steps = Compose([Resize(40, interpolation=InterpolationMode.BILINEAR), CenterCrop(32)])
     theirs = steps(Image.open(data_dir / "images_classic/texture/1.png").convert("RGB"))
     assert np.array_equal(np.asarray(ours), np.asarray(theirs))
+
+
+def test_images_are_left_whole_for_a_conversion_that_cuts_out_by_itself(home):
+    data_dir = home("cifar10/test_texture", {"texture/1.png": -1}, shape=(47, 90, 3))
+    dataset = registry.dataset("openood_list", {"name": "texture", "shorter": 40})
+    (image,) = dataset.read("test", data_dir, CentreCrop(size=(32, 32), channels=3, resize=40)).images
+    assert image.size == (90, 47)
 
 
 def test_the_folder_may_be_named_by_a_variable(home, tmp_path, monkeypatch):

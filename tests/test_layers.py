@@ -30,6 +30,7 @@ LAYERS = (
         "images",
         "image_rows",
         "splits",
+        "contamination",
         "holdout",
         "training.config",
         "device",

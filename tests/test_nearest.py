@@ -10,9 +10,9 @@ import torch
 
 import oodbench
 from oodbench.benchmark import OodSet, Part
-from oodbench.engine.backtrack import ID_TEST, NEIGHBOURS, _changes, _space, backtrack
+from oodbench.engine.backtrack import ID_TEST, NEIGHBOURS, Refused, _changes, _space, backtrack
 from oodbench.errors import ScoreError, StoreError
-from oodbench.figures.nearest import Refused, draw_nearest
+from oodbench.figures.nearest import draw_nearest
 from oodbench.objectives import CrossEntropy
 from oodbench.plugins import registry
 from oodbench.store.records import ResultStore

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,6 @@ import torch
 
 from oodbench.contamination import Contamination
 from oodbench.errors import OodbenchError, ScoreError, StoreError
-from oodbench.figures.nearest import Refused
 from oodbench.hashing.values import plain
 from oodbench.metrics import roc_curve
 from oodbench.plugins import registry
@@ -38,6 +37,27 @@ REFUSED_OF_EACH = 3
 NEIGHBOURS = 8
 ID_TEST = "in-distribution"
 """What stands for the ID test images that are refused."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Refused:
+    """A test image that was refused.
+
+    Attributes:
+        image: uint8, shape (channels, height, width).
+        score: of the method.
+        taken_for: name of the class that it is taken for, or "" of a method that does not classify.
+        neighbours: the nearest training images, the nearest one first; uint8, shape (n, channels, height, width).
+        classes: their names; "" where there are no classes.
+        distances: how far away they are, shape (n,).
+    """
+
+    image: NDArray[np.uint8]
+    score: float
+    taken_for: str
+    neighbours: NDArray[np.uint8]
+    classes: Sequence[str]
+    distances: NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

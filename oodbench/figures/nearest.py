@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,30 +14,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+    from oodbench.engine.backtrack import Refused
     from oodbench.store.records import Record
 
 REFUSED_COLOUR = "#b5382e"
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Refused:
-    """A test image that was refused.
-
-    Attributes:
-        image: uint8, shape (channels, height, width).
-        score: of the method.
-        taken_for: name of the class that it is taken for, or "" of a method that does not classify.
-        neighbours: the nearest training images, the nearest one first; uint8, shape (n, channels, height, width).
-        classes: their names; "" where there are no classes.
-        distances: how far away they are, shape (n,).
-    """
-
-    image: NDArray[np.uint8]
-    score: float
-    taken_for: str
-    neighbours: NDArray[np.uint8]
-    classes: Sequence[str]
-    distances: NDArray[np.float64]
 
 
 def draw_nearest(record: Record, sets: Mapping[str, Sequence[Refused]], space: str) -> Figure:

@@ -15,6 +15,7 @@ from oodbench.errors import ConfigError, did_you_mean, first_line
 from oodbench.images import CentreCrop, Conversion
 
 from .copying import unwrapped
+from .normalisation import normalisation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,8 +52,6 @@ class Preprocessing:
         Raises:
             ConfigError: there is none, or there are two.
         """
-        from .model import normalisation
-
         if given is None and self.normalise is None:
             raise ConfigError("--normalise is missing: none, imagenet or MEAN/STD, as the model was trained with")
         if given is None or self.normalise is None:
@@ -192,8 +191,6 @@ def _named(interpolation: Any) -> str:
 
 
 def _pair(mean: Any, std: Any) -> Pair:
-    from .model import normalisation
-
     return normalisation((tuple(map(float, np.atleast_1d(mean))), tuple(map(float, np.atleast_1d(std)))))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -31,6 +32,7 @@ class Ensemble:
     title: ClassVar[str] = "Deep ensemble"
     source: ClassVar[str] = "Lakshminarayanan et al., NeurIPS 2017, Sec. 2.4"
     sees: ClassVar[frozenset[Sees]] = frozenset()
+    quick: ClassVar[Mapping[str, object]] = {"members": 2}
 
     members: int = 5
 

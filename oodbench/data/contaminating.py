@@ -88,6 +88,7 @@ def contaminated(
         name=f"{id_train.name} with {contamination.described}",
         images=np.concatenate([id_train.images[kept], others.images[chosen]]),
         labels=np.concatenate([id_train.labels[kept], labels]),
+        kept_digests=np.concatenate([id_train.digests[kept], others.digests[chosen]]),
     )
     facts = {
         "share": contamination.share,

@@ -43,7 +43,7 @@ def test_digits_keep_their_labels(split: str, load: Load) -> None:
 
 
 def test_digits_are_stretched_to_the_whole_range(load: Load) -> None:
-    assert (load("digits").images.min(), load("digits").images.max()) == (0, 255)
+    assert (np.asarray(load("digits").images).min(), np.asarray(load("digits").images).max()) == (0, 255)
 
 
 @pytest.mark.parametrize("name", ["digits", "photo_patches"])

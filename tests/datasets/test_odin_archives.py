@@ -30,7 +30,7 @@ def test_unpacked_archive_is_read_in_the_order_of_its_names(
 
     images = load(name)
 
-    assert images.images.tolist() == [first.transpose(2, 0, 1).tolist(), second.transpose(2, 0, 1).tolist()]
+    assert np.asarray(images.images).tolist() == [first.transpose(2, 0, 1).tolist(), second.transpose(2, 0, 1).tolist()]
     assert images.labels is None
 
 

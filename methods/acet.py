@@ -43,7 +43,7 @@ class ACET(CEDA):
     title: ClassVar[str] = "Adversarial confidence enhancing training"
     source: ClassVar[str] = "Hein et al., CVPR 2019, Eq. 9"
     # 40 steps for each batch would take the checks of the contract minutes.
-    quick: ClassVar[Mapping[str, object]] = {"steps": 3}
+    quick: ClassVar[Mapping[str, object]] = {"steps": 2}
 
     epsilon: float = 0.3
     steps: int = 40

@@ -97,7 +97,7 @@ class CCAG(MSP):
     title: ClassVar[str] = "Confident classifier with adversarial generator"
     source: ClassVar[str] = "Lee et al., ICLR 2018, Eq. 1 and 4"
     # With the paper's generator the checks of the contract would take minutes.
-    quick: ClassVar[Mapping[str, object]] = {"width": 8}
+    quick: ClassVar[Mapping[str, object]] = {"width": 4}
 
     outliers: Literal["generated", "seen"] = "generated"
     beta: float = 1.0

@@ -37,6 +37,8 @@ class KLM(PostHocMethod):
 
     title: ClassVar[str] = "KL matching"
     source: ClassVar[str] = "Hendrycks et al., ICML 2022"
+    # Held-out images are training images as well.
+    needs: ClassVar[frozenset[Need]] = frozenset({"classes", "training_images"})
 
     fit_to: Literal["validation", "train"] = "validation"
 
@@ -44,11 +46,6 @@ class KLM(PostHocMethod):
     def sees(self) -> frozenset[Sees]:  # type: ignore[override]  # a constant of the base
         """Held-out ID images; nothing where training images are taken."""
         return frozenset({"id_validation"}) if self.fit_to == "validation" else frozenset()
-
-    @property
-    def needs(self) -> frozenset[Need]:  # type: ignore[override]  # a constant of the base
-        """Classes; training images where these are taken."""
-        return frozenset({"classes", "training_images"} if self.fit_to == "train" else {"classes"})
 
     def fit(self, inputs: FitInputs) -> KLMDetector:
         """Return a detector with the typical probabilities.

@@ -40,7 +40,6 @@ class TemperatureScaling(PostHocMethod):
 
     title: ClassVar[str] = "Temperature scaling"
     source: ClassVar[str] = "Guo et al., ICML 2017"
-    needs: ClassVar[frozenset[Need]] = frozenset({"classes"})
 
     temperature: Literal["fitted"] | float = "fitted"
     solver: Literal["exact", "openood", "pytorch_ood"] = "exact"
@@ -53,6 +52,11 @@ class TemperatureScaling(PostHocMethod):
     def sees(self) -> frozenset[Sees]:  # type: ignore[override]  # a constant of the base
         """Held-out ID images; nothing where T is given."""
         return frozenset({"id_validation"}) if self.temperature == "fitted" else frozenset()
+
+    @property
+    def needs(self) -> frozenset[Need]:  # type: ignore[override]  # a constant of the base
+        """Classes; training images, some of which are held out, where T is fitted."""
+        return frozenset({"classes", "training_images"} if self.temperature == "fitted" else {"classes"})
 
     def fit(self, inputs: FitInputs) -> TemperatureScalingDetector:
         """Return a detector with the temperature.

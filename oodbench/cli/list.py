@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from oodbench.api import Metric
 
 _KINDS = ("methods", "benchmarks", "suites", "datasets", "networks", "metrics", "layouts", "recipes", "settings")
-_DEFAULT = _KINDS[:3]
+_DEFAULT = ("methods", "benchmarks", "suites", "datasets")
 
 
 @click.command("list")
@@ -23,10 +23,10 @@ _DEFAULT = _KINDS[:3]
 @options.data_dir
 @options.plugin_to_list
 def command(kinds: tuple[str, ...], data_dir: Path | None) -> None:
-    """List methods, benchmarks and data sets: what each needs, its source, and whether its images are there.
+    """List methods, benchmarks, suites and data sets: what each needs, its source, and whether its images are there.
 
-    KIND is methods, benchmarks, datasets, networks, metrics, layouts, recipes, or settings (the hyper-parameters of
-    each method). Plugins that cannot be used come last, with the reason.
+    KIND is methods, benchmarks, suites, datasets, networks, metrics, layouts, recipes, or settings (the
+    hyper-parameters of each method). Plugins that cannot be used come last, with the reason.
     """
     from oodbench.errors import UnknownName, did_you_mean
     from oodbench.folders import default_data_dir

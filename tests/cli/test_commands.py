@@ -242,7 +242,10 @@ def test_misspelt_data_set_is_asked_about(oodbench):
     done = oodbench("data", "minst")
 
     assert done.code == 2
-    assert done.err.startswith("Error: nothing is there for 'minst'. Did you mean 'mnist'")
+    assert done.err == (
+        "Error: nothing is there for 'minst': looked for data/minst/train or data/minst.zip or data/minst/test. "
+        "Did you mean 'mnist'?\n"
+    )
 
 
 def test_ood_set_that_is_asked_for_by_name_must_be_there(oodbench, small):
@@ -294,8 +297,9 @@ def test_preparation_that_cannot_be_done_says_why(oodbench, arguments, message):
 
 def test_a_run_in_which_every_method_is_left_out_is_one_sentence(oodbench, small, monkeypatch):
     found = registry.names
-    monkeypatch.setattr(registry, "names", lambda kind: ["ml", "msp"] if kind == "methods" else found(kind))
-    done = oodbench("run", "--in", small, "--set", "recipe.learning_rate=1e30", "--method", "all")
+    monkeypatch.setattr(registry, "names", lambda kind: ["ml", "odm"] if kind == "methods" else found(kind))
+    diverging = ("--set", "recipe.learning_rate=100", "--set", "recipe.optimizer=sgd")
+    done = oodbench("run", "--in", small, *diverging, "--method", "all")
 
     assert done.code == 2
     assert "left out: " in done.err

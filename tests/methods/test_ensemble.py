@@ -52,5 +52,5 @@ def test_ensembles_of_two_seeds_have_no_network_in_common():
 
 
 def test_an_ensemble_has_a_member():
-    with pytest.raises(ConfigError, match="members must be at least 1, got 0"):
+    with pytest.raises(ConfigError, match="members must be from 1 to 1,000, got 0"):
         Ensemble(members=0)

@@ -6,11 +6,12 @@ DEMO := build/demo
 .PHONY: demo test lint types docs clean
 
 demo: .venv/installed
-	$(BIN)/oodbench run --results-dir $(DEMO) --cache-dir $(DEMO)/cache
+	$(BIN)/oodbench run --method posthoc --method mc_dropout --method ccag --method ml --method odm \
+		--results-dir $(DEMO) --cache-dir $(DEMO)/cache
 	$(BIN)/oodbench plot --results-dir $(DEMO)
 
 test: .venv/installed-dev
-	PYTHONSAFEPATH=1 $(BIN)/python -m pytest
+	PYTHONSAFEPATH=1 $(BIN)/python -m pytest -n auto --dist loadgroup
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -30,15 +30,16 @@ from torch.utils.data import ConcatDataset, DataLoader, TensorDataset
 
 from oodbench.benchmark import Benchmark, OodSet, Part, Recipe
 from oodbench.data.loading import BenchmarkData
-from oodbench.engine.evaluation import Bench, evaluate
+from oodbench.engine.evaluation import evaluate
+from oodbench.engine.material import Material
 from oodbench.engine.request import request
 from oodbench.engine.runner import Prepared, prepare_with
 from oodbench.given.model import GivenModel
 from oodbench.images import Conversion
 from oodbench.jobs import ReadyNetwork
-from oodbench.progress import SILENT
 from oodbench.store.artifacts import ArtifactStore
 from oodbench.store.records import ResultStore
+from oodbench.store.workspace import Workspace
 from oodbench.training.config import TrainConfig
 
 Scores = dict[str, np.ndarray]
@@ -192,19 +193,19 @@ def ours(names: Mapping[str, str], scene: Scene) -> tuple[dict[str, Seconds], di
     taken, scores = dict[str, Seconds](), dict[str, Scores]()
     with tempfile.TemporaryDirectory() as folder:
         with timed(scene.device) as shared:
-            prepared, bench = _set_up(list(names.values()), scene.again(), Path(folder))
-            for batch in (bench.train, bench.id_test, *bench.ood.values()):
-                batch.outputs()
+            prepared, material = _set_up(list(names.values()), scene.again(), Path(folder))
+            for batch in (material.train, material.id_test, *material.ood.values()):
+                _ = batch.logits
         taken[SHARED] = shared
         for name, cell in zip(names, prepared.to_do(), strict=True):
             with timed(scene.device) as seconds:
-                record, found, _ = evaluate(cell, bench)
+                record, found, _ = evaluate(cell, material)
                 prepared.results.save(cell.file, record, found)
             taken[name], scores[name] = seconds, {"ID test": found.id, **found.ood}
     return taken, scores
 
 
-def _set_up(methods: Sequence[str], scene: Scene, folder: Path) -> tuple[Prepared, Bench]:
+def _set_up(methods: Sequence[str], scene: Scene, folder: Path) -> tuple[Prepared, Material]:
     benchmark = Benchmark(
         name="scene",
         title="made-up images",
@@ -219,20 +220,20 @@ def _set_up(methods: Sequence[str], scene: Scene, folder: Path) -> tuple[Prepare
     data = BenchmarkData(
         benchmark=benchmark, id_train=scene.train, id_test=scene.id_test, seen={}, ood=scene.ood, missing={}
     )
-    artifacts, device = ArtifactStore(folder / "cache"), scene.device
+    workspace, device = Workspace(artifacts=ArtifactStore(folder / "cache")), scene.device
     model = GivenModel.of(scene.network, normalise="none")
     prepared = prepare_with(
         request([benchmark], methods, model=model),
         {benchmark.name: data},
         results=ResultStore(folder / "results"),
-        artifacts=artifacts,
+        workspace=workspace,
         devices=(device,),
     )
     # As the engine loads a network that it has trained.
     module = copy.deepcopy(scene.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     module.eval().requires_grad_(requires_grad=False)
     network = ReadyNetwork(module=module, digest=model.digest, facts={"seconds": 0.0, "device": device.type})
-    return prepared, Bench.of(prepared.plan.cells[0].networks, [network], data, artifacts, device, SILENT)
+    return prepared, Material.of(prepared.plan.cells[0].networks, [network], data, workspace, device)
 
 
 def fitted_images(scene: Scene) -> np.ndarray:

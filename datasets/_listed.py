@@ -24,7 +24,7 @@ class Listed:
     """What a list names.
 
     Attributes:
-        paths: of the images; relative ones start at the list's folder.
+        paths: of the images; relative ones start at the folder that was named for them.
         labels: one an image, as it is written, or none where the list has none.
     """
 
@@ -32,23 +32,28 @@ class Listed:
     labels: tuple[str, ...] = ()
 
 
-def read_list(place: Path) -> Listed:
+def read_list(place: Path, root: Path | None = None) -> Listed:
     """Return what a list names.
+
+    Args:
+        place: the list.
+        root: folder where relative paths start; None for the list's own.
 
     Raises:
         DataError: it names nothing, a line names no image, or some lines have labels and others have none.
     """
+    folder = place.parent if root is None else root
     paths, labels = [], []
     for number, line in enumerate(_text(place).splitlines(), start=1):
         if not line.strip():
             continue
-        named, label = _divided(line.strip(), place.parent)
+        named, label = _divided(line.strip(), folder)
         if named is None:
             raise DataError(
                 f"line {number} of {printable(str(place))} names no image: {printable(line.strip()[:80])!r}; write one "
                 "path a line, or a path and a label"
             )
-        paths.append(place.parent / named)
+        paths.append(folder / named)
         labels += [] if label is None else [label]
     if not paths:
         raise DataError(f"{printable(str(place))} names no images; write one path a line")

@@ -1,8 +1,12 @@
 """The embedded benchmark: the split of Figure 1 of the first paper on scikit-learn's digits."""
 
 from oodbench.benchmark import Benchmark, OodSet, Part, Recipe
+from oodbench.claims import Claim
 from oodbench.images import Conversion
 from oodbench.training.config import TrainConfig
+
+_PAPER = "Masana et al., BMVC 2018, Section 3.3 and Figure 1"
+_NOVELTY = ("digits 5 9 1",)
 
 BENCHMARK = Benchmark(
     name="digits",
@@ -30,4 +34,19 @@ BENCHMARK = Benchmark(
         ),
     },
     embedded=True,
+    claims=(
+        Claim(text="ODM beats ML on novelty", source=_PAPER, method="odm", other="ml", sets=_NOVELTY),
+        Claim(text="ML beats cross-entropy on novelty", source=_PAPER, method="ml", other="msp", sets=_NOVELTY),
+        *(
+            Claim(
+                text=f"{method} tells other kinds of images from digits",
+                source=_PAPER,
+                kind="at least",
+                method=method,
+                sets=("photo patches",),
+                value=0.95,
+            )
+            for method in ("msp", "ml", "odm")
+        ),
+    ),
 )

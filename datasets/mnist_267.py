@@ -1,8 +1,12 @@
 """The benchmark of Figure 1 of the first paper: three digits of MNIST against everything else."""
 
 from oodbench.benchmark import Benchmark, OodSet, Part, Recipe
+from oodbench.claims import Claim
 from oodbench.images import Conversion
 from oodbench.training.config import TrainConfig
+
+_PAPER = "Masana et al., BMVC 2018, Section 3.3 and Figure 1"
+_NOVELTY = ("digits 5 9 1",)
 
 BENCHMARK = Benchmark(
     name="mnist-267",
@@ -31,4 +35,19 @@ BENCHMARK = Benchmark(
             about="2 epochs on 4,000 images, to try things",
         ),
     },
+    claims=(
+        Claim(text="ODM beats ML on novelty", source=_PAPER, method="odm", other="ml", sets=_NOVELTY),
+        Claim(text="ML beats cross-entropy on novelty", source=_PAPER, method="ml", other="msp", sets=_NOVELTY),
+        *(
+            Claim(
+                text=f"{method} tells other kinds of images from digits",
+                source=_PAPER,
+                kind="at least",
+                method=method,
+                sets=("svhn", "cifar10"),
+                value=0.95,
+            )
+            for method in ("msp", "ml", "odm")
+        ),
+    ),
 )

@@ -90,3 +90,42 @@ class LSUN(OdinArchive):
     folder_name: ClassVar[str] = "lsun"
     archive: ClassVar[str] = "LSUN_resize"
     url: ClassVar[str] = "https://www.dropbox.com/s/moqh2wh8696c3yl/LSUN_resize.tar.gz"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TinyImageNetCrop(OdinArchive):
+    """10,000 patches of images of Tiny ImageNet.
+
+    Source: Liang et al., ICLR 2018. Files: `Imagenet/` in the data folder.
+    """
+
+    title: ClassVar[str] = "Tiny ImageNet, cropped, colour, 10,000 (test only)"
+    folder_name: ClassVar[str] = "tiny_imagenet_crop"
+    archive: ClassVar[str] = "Imagenet"
+    url: ClassVar[str] = "https://www.dropbox.com/s/avgm2u562itwpkl/Imagenet.tar.gz"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LSUNCrop(OdinArchive):
+    """10,000 patches of scenes of LSUN.
+
+    Source: Liang et al., ICLR 2018. Files: `LSUN/` in the data folder.
+    """
+
+    title: ClassVar[str] = "LSUN scenes, cropped, colour, 10,000 (test only)"
+    folder_name: ClassVar[str] = "lsun_crop"
+    archive: ClassVar[str] = "LSUN"
+    url: ClassVar[str] = "https://www.dropbox.com/s/fhtsw1m3qxlwj6h/LSUN.tar.gz"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ISUN(OdinArchive):
+    """8,925 scenes of iSUN, resized to 32×32.
+
+    Source: Liang et al., ICLR 2018. Files: `iSUN/` in the data folder.
+    """
+
+    title: ClassVar[str] = "iSUN scenes, resized to 32×32 colour, 8,925 (test only)"
+    folder_name: ClassVar[str] = "isun"
+    archive: ClassVar[str] = "iSUN"
+    url: ClassVar[str] = "https://www.dropbox.com/s/ssz7qxfqae0cca5/iSUN.tar.gz"

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from oodbench.benchmark import Benchmark, OodSet, Part, Recipe
+from oodbench.claims import Claim
 from oodbench.images import Conversion
 from oodbench.splits import SplitRule, read_split
 from oodbench.training.config import TrainConfig
@@ -36,6 +37,9 @@ _FAST, _CPU = _short("resnet9", 2500, 1500), _short("resnet9_half", 2000, 1000)
 _QUICK = TrainConfig(steps=240, batch_size=128, learning_rate=1e-3, schedule="one-cycle", network="resnet9_half")
 
 _BACKGROUND = ("background",)
+
+_PAPER = "Masana et al., BMVC 2018, Section 4.2 and Table 2"
+_SEEN_BACKGROUND = "odm (seen=background)"
 
 BENCHMARK = Benchmark(
     name="tsinghua",
@@ -91,4 +95,36 @@ BENCHMARK = Benchmark(
     known_exceptions={
         "no_test_image_is_trained_on": "a dozen of the published crops are in train and in test; runs leave them out"
     },
+    claims=(
+        Claim(text="ML beats ODIN on novelty", source=_PAPER, method="ml", other="odin", sets=("unseen signs",)),
+        Claim(text="ML beats ODIN on background", source=_PAPER, method="ml", other="odin", sets=_BACKGROUND),
+        *(
+            Claim(
+                text=f"seen OOD images help on their own kind: {name}",
+                source=_PAPER,
+                method=method,
+                other="ml",
+                sets=(name,),
+            )
+            for name, method in (
+                ("seen signs", "odm"),
+                ("background", _SEEN_BACKGROUND),
+                ("gaussian", "odm (seen=gaussian)"),
+            )
+        ),
+        Claim(
+            text="other signs, once seen, help on novelty",
+            source=_PAPER,
+            method="odm",
+            other="ml",
+            sets=("unseen signs",),
+        ),
+        Claim(
+            text="background as seen data can hurt on novelty",
+            source=_PAPER,
+            method="ml",
+            other=_SEEN_BACKGROUND,
+            sets=("unseen signs",),
+        ),
+    ),
 )

@@ -25,7 +25,7 @@ from oodbench.plugins import registry
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from oodbench.engine.request import MethodChoice
+    from oodbench.engine.request import ResolvedMethod
 
 PAGE = Path(__file__).with_name("methods.md")
 RESULTS = Path(__file__).with_name("methods.csv")
@@ -41,9 +41,9 @@ _SEES = {
 }
 
 
-def choices() -> list[MethodChoice]:
-    """Return the methods that come with oodbench, in the order in which a run scores them."""
-    methods = request([BENCHMARK], ["all"]).methods
+def choices() -> list[ResolvedMethod]:
+    """Return the methods that come with oodbench as the benchmark runs them, in the order of a run."""
+    methods = request([BENCHMARK], ["all"]).methods[BENCHMARK]
     return [choice for choice in methods if registry.find("methods", choice.name).built_in]
 
 
@@ -103,7 +103,10 @@ def tables() -> str:
     known = choices()
     for choice in known:
         _check(choice, results.get(choice.name, []))
-    about = [(f"`{choice.name}`", choice.kind.title, choice.kind.source, _defaults(choice.kind)) for choice in known]
+    about = [
+        (f"`{choice.name}`", choice.method.title, choice.method.source, _defaults(type(choice.method)))
+        for choice in known
+    ]
     measured = [_result(choice, results[choice.name]) for choice in known]
     return (
         _table("Method|What it is|Source|Hyper-parameters and their defaults", "llll", about)
@@ -117,10 +120,9 @@ def tables() -> str:
     )
 
 
-def _check(choice: MethodChoice, rows: list[dict[str, Any]]) -> None:
-    benchmark = registry.benchmark(BENCHMARK)
+def _check(choice: ResolvedMethod, rows: list[dict[str, Any]]) -> None:
     # By way of JSON, as records hold them.
-    settings = json.loads(json.dumps(plain(choice.method(benchmark.recipes[benchmark.recipe]))))
+    settings = json.loads(json.dumps(plain(choice.method)))
     if any(json.loads(row["settings"]) != settings for row in rows) or len(rows) < 2:
         raise SystemExit(
             f"methods.csv has no results of {choice.name} as it is by default; make them and take them over:\n"
@@ -129,8 +131,8 @@ def _check(choice: MethodChoice, rows: list[dict[str, Any]]) -> None:
         )
 
 
-def _result(choice: MethodChoice, rows: list[dict[str, Any]]) -> tuple[str, ...]:
-    method = choice.kind()
+def _result(choice: ResolvedMethod, rows: list[dict[str, Any]]) -> tuple[str, ...]:
+    method = choice.method
     sees = " and ".join(_SEES[word] for word in sorted(method.sees)) or "nothing"
     star = "\\*" if rows[0]["seen"] == "1" else ""
     accuracy, auroc, fpr, novelty = (

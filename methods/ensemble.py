@@ -35,8 +35,8 @@ class Ensemble:
     members: int = 5
 
     def __post_init__(self) -> None:
-        if self.members < 1:
-            raise ConfigError(f"members must be at least 1, got {self.members}")
+        if not 1 <= self.members <= 1000:
+            raise ConfigError(f"members must be from 1 to 1,000, got {self.members:,}")
 
     @property
     def networks(self) -> tuple[Objective, ...]:

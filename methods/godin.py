@@ -55,7 +55,8 @@ class GODIN:
     held-out ID images.
     Source: Hsu et al., CVPR 2020, Eq. 4 to 10; survey (Salehi et al.) §6.12. The paper finds h better than g, and the
     cosine best. Its SGD puts no weight decay on h; here the recipe's is on all weights. −‖z − w_k‖² is the sum over
-    features as in the paper; other implementations take the mean.
+    features as in the paper; other implementations take the mean. In a body without batch normalisation nothing keeps
+    ‖z‖ apart from the class, and "euclidean" then prefers short features; "inner" is safer there.
 
     Attributes:
         similarity: h, see `DecomposedConfidence`.

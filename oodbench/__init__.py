@@ -6,11 +6,14 @@
 Names are imported when they are first used, so that `import oodbench` and the command line start at once.
 """
 
-from importlib import import_module
-from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
+
+# Type checkers know the name. Nothing is imported yet: a program that is stopped in its first moments says so.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from typing import Any
+
     # For type checkers and editors: the names below are found by __getattr__.
     from .api import Dataset, FitInputs, Method, Network, Objective
     from .batch import Batch
@@ -22,11 +25,12 @@ if TYPE_CHECKING:
     from .images import Conversion, ImageSet
     from .objectives import CrossEntropy, LossObjective, SeenOodObjective
     from .posthoc import LogitMethod
+    from .report import make_report
     from .suite import Suite
     from .tables import make_table
     from .training.config import TrainConfig
 
-__version__ = version("oodbench")
+    __version__: str
 
 _HOME = {
     "Batch": "batch",
@@ -53,6 +57,7 @@ _HOME = {
     "compare": "comparison",
     "evaluate": "engine.python",
     "load_results": "engine.python",
+    "make_report": "report",
     "make_table": "tables",
     "run": "engine.python",
 }
@@ -83,12 +88,19 @@ __all__ = [
     "compare",
     "evaluate",
     "load_results",
+    "make_report",
     "make_table",
     "run",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("oodbench")
     if name not in _HOME:
         raise AttributeError(f"module 'oodbench' has no attribute {name!r}")
     return getattr(import_module(f".{_HOME[name]}", __name__), name)

@@ -70,13 +70,14 @@ class Objective(Protocol):
     """How a network is built, and what it is trained for. A frozen dataclass: equal objectives share one network.
 
     Optional, with a default where an objective does not have them:
-        needs: what it cannot do without, a frozenset of `Need`; nothing.
-        starts_from: another objective, whose trained network this one begins with; None. That network is trained once
-            for all who start from it.
-        begin(network, start): takes over what the new network begins with of the trained one's weights; without it
-            every tensor whose name and shape agree is copied.
-        embed(outputs): the array "logits" as it is drawn in embedding figures, shape (n, n_outputs); without it
-            nothing is drawn.
+
+    - `needs`: what it cannot do without, a frozenset of `Need`; nothing.
+    - `starts_from`: another objective, whose trained network this one begins with; None. That network is trained once
+      for all who start from it.
+    - `begin(network, start)`: takes over what the new network begins with of the trained one's weights; without it
+      every tensor whose name and shape agree is copied.
+    - `embed(outputs)`: the array "logits" as it is drawn in embedding figures, shape (n, n_outputs); without it nothing
+      is drawn.
     """
 
     name: ClassVar[str]
@@ -147,8 +148,9 @@ class Method(Protocol):
     """An OOD detection method: a frozen dataclass whose fields are its hyper-parameters.
 
     Optional, with a default where a method does not have them:
-        needs: what it cannot do without, a frozenset of `Need`; nothing. What its objectives need is added.
-        reads: what it wants to see of inner layers, a tuple of `oodbench.readings.Reading`; nothing.
+
+    - `needs`: what it cannot do without, a frozenset of `Need`; nothing. What its objectives need is added.
+    - `reads`: what it wants to see of inner layers, a tuple of `oodbench.readings.Reading`; nothing.
 
     A method that cannot keep one of `oodbench.testing.METHOD_CHECKS` says so, with the reason, in a class attribute
     `known_exceptions`, a mapping from the check's name; so do plugins of the other kinds. One that takes long to train
@@ -246,7 +248,8 @@ class Metric(Protocol):
     """One more column of result rows: a function of two sets of scores that says how tables show it.
 
     One that needs the classes of images as well has an attribute `takes = "samples"`, and is called with one
-    `oodbench.metrics.Samples` instead.
+    `oodbench.metrics.Samples` instead. One that is no fraction has an attribute `is_fraction = False`, and is printed
+    as the number that it is.
     """
 
     @property
@@ -267,7 +270,10 @@ class Metric(Protocol):
 
 
 class Layout(Protocol):
-    """A way to lay out result rows; the first line of its docstring is its line in listings."""
+    """A way to lay out result rows; the first line of its docstring is its line in listings.
+
+    One that shows more metrics on request takes their names as a second argument: `metrics: Sequence[str] = ()`.
+    """
 
     def __call__(self, frame: pd.DataFrame) -> Table:
         """Return a table (`oodbench.tables.Table`) of rows as `oodbench.load_results` returns them, at least one."""

@@ -6,13 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from .claims import Claim
 from .contamination import Contamination
 from .errors import ConfigError
 from .images import Conversion
 from .splits import ClassSplit, Share, SplitRule
 from .training.config import TrainConfig
 
-Role = Literal["seen", "novelty", "anomaly"]
+Role = Literal["seen", "novelty", "anomaly", "covariate"]
+
+COVARIATE = "covariate"
+"""The role of a set that is in-distribution by its classes and differs in style, weather or camera."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,13 +40,17 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class OodSet:
-    """A named out-of-distribution test set.
+    """A named test set beside the in-distribution one.
 
     Attributes:
         name: as it stands in tables.
         part: its images.
         role: "seen" (its training images may be used in training), "novelty" (related to the
-            in-distribution images) or "anomaly" (unrelated).
+            in-distribution images; OpenOOD says near), "anomaly" (unrelated; far) or "covariate": images of the ID
+            classes that look otherwise. A covariate set is scored like the others, so that its own row says how well
+            it is told from the ID test images, with the accuracy on it. It counts in no mean and no rank over OOD sets.
+            On the other sets, metrics named `full_spectrum_…` count the images of all covariate sets as
+            in-distribution, beside the ID test images; all other metrics leave them out.
         optional: whether the benchmark is run without it where its images are missing.
     """
 
@@ -83,6 +91,8 @@ class Benchmark:
         source: paper and section.
         id_train: in-distribution training images, with labels.
         id_test: in-distribution test images, of the same classes.
+        id_validation: labelled ID images that are neither trained nor tested on, for methods that see such; where they
+            are missing there are none. None holds out a share of the training images instead.
         seen: out-distribution training images that methods may use, without labels, by the name of the OOD test set
             of that distribution. Methods use the first one unless their setting `seen` names another.
         ood: the out-of-distribution test sets.
@@ -97,10 +107,13 @@ class Benchmark:
         split: how the classes are divided among the parts that have a `share`.
         layout: the table layout that shows it best.
         validation_share: share of each class's training images that is held out for validation.
+        optional_seen: whether the benchmark is run without seen images that are missing; methods that need them are
+            then left out.
         embedded: whether all its images come with the installation.
         suite: name of the suite that it is run as a member of; "" where it is run for itself.
         contamination: other images among its training images, or None.
         known_exceptions: why it cannot keep a check of its contract, by the check's name.
+        claims: what its paper says of the results, for reports to test.
     """
 
     name: str
@@ -120,10 +133,13 @@ class Benchmark:
     embedding_dim: int = 10
     layout: str = "table2"
     validation_share: float = 0.1
+    id_validation: Part | None = None
+    optional_seen: bool = False
     embedded: bool = False
     suite: str = ""
     contamination: Contamination | None = None
     known_exceptions: Mapping[str, str] = field(default_factory=dict)
+    claims: tuple[Claim, ...] = ()
 
     def __post_init__(self) -> None:
         for name in (self.recipe, self.full_recipe):
@@ -138,13 +154,21 @@ class Benchmark:
             raise ConfigError(f"benchmark {self.name} would train on test images: seen must be a training split")
         if self.split is None and any(part.share for part in self.parts):
             raise ConfigError(f"benchmark {self.name} has parts with a share of the classes but no split")
+        if self.id_validation is not None and self.validation_share:
+            raise ConfigError(
+                f"benchmark {self.name} has validation images of its own and holds out training images too; set "
+                "validation_share to 0"
+            )
+        if self.ood and all(ood.role == COVARIATE for ood in self.ood):
+            raise ConfigError(f"benchmark {self.name} has covariate-shifted sets only; add an OOD set")
         if not 0.0 <= self.validation_share < 1.0:
             raise ConfigError(f"validation_share must be in [0, 1), got {self.validation_share}")
 
     @property
     def parts(self) -> tuple[Part, ...]:
         """All images that it names."""
-        return (self.id_train, self.id_test, *self.seen.values(), *(ood.part for ood in self.ood))
+        validation = () if self.id_validation is None else (self.id_validation,)
+        return (self.id_train, self.id_test, *validation, *self.seen.values(), *(ood.part for ood in self.ood))
 
     def contaminated(self, contamination: Contamination) -> Benchmark:
         """Return the benchmark with other images among its training images, under a name that says so."""

@@ -33,3 +33,9 @@ COLUMNS = frozenset(
     ]
 )
 """Columns of result rows besides metrics, versions and seconds: no metric may have such a name."""
+
+FULL_SPECTRUM = "full_spectrum_"
+"""Before the names of metrics that count covariate-shifted images as in-distribution, beside the ID test images."""
+
+SHIFTED_ACCURACY = "shifted_accuracy"
+"""Column of the share of a covariate-shifted set that is classified right; empty in rows of OOD sets."""

@@ -131,7 +131,12 @@ class Detector:
             Contents(
                 about={"format": FORMAT, **about, "record": self.record},
                 scores_id=self.scores_id,
-                things={"fitted": self.fitted, "networks": self.networks, "readings": self.readings},
+                things={
+                    "fitted": self.fitted,
+                    "networks": self.networks,
+                    "readings": self.readings,
+                    "conversion": self.conversion,
+                },
             ),
         )
 
@@ -160,7 +165,8 @@ class Detector:
             method=about["method"],
             in_dist=about["in_dist"],
             class_names=tuple(about["class_names"]),
-            conversion=Conversion(size=tuple(size), channels=channels),
+            # Older files have no other than these.
+            conversion=contents.things.get("conversion", Conversion(size=tuple(size), channels=channels)),
             scores_id=contents.scores_id,
             record=about["record"],
             fitted=contents.things["fitted"],

@@ -10,11 +10,13 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from .errors import ConfigError, MissingData, PluginError, StoreError
 from .store.atomic import file_atomic
 from .store.records import SUFFIX
+from .store.schema import Malformed, checked, parsed
+from .store.space import reason
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,10 +25,42 @@ if TYPE_CHECKING:
 
     from .jobs import Cell
 
-FORMAT = 1
+FORMAT = 2
 """Counts up when files that were written before can be read no longer."""
 
 _ABOUT, _SCORES, _THINGS = "about.json", "scores_id.npy", "things.pt"
+
+
+_LARGEST = 64 << 20
+"""Bytes of plain facts at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Size:
+    """What images are brought to."""
+
+    size: tuple[int, int]
+    channels: Literal[1, 3]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Made:
+    """How a detector was made, as far as it is read here; there is more."""
+
+    key: str
+    plugin: str
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _About:
+    """The plain facts of a file."""
+
+    method: str
+    in_dist: str
+    class_names: tuple[str, ...]
+    conversion: _Size
+    record: _Made
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -62,13 +96,18 @@ def write_contents(file: Path, contents: Contents) -> None:
             with archive.open(_THINGS, "w", force_zip64=True) as member:
                 torch.save(dict(contents.things), member, pickle_protocol=5)
     except OSError as error:
-        raise StoreError(
-            f"cannot write {file} ({error.strerror or error}); free space or change permissions"
-        ) from error
+        raise StoreError(f"cannot write {file} ({reason(error)}); free space or change permissions") from error
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise PluginError(
             f"the detector {file.name} cannot be stored ({error}); define its classes at the top of a module that can "
             "be imported, and keep no lambdas in it"
+        ) from error
+    except RuntimeError as error:
+        # What PyTorch says of parts that are TorchScript.
+        if "serialize" not in str(error):
+            raise
+        raise PluginError(
+            f"the detector {file.name} cannot be stored: a part of its model is TorchScript; script the whole model"
         ) from error
 
 
@@ -78,13 +117,30 @@ def read_about(file: Path) -> dict[str, Any]:
     Raises:
         StoreError: there is no such file, or it is damaged or of another format.
     """
-    about: dict[str, Any] = json.loads(_member(file, _ABOUT))
+    try:
+        about: dict[str, Any] = checked(Mapping[str, Any], parsed(_member(file, _ABOUT, _LARGEST)))
+        if about.get("format") == FORMAT:
+            _check(checked(_About, about))
+    except Malformed as error:
+        raise _not_whole(file, error) from error
     if about.get("format") != FORMAT:
         raise StoreError(
-            f"{file} has the format {about.get('format')}, and this version of oodbench reads {FORMAT}; make it again: "
-            "oodbench run --save-detectors"
+            f"{file} has the format {str(about.get('format'))[:20]}, and this version of oodbench reads {FORMAT}; make "
+            "it again: oodbench run --save-detectors"
         )
     return about
+
+
+def _check(about: _About) -> None:
+    """Refuse what has the types of a detector's facts, and cannot be those of one.
+
+    Raises:
+        Malformed: what is wrong with them.
+    """
+    if not about.class_names:
+        raise Malformed("class_names is empty")
+    if not all(1 <= side <= 2**14 for side in about.conversion.size):
+        raise Malformed(f"conversion.size cannot be {about.conversion.size}")
 
 
 def read_contents(file: Path, device: torch.device) -> Contents:
@@ -101,20 +157,53 @@ def read_contents(file: Path, device: torch.device) -> Contents:
     import numpy as np
 
     about = read_about(file)
+    try:
+        scores = np.load(io.BytesIO(_member(file, _SCORES)))
+    except (ValueError, EOFError, OSError) as error:
+        raise _not_whole(file, error) from error
+    if not isinstance(scores, np.ndarray) or scores.dtype != np.float64 or scores.ndim != 1 or not scores.size:
+        raise _not_whole(file, "its scores are no numbers in a row")
+    if not np.isfinite(scores).all():
+        raise _not_whole(file, "its scores are not finite")
     things = _unpickled(file, about, _member(file, _THINGS), device)
-    return Contents(about=about, scores_id=np.load(io.BytesIO(_member(file, _SCORES))), things=things)
+    if wrong := _unlike(things):
+        raise _not_whole(file, wrong)
+    return Contents(about=about, scores_id=scores, things=things)
 
 
-def _member(file: Path, name: str) -> bytes:
+def _unlike(things: object) -> str:
+    """Say what is wrong with the objects of a detector, or return ""."""
+    from torch import nn
+
+    if not isinstance(things, Mapping) or not {"fitted", "networks", "readings"} <= things.keys():
+        return "it lacks what a detector consists of"
+    if not hasattr(things["fitted"], "score") or not hasattr(things["fitted"], "classify"):
+        return "it holds nothing that scores images"
+    networks, readings = things["networks"], things["readings"]
+    if not isinstance(networks, tuple) or not networks or not all(isinstance(one, nn.Module) for one in networks):
+        return "it holds no networks"
+    readable = isinstance(readings, tuple) and all(hasattr(one, "name") and hasattr(one, "of") for one in readings)
+    return "" if readable else "it holds no readings of layers"
+
+
+def _not_whole(file: Path, why: object) -> StoreError:
+    return StoreError(
+        f"{file} is not a whole detector ({why}); copy it again, or make it anew: oodbench run --save-detectors"
+    )
+
+
+def _member(file: Path, name: str, largest: int | None = None) -> bytes:
+    """Return a part of a file; one that is larger than it may be is not unpacked."""
     try:
         with zipfile.ZipFile(file) as archive:
+            if largest is not None and archive.getinfo(name).file_size > largest:
+                raise _not_whole(file, f"{name} is too large")
             return archive.read(name)
     except FileNotFoundError:
         raise StoreError(f"there is no detector {file}; store one: oodbench run --save-detectors") from None
-    except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, OSError) as error:
-        raise StoreError(
-            f"{file} is not a whole detector ({error}); copy it again, or make it anew: oodbench run --save-detectors"
-        ) from error
+    # A password and unknown methods of compression are told by the last two.
+    except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+        raise _not_whole(file, error) from error
 
 
 def _unpickled(file: Path, about: Mapping[str, Any], content: bytes, device: torch.device) -> Mapping[str, Any]:
@@ -171,9 +260,9 @@ def find_detector(path: Path) -> Path:
     if not file.exists():
         raise MissingData(f"no detector beside {path}; store it: run it again with --save-detectors")
     try:
-        key = json.loads(path.read_text(encoding="utf-8"))["key"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{path} is not a whole record ({type(error).__name__}: {error})") from error
+        key = checked(Mapping[str, Any], parsed(path.read_bytes())).get("key")
+    except (OSError, Malformed) as error:
+        raise StoreError(f"{path} is not a whole record ({error})") from error
     if read_about(file)["record"]["key"] != key:
         raise StoreError(f"{file} belongs to an older result than {path}; run it again with --save-detectors")
     return file

@@ -64,6 +64,11 @@ def described(error: BaseException) -> str:
     return f"{type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno}, in {last.name})"
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, or its name where it says nothing."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
 @contextmanager
 def reported_as(kind: type[OodbenchError], what: str) -> Iterator[None]:
     """Turn whatever goes wrong inside, but for our own errors, into one of ours: the code may be a plugin's.

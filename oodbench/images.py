@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Sequence, Sized
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from .errors import DataError
+from .errors import ConfigError, DataError, did_you_mean
 from .hashing.values import array_digest, digest
+from .image_rows import ChosenImages
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +30,77 @@ class Conversion:
 
     size: tuple[int, int] | None = None
     channels: Literal[1, 3] | None = None
+
+    def resized(self, picture: Image) -> Image | NDArray[np.uint8]:
+        """Return a picture in its size; as pixels, shape (height, width, channels), where it takes other steps."""
+        from PIL.Image import Resampling
+
+        if self.size is None or picture.size == self.size[::-1]:
+            return picture
+        return picture.resize(self.size[::-1], Resampling.BILINEAR)
+
+    @property
+    def in_words(self) -> str:
+        """Short, for records and messages."""
+        return "stretch"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CentreCrop(Conversion):
+    """The shorter side is brought to a length and the centre is cut out, as photos are for most classifiers.
+
+    To the pixel what torchvision's `Resize` and `CenterCrop` make of a PIL image.
+
+    Attributes:
+        resize: length of the shorter side before the cut, or height and width of the whole; at least `size`.
+        interpolation: one of `INTERPOLATIONS`.
+    """
+
+    resize: int | tuple[int, int]
+    interpolation: str = "bilinear"
+
+    def __post_init__(self) -> None:
+        if self.interpolation not in INTERPOLATIONS:
+            raise ConfigError(
+                f"no interpolation {self.interpolation!r}{did_you_mean(self.interpolation, INTERPOLATIONS)}"
+            )
+        crop, least = self.size, (self.resize,) * 2 if isinstance(self.resize, int) else self.resize
+        if crop is None or min(*crop, *least) < 1:
+            raise ConfigError(f"resize={_side(self.resize)} and crop={_side(crop)} must be 1 pixel and more")
+        if crop[0] > least[0] or crop[1] > least[1]:
+            raise ConfigError(
+                f"crop={_side(crop)} is larger than the image after resize={_side(self.resize)}; cut out less"
+            )
+
+    def resized(self, picture: Image) -> Image:
+        """Return the centre of a picture."""
+        from PIL.Image import Resampling
+
+        assert self.size is not None
+        width, height = picture.size
+        if isinstance(self.resize, int):
+            short, long = sorted(picture.size)
+            other = int(self.resize * long / short)
+            whole = (self.resize, other) if width <= height else (other, self.resize)
+        else:
+            whole = self.resize[::-1]
+        if whole != picture.size:
+            picture = picture.resize(whole, Resampling[self.interpolation.upper()])
+        top, left = (round((side - cut) / 2) for side, cut in zip(whole[::-1], self.size, strict=True))
+        return picture.crop((left, top, left + self.size[1], top + self.size[0]))
+
+    @property
+    def in_words(self) -> str:
+        """As `--preprocess` takes it."""
+        return f"resize={_side(self.resize)},crop={_side(self.size)},interpolation={self.interpolation}"
+
+
+INTERPOLATIONS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
+"""As Pillow calls them; all but the nearest are antialiased."""
+
+
+def _side(size: int | tuple[int, int] | None) -> str:
+    return "x".join(map(str, size)) if isinstance(size, tuple) else str(size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +128,13 @@ def digest_of(image: NDArray[np.uint8]) -> bytes:
     return hasher.digest()
 
 
+def digests_of(images: Iterable[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Return what tells each image from all others, uint8, shape (n, 16)."""
+    import numpy as np
+
+    return np.frombuffer(b"".join(map(digest_of, images)), dtype=np.uint8).reshape(-1, 16)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImageSet:
     """Images in memory or memory-mapped from the cache, with labels or without.
@@ -65,12 +144,15 @@ class ImageSet:
         images: uint8, shape (n, channels, height, width).
         labels: int64, shape (n,), each in 0 … len(class_names) − 1, or None.
         class_names: in the order of the labels.
+        kept_digests: what tells each image from all others, as `digest_of` gives it, uint8, shape (n, 16), where that
+            is known; None has it computed when it is asked for.
     """
 
     name: str
     images: NDArray[np.uint8]
     labels: NDArray[np.int64] | None = None
     class_names: tuple[str, ...] = field(default=())
+    kept_digests: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.dtype.name != "uint8":
@@ -80,6 +162,8 @@ class ImageSet:
             )
         if len(self.images) == 0:
             raise DataError(f"{self.name} holds no images; an empty set cannot be used or scored")
+        if self.kept_digests is not None and self.kept_digests.shape != (len(self.images), 16):
+            raise DataError(f"{self.name} has digests of other images; give ImageSet new ones, or none")
         if self.labels is None:
             return
         if len(self.labels) != len(self.images):
@@ -101,9 +185,23 @@ class ImageSet:
         return channels, height, width
 
     @cached_property
+    def digests(self) -> NDArray[np.uint8]:
+        """What tells each image from all others, uint8, shape (n, 16)."""
+        return digests_of(self.images) if self.kept_digests is None else self.kept_digests
+
+    @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of all pixels, labels and class names (64 hexadecimal digits); names do not count."""
-        return digest([array_digest(self.images, self.labels), self.class_names])
+        """SHA-256 of all images, labels and class names (64 hexadecimal digits); names do not count."""
+        return digest([array_digest(self.digests, self.labels), self.class_names])
+
+    def at(self, chosen: NDArray[np.intp]) -> ImageSet:
+        """Return some of the images, at indices of shape (m,); none is read."""
+        return replace(
+            self,
+            images=cast("NDArray[np.uint8]", ChosenImages(self.images, chosen)),
+            labels=None if self.labels is None else self.labels[chosen],
+            kept_digests=None if self.kept_digests is None else self.kept_digests[chosen],
+        )
 
     def of_classes(self, classes: tuple[str, ...]) -> ImageSet:
         """Return the images of these classes only, relabelled 0 … len(classes) − 1 in the order given.
@@ -123,9 +221,9 @@ class ImageSet:
         new_label = np.full(len(self.class_names), -1, dtype=np.int64)
         new_label[[self.class_names.index(name) for name in classes]] = np.arange(len(classes))
         kept = np.flatnonzero(new_label[self.labels] >= 0)
-        return ImageSet(
-            name=self.name, images=self.images[kept], labels=new_label[self.labels[kept]], class_names=classes
-        )
+        if len(kept) == 0:
+            raise DataError(f"{self.name} has no images of {', '.join(classes)}; an empty set cannot be used or scored")
+        return replace(self.at(kept), labels=new_label[self.labels[kept]], class_names=classes)
 
 
 def described(name: str, labels: Sequence[int] | NDArray[np.int64] | None, class_names: Sequence[str], n: int) -> str:
@@ -199,6 +297,8 @@ def convert(raw: RawImages, conversion: Conversion, name: str) -> NDArray[np.uin
 
 
 def _fits(array: NDArray[np.uint8], conversion: Conversion) -> bool:
+    if type(conversion) is not Conversion:
+        return False
     channels = 1 if array.ndim == 3 else array.shape[3]
     return conversion.size in (None, array.shape[1:3]) and conversion.channels in (None, channels)
 
@@ -240,16 +340,12 @@ def _converted(images: NDArray[np.uint8] | Iterable[Image], conversion: Conversi
     return array[:done]
 
 
-def _converted_picture(picture: Image, conversion: Conversion) -> Image:
-    from PIL.Image import Resampling
-
+def _converted_picture(picture: Image, conversion: Conversion) -> Image | NDArray[np.uint8]:
     picture = _eight_bit(picture)
     mode = {1: "L", 3: "RGB", None: "L" if picture.mode in ("1", "L") else "RGB"}[conversion.channels]
     if picture.mode != mode:
         picture = picture.convert(mode)
-    if conversion.size is not None and picture.size != conversion.size[::-1]:
-        picture = picture.resize(conversion.size[::-1], Resampling.BILINEAR)
-    return picture
+    return conversion.resized(picture)
 
 
 _DEEP = "oodbench: 16 bits"

@@ -24,6 +24,7 @@ class Option:
         metavar: how its value is written there.
         variable: environment variable that gives it as well.
         only_python: whether the command line has no such option.
+        is_file: whether its value is the path of a file, not of a folder.
     """
 
     about: str
@@ -33,6 +34,7 @@ class Option:
     metavar: str | None = None
     variable: str | None = None
     only_python: bool = False
+    is_file: bool = False
 
 
 class Places(TypedDict, total=False):
@@ -88,6 +90,71 @@ class GivenImageOptions(TypedDict, total=False):
     ]
     channels: Annotated[
         int | None, Option(about="1 (grey) or 3 (RGB), for your own images.", without="3", metavar="[1|3]")
+    ]
+
+
+class GivenModelOptions(TypedDict, total=False):
+    """What is said of a trained classifier of a user's own."""
+
+    normalise: Annotated[
+        Any,
+        Option(
+            about="What the model was trained with, for images in [0, 1]: none, imagenet or MEAN/STD, such as "
+            "0.5,0.5,0.5/0.25,0.25,0.25.",
+            without="what --preprocess says of it",
+            metavar="[none|imagenet|MEAN/STD]",
+        ),
+    ]
+    preprocess: Annotated[
+        Any,
+        Option(
+            about="How its images are prepared: stretch brings them to --image-size; "
+            "resize=256,crop=224,interpolation=bicubic cuts out the centre; auto takes what comes with the model "
+            "(timm, torchvision, Hugging Face), normalisation included.",
+            without="stretch",
+            metavar="[stretch|auto|resize=…,crop=…]",
+        ),
+    ]
+    class_names: Annotated[
+        str | Sequence[str] | None,
+        Option(
+            about="What its outputs stand for, in order; in a file, a name a line.",
+            without="the classes of the images, in their order",
+            metavar="NAME,NAME,…|FILE",
+        ),
+    ]
+    labels: Annotated[
+        str | None,
+        Option(
+            about="The same by a list that is known: imagenet, or the model's own (model).",
+            metavar="[imagenet|model]",
+        ),
+    ]
+    features: Annotated[
+        str | None,
+        Option(
+            about="Layer that gives the logits, whose input the features are, or a part that it is in.",
+            without="the last linear layer that does",
+            metavar="LAYER",
+        ),
+    ]
+
+
+class ModelOptions(GivenModelOptions, total=False):
+    """The same with the model itself, as the command line is given it."""
+
+    model: Annotated[
+        str | None,
+        Option(
+            about="Score a trained classifier of your own, made by a function, such as my_module:build or "
+            "'torchvision.models:resnet18(num_classes=10)'; one of a hub, such as timm:resnet50.a1_in1k, "
+            "torchvision:resnet50 or hf:org/name; or a TorchScript or exported file.",
+            metavar="MODULE:FUNCTION",
+        ),
+    ]
+    weights: Annotated[
+        Path | None,
+        Option(about="Its weights: a checkpoint or a safetensors file.", metavar="FILE", is_file=True),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -43,6 +44,12 @@ class SplitRule:
     given: Mapping[Share, tuple[str, ...]] | None = None
 
     def __post_init__(self) -> None:
+        for name, least in (("seed", 0), ("min_images", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or not least <= value < 2**32:
+                raise ConfigError(f"the {name} of a split must be a whole number from {least} up, got {value!r:.40}")
+        if not all(math.isfinite(share) for share in self.shares):
+            raise ConfigError(f"the shares of a split must be finite numbers, got {self.described}")
         if len(self.shares) != 3 or any(share < 0 for share in self.shares) or not self.shares[0] > 0:
             raise ConfigError(f"a split has three shares, such as 50/20/30, and the first is not 0: {self.described}")
         if self.given is not None and not {"id", "unseen"} <= self.given.keys():
@@ -220,6 +227,8 @@ def _shares(text: str) -> tuple[float, float, float]:
         first, second, third = (float(part) for part in text.split("/"))
     except ValueError:
         raise ConfigError(f"a split has three shares, such as 50/20/30, got {text!r}") from None
+    if not any(math.isclose(first + second + third, whole) for whole in (1, 100)):
+        raise ConfigError(f"the shares of a split must add up to 100, got {text!r}; such as 50/20/30")
     return first, second, third
 
 
@@ -245,7 +254,9 @@ def read_split(file: Path, rule: SplitRule) -> SplitRule:
     if unknown := [name for name in content if name not in known]:
         raise ConfigError(f"{file}: {unknown[0]!r} is no part of a split; it may hold: {', '.join(sorted(known))}")
     try:
-        changes: dict[str, Any] = {name: int(content[name]) for name in ("seed", "min_images") if name in content}
+        changes: dict[str, Any] = {name: content[name] for name in ("seed", "min_images") if name in content}
+        if "shares" in content and not isinstance(content["shares"], str):
+            raise ConfigError(f'{file}: shares must be a text such as "50/20/30", got {content["shares"]!r}')
         if "shares" in content:
             changes["shares"] = _shares(content["shares"])
         if "drop" in content:

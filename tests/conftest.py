@@ -15,6 +15,20 @@ from oodbench.plugins import registry
 torch.set_num_threads(1)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Where several processes share the tests, keep together those that share what is expensive to make.
+
+    That is a file, but for the contract checks, where each plugin has trained networks and a detector of its own.
+    """
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    for item in items:
+        plugin, dash, _ = item.name.partition("[")[2].rpartition("-")
+        of_a_plugin = dash and "plugin" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group(f"{item.path.name} {plugin}" if of_a_plugin else str(item.path.name)))
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Return the folder with real images, or skip the test."""

@@ -265,7 +265,9 @@ def rewritten(file, change):
 def test_a_file_of_another_format_is_refused(copied):
     rewritten(copied, lambda about: about.update(format=FORMAT + 1))
 
-    with pytest.raises(StoreError, match=r"has the format 2, and this version of oodbench reads 1; make it again"):
+    with pytest.raises(
+        StoreError, match=rf"has the format {FORMAT + 1}, and this version of oodbench reads {FORMAT}; make it again"
+    ):
         Detector.load(copied)
 
 

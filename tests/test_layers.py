@@ -23,10 +23,21 @@ LAYERS = (
     ("api", "benchmark", "suite", "claims", "jobs", "objectives", "posthoc", "readings", "training.learner"),
     ("batch", "training.augment", "training.pixels", "training.precision", "training.seeding"),
     ("statistics",),
-    ("metrics", "columns", "files", "images", "splits", "holdout", "training.config", "device", "folders"),
+    (
+        "metrics",
+        "columns",
+        "files",
+        "images",
+        "image_rows",
+        "splits",
+        "holdout",
+        "training.config",
+        "device",
+        "folders",
+    ),
     ("hashing", "settings"),
     ("options",),
-    ("errors", "progress"),
+    ("errors", "progress", "spelling", "stopping"),
 )
 """From the top of the house to its ground; what stands in one line may import each other."""
 

@@ -133,13 +133,15 @@ def test_curve_equals_scikit_learn(pair: Pair) -> None:
 # Against a plain loop over all thresholds.
 
 
-def average_precision_by_loop(positives: list[float], negatives: list[float], *, equal: bool) -> Fraction:
+def average_precision_by_loop(
+    positives: list[float], negatives: list[float], *, equal: bool, others: int = 1
+) -> Fraction:
     n_positive, n_negative = len(positives), len(negatives)
     total, last_hits = Fraction(0), 0
     for threshold in sorted({*positives, *negatives}, reverse=True):
         hits = sum(score >= threshold for score in positives)
         false_alarms = sum(score >= threshold for score in negatives)
-        weight = Fraction(n_positive, n_negative) if equal else Fraction(1)
+        weight = others * Fraction(n_positive, n_negative) if equal else Fraction(1)
         precision = hits / (hits + weight * false_alarms)
         total += Fraction(hits - last_hits, n_positive) * precision
         last_hits = hits
@@ -170,6 +172,7 @@ def all_metrics_by_loop(scores_id: Scores, scores_ood: Scores) -> dict[str, floa
         "aupr_out": average_precision_by_loop(call_ood, call_id, equal=False),
         "aupr_in_equal_prior": average_precision_by_loop(accept_id, accept_ood, equal=True),
         "aupr_out_equal_prior": average_precision_by_loop(call_ood, call_id, equal=True),
+        "aupr_out_one_in_six": average_precision_by_loop(call_ood, call_id, equal=True, others=5),
         "fpr_at_95tpr": fpr,
         "tnr_at_95tpr": 1 - fpr,
         "detection_error": (1 - tpr + fpr) / 2,
@@ -575,6 +578,7 @@ def test_all_metrics_equal_the_single_functions_bit_for_bit(pair: Pair) -> None:
         "aupr_out": aupr_out(*pair),
         "aupr_in_equal_prior": aupr_in(*pair, prior="equal"),
         "aupr_out_equal_prior": aupr_out(*pair, prior="equal"),
+        "aupr_out_one_in_six": aupr_out(*pair, prior="one_in_six"),
         "fpr_at_95tpr": fpr_at_tpr(*pair),
         "tnr_at_95tpr": tnr_at_tpr(*pair),
         "detection_error": detection_error(*pair),
@@ -653,7 +657,7 @@ def test_tpr_outside_0_to_1_is_refused(metric: Callable[..., float], tpr: float)
 
 @pytest.mark.parametrize("metric", [aupr_in, aupr_out, aupr_in_trapezoid, aupr_out_trapezoid])
 def test_unknown_prior_is_refused_with_the_allowed_ones(metric: Callable[..., float]) -> None:
-    with pytest.raises(MetricError, match="prior must be one of 'natural', 'equal', got 'rates'"):
+    with pytest.raises(MetricError, match="prior must be one of 'natural', 'equal', 'one_in_six', got 'rates'"):
         metric([1.0], [0.0], prior="rates")
 
 

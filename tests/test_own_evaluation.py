@@ -354,9 +354,12 @@ def test_records_are_kept_where_it_is_asked_for(model, photos, noise, tmp_path):
     assert np.mean([found.class_name == Path(found.source).parent.name for found in verdicts]) == record.accuracy
 
 
-def test_a_model_without_a_linear_layer_is_refused(photos, noise):
-    with pytest.raises(ConfigError, match="has no linear layer; name the layer that gives the logits: features="):
-        evaluate(nn.Sequential(nn.Flatten()), photos, noise, image_size=8)
+def test_a_model_without_a_linear_layer_is_scored_by_its_logits(photos, noise):
+    model = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    assert len(evaluate(model, photos, noise, image_size=8)) == 1
+
+    with pytest.raises(ConfigError, match="^knn needs features with a linear layer above them"):
+        evaluate(model, photos, noise, "knn", id_train=photos, image_size=8)
 
 
 def test_training_images_may_lie_in_the_folder_that_is_named(model, photos, noise):

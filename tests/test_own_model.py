@@ -173,15 +173,16 @@ def test_features_are_the_input_of_the_last_linear_layer_of_a_torchvision_model(
     own = GivenModel.of(model, normalise="imagenet")
     assert own.check((3, 32, 32)) == 3
 
+    classifier = own.classifier_on((3, 32, 32))
     pictures = images(2, 32)
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in normalisation("imagenet"))
     with torch.no_grad():
         logits = model((pictures - mean) / std)
-        torch.testing.assert_close(own.classifier(pictures), logits)
-        features = own.classifier.features(pictures)
+        torch.testing.assert_close(classifier(pictures), logits)
+        features = classifier.features(pictures)
         assert features.shape == (2, 512)
         torch.testing.assert_close(model.fc(features), logits)
-        torch.testing.assert_close(own.classifier.head(features), logits)
+        torch.testing.assert_close(classifier.head(features), logits)
 
 
 def test_a_model_is_left_as_it_was(model):
@@ -189,7 +190,7 @@ def test_a_model_is_left_as_it_was(model):
     before = copy.deepcopy(model.state_dict())
     own = GivenModel.of(model, normalise="0.5/0.5")
     own.check((3, 8, 8))
-    own.classifier.features(images())
+    own.classifier_on((3, 8, 8)).features(images())
 
     assert model.training
     assert all(parameter.requires_grad for parameter in model.parameters())
@@ -214,7 +215,7 @@ def test_a_layer_can_be_named():
     own = GivenModel.of(model, normalise="none", features="head")
 
     assert own.check((3, 8, 8)) == 3
-    torch.testing.assert_close(own.classifier.features(images()), model.body(images().flatten(1)).relu())
+    torch.testing.assert_close(own.classifier_on((3, 8, 8)).features(images()), model.body(images().flatten(1)).relu())
 
 
 @pytest.mark.parametrize(
@@ -222,23 +223,18 @@ def test_a_layer_can_be_named():
     [
         (Net(), {}, (3, 9, 9), "the model Net cannot take images of 3×9×9 ("),
         (Net(), {"normalise": "imagenet"}, (1, 8, 8), "the normalisation has 3 channels, and the images have 1"),
-        (WithAuxiliary(), {}, (3, 8, 8), "not the output of its layer 'auxiliary'; name the layer that gives them"),
-        (WithTemperature(), {}, (3, 8, 8), "the logits of WithTemperature are not the output of its layer 'head'"),
+        (WithAuxiliary(), {"features": "auxiliary"}, (3, 8, 8), "not the output of its layer 'auxiliary'; name the"),
+        (WithTemperature(), {"features": "head"}, (3, 8, 8), "are not the output of its layer 'head'; leave features"),
         (
             Net(),
             {"features": "body"},
             (3, 8, 8),
             "not the output of its layer 'body'; name the layer that gives them, one of: head",
         ),
-        (
-            nn.Sequential(nn.Flatten(), nn.Linear(192, 3), nn.ReLU()),
-            {},
-            (3, 8, 8),
-            "changes the output of its layer '1' (",
-        ),
-        (nn.Sequential(Net(), nn.Softmax(1)), {}, (3, 8, 8), "changes the output of its layer '0.head' (a softmax at"),
-        (nn.Sequential(Net(), nn.LogSoftmax(1)), {}, (3, 8, 8), "(a softmax at the end?); let it return logits"),
-        (nn.Conv2d(3, 3, 1), {"features": ""}, (3, 8, 8), "Conv2d has no linear layer"),
+        (nn.Sequential(Net(), nn.Softmax(1)), {}, (3, 8, 8), "changes the output of its layer '0.head' (a softmax"),
+        (nn.Sequential(Net(), nn.LogSoftmax(1)), {}, (3, 8, 8), "(a log-softmax at the end); let it return logits"),
+        (nn.Sequential(nn.Flatten()), {"features": "0.fc"}, (3, 8, 8), "no layer '0.fc'; it has no linear layers"),
+        (nn.Conv2d(3, 3, 1), {"features": ""}, (3, 8, 8), "the model has no layer ''"),
         (nn.Sequential(nn.Linear(8, 8)), {}, (3, 8, 8), "must return logits of shape (n, n_classes), got a tensor of"),
     ],
 )
@@ -333,7 +329,7 @@ def test_odin_steps_in_pixels_from_0_to_1():
     model = Net().eval()
     pixels = (images(6) * 255).to(torch.uint8).numpy()
     own = GivenModel.of(model, normalise="0.4/0.2")
-    module = own.on(torch.device("cpu")).module
+    module = own.on(torch.device("cpu"), (3, 8, 8)).module
     odin = registry.method("odin")(epsilon=0.01, temperature=2.0)
     batch = batch_of_images(module, pixels)
     scores = odin.fit(_only_a_network(module)).score(batch)

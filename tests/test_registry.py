@@ -37,7 +37,7 @@ def test_hyphens_underscores_and_capitals_are_one(name):
 
 
 def test_unknown_name_names_its_neighbours():
-    with pytest.raises(UnknownName, match="no method 'odn'. Did you mean 'odin' or 'odm'"):
+    with pytest.raises(UnknownName, match="no method 'odn'. Did you mean 'odin' or 'godin' or 'odm'"):
         registry.method("odn")
 
 

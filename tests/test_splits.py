@@ -133,7 +133,7 @@ def test_a_file_may_name_the_classes(tmp_path):
         ("ids = ['stop']", "'ids' is no part of a split; it may hold: drop, groups, id, min_images, seed"),
         ("id = 'stop'", "'stop' is no list of names"),
         ("shares = '50/50'", "three shares, such as 50/20/30, got '50/50'"),
-        ("min_images = 'many'", "invalid literal"),
+        ("min_images = 'many'", "must be a whole number"),
     ],
 )
 def test_a_file_that_is_no_split_is_refused(content, message, tmp_path):

@@ -71,7 +71,7 @@ def test_an_error_in_a_worker_is_an_error_of_the_run_and_the_others_are_stored()
 
 def test_a_training_that_diverges_in_a_worker_says_so():
     with pytest.raises(TrainingError, match="lower the learning rate"):
-        run("diverged", "cpu,cpu", ("ml",), settings={"recipe": {"learning_rate": 100.0}})
+        run("diverged", "cpu,cpu", ("ml",), settings={"recipe": {"learning_rate": 100.0, "optimizer": "sgd"}})
 
 
 PLUGIN = """

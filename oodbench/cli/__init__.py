@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import os
+import re
+import signal
 import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import NoReturn
 
@@ -12,6 +14,10 @@ import click
 
 from oodbench import __version__
 from oodbench.errors import TRACEBACK, OodbenchError, did_you_mean
+from oodbench.spelling import for_terminal
+from oodbench.stopping import StoppingInOrder
+
+from .streams import Unwritable, give_up_output, guarded_output
 
 # In the order of the help text: what it does, and the module where the command lives.
 _COMMANDS = {
@@ -19,9 +25,11 @@ _COMMANDS = {
     "list": "List methods, benchmarks and data sets.",
     "table": "Print a table of stored results.",
     "plot": "Draw embeddings, score histograms, ROC curves and mean ranks of stored results.",
+    "report": "Write stored results as one page (HTML) that opens offline.",
     "compare": "Say whether one of two methods, recipes or results folders is better, or only luckier.",
     "detect": "Score new images with a stored detector: class, score, in- or out-of-distribution.",
     "data": "Show where images are looked for; download what may be downloaded.",
+    "cache": "Show what is kept for later runs, how large and how old it is; remove what may go.",
     "check": "Check that a plugin keeps the contract.",
     "new": "Write a small package with a method, data set or benchmark of your own.",
 }
@@ -43,6 +51,10 @@ class _Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in _COMMANDS and not args[0].startswith("-"):
             raise click.UsageError(f"no command {args[0]!r}{did_you_mean(args[0], _COMMANDS)}", ctx)
+        for i, word in enumerate(args):
+            if word == "" or re.fullmatch(r"--[\w-]+=", word):
+                of = word.rstrip("=") or (args[i - 1] if args[i - 1].startswith("-") else "an argument")
+                raise click.UsageError(f"{of} is empty; give a value, or leave it out", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -65,31 +77,59 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command line; errors that a user can mend are one sentence and exit code 2."""
-    for stream in (sys.stdout, sys.stderr):
-        # Where the output cannot hold an arrow or a ±, a question mark is better than no table.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    with StoppingInOrder():
+        try:
+            with guarded_output():
+                code = _run()
+        except Unwritable as error:
+            code = _unwritten(error)
+        except KeyboardInterrupt as error:
+            _stop(getattr(error, "number", signal.SIGINT))
+    sys.exit(code)
+
+
+def _run() -> int:
+    """Run a command, and return its exit code."""
     try:
         cli(prog_name="oodbench", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help())
-        sys.exit(0)
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.Abort as error:
+        # click's word for both of them.
+        raise error.__cause__ or KeyboardInterrupt from None
     except click.ClickException as error:
         error.show()
-        sys.exit(2)
+        return 2
     except OodbenchError as error:
         if os.environ.get(TRACEBACK):
             raise
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("Stopped. Everything that was finished is stored: the same command goes on from there.", err=True)
-        # Python would end by the signal, with another exit code, where it struck inside of exec(): an import, say.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(130)
-    except BrokenPipeError:
-        # The reader, such as `head`, has seen enough; nothing may be written to it at exit either.
-        sys.stdout = open("/dev/null", "w")  # noqa: SIM115, PTH123
-        sys.exit(0)
-    sys.exit(0)
+        click.echo(f"Error: {for_terminal(str(error))}", err=True)
+        return 2
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else 0 if error.code is None else 2
+    return 0
+
+
+def _unwritten(error: Unwritable) -> int:
+    """Return the exit code where the output cannot be written."""
+    give_up_output()
+    # The reader, such as `head`, has seen enough.
+    if error.closed:
+        return 0
+    with suppress(OSError):
+        click.echo(f"Error: cannot write the output ({error.reason}); free space, or write it elsewhere", err=True)
+    return 2
+
+
+def _stop(number: int) -> NoReturn:
+    """Say that the program was stopped, and end it with the exit code that shells give."""
+    by = "" if number == signal.SIGINT else f" by {signal.Signals(number).name}"
+    with suppress(OSError):
+        # One write: nothing that is half done stands in its way.
+        text = f"Stopped{by}. Everything that was finished is stored: the same command goes on from there.\n"
+        os.write(2, text.encode())
+    give_up_output()
+    # Python would end by the signal, with another exit code, where it struck inside of exec(): an import, say.
+    os._exit(128 + number)

@@ -63,7 +63,8 @@ def _wanted(names: tuple[str, ...], files: tuple[Path, ...], data_dir: Path) -> 
 
 
 def _named(name: str, data_dir: Path) -> list[Plugin]:
-    from oodbench.errors import UnknownName, did_you_mean
+    from oodbench.errors import MissingData, UnknownName, did_you_mean
+    from oodbench.folders import is_path, place
     from oodbench.plugins import registry
 
     found = []
@@ -76,10 +77,13 @@ def _named(name: str, data_dir: Path) -> list[Plugin]:
         found.append(plugin)
     if found:
         return found
-    own = registry.dataset(name)
+    # By the rule of `oodbench run`: what looks like a path is one.
+    own = registry.dataset(place(name)[1])
     if any(own.locate(split, data_dir).present for split in ("train", "test")):
         folder = registry.find("datasets", registry.FOLDER)
         return [dataclasses.replace(folder, name=name, fetch=lambda: own)]
+    if is_path(name):
+        raise MissingData(f"there are no images in {place(name)[1]}: no such folder, and no such ZIP; check the path")
     known = {known for kind in registry.KINDS for known in registry.names(kind)}
     raise UnknownName(f"nothing has the name {name!r}{did_you_mean(name, sorted(known))} See: oodbench list")
 

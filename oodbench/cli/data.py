@@ -111,16 +111,22 @@ def _classes(dataset: Dataset, split: str, data_dir: Path) -> list[str]:
 
 def _show(name: str, dataset: Dataset, data_dir: Path) -> bool:
     """Show where a data set is; return whether it can be read as far as one sees."""
-    from oodbench.errors import DataError, UnknownName, did_you_mean
+    from oodbench.data.parts import missing_message
+    from oodbench.errors import DataError, MissingData, UnknownName, did_you_mean
     from oodbench.files import printable
+    from oodbench.folders import is_path, place
     from oodbench.plugins import registry
 
     from .terminal import show
 
     locations, wrong = _locations(dataset, data_dir), False
-    near = get_close_matches(name, registry.names("datasets"))
-    if near and name not in near and not any(location.present for location in locations.values()):
-        raise UnknownName(f"nothing is there for {name!r}{did_you_mean(name, registry.names('datasets'))}")
+    known = registry.names("datasets")
+    if registry.spelled("datasets", name) not in known and not any(each.present for each in locations.values()):
+        if is_path(name):
+            raise MissingData(missing_message(place(name)[1], "test", dataset, locations["test"]))
+        places = " or ".join(dict.fromkeys(printable(str(at)) for each in locations.values() for at in each.looked_for))
+        near = did_you_mean(name, known) if get_close_matches(name, known) else ""
+        raise UnknownName(f"nothing is there for {name!r}: looked for {places}{near}")
     show(f"{printable(name)}: {dataset.title}")
     is_folder = isinstance(dataset, registry.load("datasets", registry.FOLDER))
     for split, location in locations.items():

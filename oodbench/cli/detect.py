@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from oodbench.spelling import for_csv, for_json, on_one_line
+
 from . import options
 
 if TYPE_CHECKING:
@@ -62,8 +64,9 @@ def command(images: tuple[Path, ...], place: Path, tpr: float, format_: str, dev
     oodbench detect --from results/digits photo.png
     oodbench detect --from results/digits/msp-1a2b3c4d-seed0.detector --tpr 0.99 --format csv photos/ > found.csv
     """
+    from oodbench.store.selection import check_choice
+
     from .run import counted
-    from .select import check_choice
 
     check_choice(format_, _WRITERS, "output format")
 
@@ -93,11 +96,12 @@ def command(images: tuple[Path, ...], place: Path, tpr: float, format_: str, dev
 
 
 def _as_text(detector: Detector) -> Callable[[Detection], None]:
-    width = max(map(len, detector.class_names))
+    width = max(len(on_one_line(name)) for name in detector.class_names)
 
     def write(found: Detection) -> None:
-        name = "-" if found.class_name is None else found.class_name
-        click.echo(f"{VERDICTS[found.is_in_distribution]:3}  {name:{width}}  {found.score:12.6g}  {found.source}")
+        name = "-" if found.class_name is None else on_one_line(found.class_name)
+        source = on_one_line(found.source)
+        click.echo(f"{VERDICTS[found.is_in_distribution]:3}  {name:{width}}  {found.score:12.6g}  {source}")
 
     return write
 
@@ -108,7 +112,7 @@ def _as_csv(_: Detector) -> Callable[[Detection], None]:
 
     def write(found: Detection) -> None:
         verdict = VERDICTS[found.is_in_distribution]
-        writer.writerow((found.source, found.class_name or "", repr(found.score), verdict))
+        writer.writerow((for_csv(found.source), for_csv(found.class_name or ""), repr(found.score), verdict))
 
     return write
 
@@ -117,7 +121,7 @@ def _as_json(_: Detector) -> Callable[[Detection], None]:
     def write(found: Detection) -> None:
         verdict = VERDICTS[found.is_in_distribution]
         line = {"source": found.source, "class": found.class_name, "score": found.score, "verdict": verdict}
-        click.echo(json.dumps(line, ensure_ascii=False))
+        click.echo(for_json(json.dumps(line, ensure_ascii=False)))
 
     return write
 

@@ -25,8 +25,9 @@ def command(what: str, name: str, parent: Path) -> None:
     oodbench new dataset my-images --dir projects
     """
     from oodbench.plugins.scaffold import WHATS, scaffold
+    from oodbench.spelling import for_shell
+    from oodbench.store.selection import check_choice
 
-    from .select import check_choice
     from .terminal import show, stderr
 
     check_choice(what, WHATS, "kind of plugin to begin")
@@ -37,4 +38,4 @@ def command(what: str, name: str, parent: Path) -> None:
         "dataset": f"oodbench run --out {name}",
         "benchmark": f"oodbench run --in {name}",
     }[what]
-    stderr().print(f"\nNext: pip install -e {parent / name} && oodbench check {name} && {run}")
+    stderr().print(f"\nNext: {for_shell('pip', 'install', '-e', str(parent / name))} && oodbench check {name} && {run}")

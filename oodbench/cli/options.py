@@ -44,7 +44,7 @@ def _added(name: str, value: Any, option: Option) -> Callable[[F], F]:
         settings["is_flag"] = True
         del settings["metavar"]
     elif Path in kinds:
-        settings["type"] = click.Path(path_type=Path, file_okay=name == "results_dir")
+        settings["type"] = click.Path(path_type=Path, file_okay=option.is_file or name == "results_dir")
     elif kinds == {int}:
         settings["type"] = int
     elif option.default == ():
@@ -57,6 +57,7 @@ def _added(name: str, value: Any, option: Option) -> Callable[[F], F]:
 
 results_dir = of(Places, "results_dir")
 data_dir = of(Places, "data_dir")
+cache_dir = of(Places, "cache_dir")
 device = of(Places, "device")
 
 
@@ -106,31 +107,3 @@ def _add_and_load(context: click.Context, _: click.Parameter, files: tuple[Path,
 def methods(text: str) -> Callable[[F], F]:
     """Add `--method`, which can be repeated."""
     return click.option("--method", "methods", multiple=True, metavar="NAME", help=text)
-
-
-def given_model(command: F) -> F:
-    """Add what describes a trained classifier of a user's own: `--model` and what belongs to it."""
-    for option in (
-        click.option("--features", metavar="LAYER", help="Layer that gives the logits.  [default: the last linear]"),
-        click.option(
-            "--class-names",
-            metavar="NAME,NAME,…|FILE",
-            help="What its outputs stand for, in order; in a file, a name a line.  [default: the classes of --in]",
-        ),
-        click.option(
-            "--normalise",
-            metavar="[none|imagenet|MEAN/STD]",
-            help="What the model was trained with, for images in [0, 1], such as 0.5,0.5,0.5/0.25,0.25,0.25.",
-        ),
-        click.option(
-            "--weights", type=click.Path(path_type=Path), metavar="FILE", help="Its weights, as torch.save wrote them."
-        ),
-        click.option(
-            "--model",
-            metavar="MODULE:FUNCTION",
-            help="Score a trained classifier of your own, made by a function, such as my_module:build or "
-            "'torchvision.models:resnet18(num_classes=10)'.",
-        ),
-    ):
-        command = option(command)
-    return command

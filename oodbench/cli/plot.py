@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,8 +15,9 @@ from . import options
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from oodbench.store.records import Record, Scores
+    from oodbench.store.records import Record, ResultStore, Scores
 
+EMBEDDINGS = "embeddings"
 SPLIT = "split"
 RANKS = "ranks"
 NEAREST = "nearest"
@@ -28,7 +30,15 @@ NEAREST = "nearest"
 @click.option("--recipe", metavar="NAME", help="Only results of this training recipe.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Which seed to draw.")
 @click.option("--metric", default="auroc", show_default=True, metavar="NAME", help="What ranks are by.")
-@click.option("--format", "format_", default="png", show_default=True, metavar="[png|pdf|svg]", help="File format.")
+@click.option("--ood", "sets", multiple=True, metavar="NAME", help="Only this OOD set; can be repeated.")
+@click.option("--animate", is_flag=True, help="Embeddings that turn, as a GIF (1 MB at most) or an MP4.")
+@click.option("--epochs", is_flag=True, help="With --animate, embeddings as they are learnt.")
+@click.option(
+    "--format",
+    "format_",
+    metavar="[png|pdf|svg|gif|mp4]",
+    help="File format.  [default: png; gif with --animate]",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -44,7 +54,10 @@ def command(
     recipe: str | None,
     seed: int,
     metric: str,
-    format_: str,
+    sets: tuple[str, ...],
+    animate: bool,
+    epochs: bool,
+    format_: str | None,
     out: Path | None,
     data_dir: Path | None,
     results_dir: Path,
@@ -62,29 +75,35 @@ def command(
     \b
     oodbench plot --in mnist-267
     oodbench plot embeddings --in mnist-267 --method msp --method odm --format pdf
+    oodbench plot embeddings --animate --in mnist-267 --method ml --method odm
     oodbench plot ranks --in mnist-267 --in svhn
     oodbench plot split --in tsinghua
     oodbench plot nearest --in mnist-267 --method msp
     """
     from oodbench.comparison.ranking import rank_records
-    from oodbench.errors import StoreError
+    from oodbench.errors import ConfigError, StoreError
     from oodbench.figures import KINDS, draw_ranks
-
-    from .select import check_choice, select
+    from oodbench.store.selection import check_choice, select
 
     for kind in kinds:
         check_choice(kind, (*KINDS, RANKS, SPLIT, NEAREST), "kind of picture")
-    check_choice(format_, ("png", "pdf", "svg"), "file format")
+    kinds = kinds or ((EMBEDDINGS,) if animate else ())
+    if epochs and not animate:
+        raise ConfigError("--epochs is for embeddings that move; add --animate")
+    if animate and {*kinds} != {EMBEDDINGS}:
+        raise ConfigError(f"only embeddings can be animated: oodbench plot {EMBEDDINGS} --animate")
+    format_ = format_ or ("gif" if animate else "png")
+    check_choice(format_, ("gif", "mp4") if animate else ("png", "pdf", "svg"), "file format")
     store, records = select(results_dir, benchmarks=benchmarks, methods=methods, recipe=recipe)
     # A picture of a part of the results does not take the place of the whole one.
-    choice = [*methods, *([recipe] if recipe else [])]
+    choice = [*methods, *sets, *([recipe] if recipe else [])]
     if RANKS in kinds:
         in_dists = list(dict.fromkeys(record.benchmark["name"] for record in records))
         one = len(in_dists) == 1
         # All benchmarks are drawn together, and where some were named the file says which.
         which = in_dists if benchmarks and not (one and out is None) else []
         words = [RANKS, *which, *([] if metric == "auroc" else [metric]), *choice]
-        folder = out or (results_dir / in_dists[0] if one else results_dir)
+        folder = out or (store.root / in_dists[0] if one else store.root)
         _save(draw_ranks(rank_records(records, metric=metric)), folder / f"{'-'.join(words)}.{format_}")
     if {*kinds} == {RANKS}:
         return
@@ -93,26 +112,80 @@ def command(
         raise StoreError(f"no stored result has seed {seed}; there are: {sorted({record.seed for record in records})}")
     choice += [f"seed{seed}"] if seed else []
     for name in dict.fromkeys(record.benchmark["name"] for record in drawn):
-        results = [(record, store.scores(record)) for record in drawn if record.benchmark["name"] == name]
-        if NEAREST in kinds:
-            for record, scores in results:
-                figure = _nearest(record, scores, data_dir, cache_dir)
-                words = [NEAREST, record.variant, *([recipe] if recipe else []), *([f"seed{seed}"] if seed else [])]
-                _save(figure, (out or results_dir / name) / f"{'-'.join(words)}.{format_}")
-        for kind in [kind for kind in kinds if kind not in (RANKS, NEAREST)] or (() if kinds else KINDS):
+        stored = [record for record in drawn if record.benchmark["name"] == name]
+        if animate:
+            moves = [EMBEDDINGS, "epochs"] if epochs else [EMBEDDINGS]
+            file = (out or store.root / name) / f"{'-'.join((*moves, *choice))}.{format_}"
+            _animate(store, stored, sets, file, epochs=epochs)
+            continue
+        results = [(_with_sets(record, sets), store.scores(record)) for record in stored]
+        folder = out or store.root / name
+        ending = "-".join(["", *choice[len(methods) :]]) + f".{format_}"
+        _save_nearest(results if NEAREST in kinds else (), folder, ending, data_dir, cache_dir)
+        for kind in _of_scores(kinds):
             figure = _split(results[0][0], data_dir) if kind == SPLIT else KINDS[kind](results)
-            _save(figure, (out or results_dir / name) / f"{'-'.join((kind, *choice))}.{format_}")
+            _save(figure, folder / f"{'-'.join((kind, *choice))}.{format_}")
+
+
+def _of_scores(kinds: Sequence[str]) -> Sequence[str]:
+    """Return the kinds of which there is one picture a benchmark; all that need no images where none is named."""
+    from oodbench.figures import KINDS
+
+    return [kind for kind in kinds if kind not in (RANKS, NEAREST)] if kinds else [*KINDS]
+
+
+def _with_sets(record: Record, sets: Sequence[str]) -> Record:
+    """Return a record with these of its OOD sets; all where none are named."""
+    from dataclasses import replace
+
+    from oodbench.errors import UnknownName, did_you_mean
+
+    names = [row.out_dist for row in record.rows]
+    if unknown := [name for name in sets if name not in names]:
+        raise UnknownName(f"no OOD set {unknown[0]!r} in {record.benchmark['name']}{did_you_mean(unknown[0], names)}")
+    return replace(record, rows=tuple(row for row in record.rows if row.out_dist in sets)) if sets else record
+
+
+def _animate(store: ResultStore, records: Sequence[Record], sets: Sequence[str], file: Path, *, epochs: bool) -> None:
+    """Write embeddings that turn, or that are learnt, as the ending of the file says."""
+    from functools import partial
+
+    from oodbench.errors import StoreError
+    from oodbench.figures.animation import as_gif, learning, save_mp4, turning
+    from oodbench.store.atomic import write_atomic
+    from oodbench.store.snapshots import load_snapshots
+
+    # Scores are found by the whole record.
+    found = [(_with_sets(record, sets), store.scores(record)) for record in records]
+    if epochs:
+        kept = [load_snapshots(store, record) for record in records]
+        draw: Any = partial(learning, [(*one, snapshots) for one, snapshots in zip(found, kept, strict=True)])
+    else:
+        draw = partial(turning, found)
+    try:
+        if file.suffix == ".gif":
+            write_atomic(file, as_gif(draw))
+        else:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            save_mp4(draw, file)
+    except OSError as error:
+        raise StoreError(f"cannot write {file} ({error.strerror or error}); name another folder: --out") from error
+    click.echo(file)
 
 
 def _save(figure: Figure, file: Path) -> None:
     from oodbench.errors import StoreError
+    from oodbench.store.atomic import file_atomic
+    from oodbench.store.space import reason
+
+    from .terminal import show
 
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(file, dpi=120)
+        with file_atomic(file) as opened:
+            figure.savefig(opened, dpi=120, format=file.suffix[1:])
     except OSError as error:
-        raise StoreError(f"cannot write {file} ({error.strerror or error}); name another folder: --out") from error
-    click.echo(file)
+        raise StoreError(f"cannot write {file} ({reason(error)}); name another folder: --out") from error
+    show(str(file))
 
 
 def _split(record: Record, data_dir: Path | None) -> Figure:
@@ -132,10 +205,15 @@ def _split(record: Record, data_dir: Path | None) -> Figure:
     return draw_split(record.split, load_part(part, conversion, Workspace.of(data_dir)))
 
 
-def _nearest(record: Record, scores: Scores, data_dir: Path | None, cache_dir: Path | None) -> Figure:
+def _save_nearest(
+    results: Sequence[tuple[Record, Scores]], folder: Path, ending: str, data_dir: Path | None, cache_dir: Path | None
+) -> None:
+    """Draw a picture for each method, under its name."""
     from oodbench.engine.backtrack import backtrack
     from oodbench.figures import draw_nearest
     from oodbench.store.workspace import Workspace
 
-    found = backtrack(record, scores, Workspace.of(data_dir, cache_dir))
-    return draw_nearest(record, found.sets, found.space)
+    workspace = Workspace.of(data_dir, cache_dir)
+    for record, scores in results:
+        found = backtrack(record, scores, workspace)
+        _save(draw_nearest(record, found.sets, found.space), folder / f"{NEAREST}-{record.variant}{ending}")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from oodbench.errors import ConfigError
-from oodbench.options import RunOptions
+from oodbench.options import ModelOptions, RunOptions, options_of
+from oodbench.spelling import for_shell
 
 from . import options
 
@@ -26,19 +27,17 @@ MANY = 6
 
 @click.command("run")
 @options.benchmarks("Benchmark to run, or folder or ZIP of images; can be repeated.  [default: the embedded one]")
-@options.methods("Method to score, such as odm or 'odm(margin=5)', or 'all'; can be repeated.  [default: all]")
-@options.given_model
+@options.methods(
+    "Method to score, such as odm or 'odm(margin=5)'; all, or posthoc for all that train nothing but the plain "
+    "classifier; can be repeated.  [default: all]"
+)
+@options.of(ModelOptions)
 @options.of(RunOptions)
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @options.plugin
 def command(
     benchmarks: tuple[str, ...],
     methods: tuple[str, ...],
-    model: str | None,
-    weights: Path | None,
-    normalise: str | None,
-    class_names: str | None,
-    features: str | None,
     *,
     dry_run: bool,
     **chosen: Any,
@@ -61,9 +60,11 @@ def command(
 
     from .terminal import TerminalReporter
 
-    given = _given_model(model, weights, normalise, class_names, features)
+    given = _given_model(chosen)
     wanted = request(benchmarks or _embedded(), methods or ("all",), **asked_for(chosen, model=given))
     with TerminalReporter() as report:
+        if given is not None:
+            report.message(given.in_words)
         if dry_run and chosen["download"]:
             report.message("nothing is downloaded in a dry run: what is not there counts as missing")
             chosen["download"] = False
@@ -102,9 +103,10 @@ def _show_all(records: Sequence[Record], benchmarks: Sequence[Benchmark], result
     scored = {record.benchmark["name"] for record in records}
     if lost := [benchmark.name for benchmark in benchmarks if benchmark.name not in scored]:
         raise ConfigError(f"no method could be scored on {' and '.join(lost)}; see above why each was left out")
-    again = " ".join(f"--in {name}" for name in asked)
-    where = "" if results_dir == Path("results") else f" --results-dir {results_dir}"
-    stderr().print(f"\nNext: oodbench plot {again}{where}   or: oodbench table {again}{where} --format latex")
+    again = [word for name in asked for word in ("--in", name)]
+    again += [] if results_dir == Path("results") else ["--results-dir", str(results_dir)]
+    plot, table = for_shell("oodbench", "plot", *again), for_shell("oodbench", "table", *again, "--format", "latex")
+    stderr().print(f"\nNext: {plot}   or: {table}")
 
 
 def _show_results(records: Sequence[Record]) -> None:
@@ -121,43 +123,28 @@ def _show_results(records: Sequence[Record]) -> None:
     show_table(layout_table(frame, short if several else own))
 
 
-def _given_model(
-    model: str | None, weights: Path | None, normalise: str | None, class_names: str | None, features: str | None
-) -> GivenModel | None:
-    given = {"--weights": weights, "--normalise": normalise, "--class-names": class_names, "--features": features}
+def _given_model(options: Mapping[str, Any]) -> GivenModel | None:
+    """Return the trained classifier that is to be scored, or None where none is given.
+
+    Raises:
+        ConfigError: it cannot be built, or something is said of it where none is given.
+    """
+    said = {name: options[name] for name in options_of(ModelOptions)}
+    model, weights = said.pop("model"), said.pop("weights")
     if model is None:
+        given = {"weights": weights, **said}
         if unused := [name for name, value in given.items() if value is not None]:
-            raise ConfigError(f"{unused[0]} is for a model of your own; give it too: --model MODULE:FUNCTION")
+            flag = unused[0].replace("_", "-")
+            raise ConfigError(f"--{flag} is for a model of your own; give it too: --model MODULE:FUNCTION")
         return None
-    if normalise is None:
-        raise ConfigError("--normalise is missing: none, imagenet or MEAN/STD, as the model was trained with")
-    from oodbench.given.building import load_model
-    from oodbench.given.model import GivenModel
+    from oodbench.given.building import build_model
+    from oodbench.given.model import prepared
+    from oodbench.given.weights import load_weights
 
-    names = None if class_names is None else _class_names(class_names)
-    return GivenModel.of(
-        load_model(model, weights),
-        normalise=normalise,
-        features=features,
-        class_names=names,
-        name=model,
-        weights="" if weights is None else str(weights),
-    )
-
-
-def _class_names(text: str) -> list[str]:
-    """Return the names that a list with commas or a file holds."""
-    try:
-        names = text.split(",") if "," in text else Path(text).read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"--class-names {text} is no file that can be read; give the names with commas, such as dog,cat,cow, or a "
-            "text file with one on each line"
-        ) from error
-    names = [name.strip() for name in names if name.strip()]
-    if len(set(names)) < len(names):
-        raise ConfigError(f"--class-names has {max(names, key=names.count)!r} twice")
-    return names
+    built = build_model(model, pretrained=weights is None)
+    taken = "" if weights is None else load_weights(built.model, weights)
+    place = "" if weights is None else f"{weights}{f' ({taken})' if taken else ''}"
+    return prepared(built.model, said, comes_with=built.preprocessing, name=model, weights=place)
 
 
 def counted(count: int, noun: str) -> str:
@@ -177,7 +164,7 @@ def _done_and_to_do(prepared: Prepared) -> str:
     from oodbench.jobs import Plan
 
     networks = {job.key for job in Plan(cells=tuple(to_do)).trainings()}
-    trained = sum(prepared.workspace.artifacts.find("networks", key) is not None for key in networks)
+    trained = sum(prepared.workspace.artifacts.find("networks", key, quick=True) is not None for key in networks)
     where = " and ".join(str(device) for device in prepared.devices)
     text = f"{counted(len(prepared.stored), 'cell')} stored, {len(to_do)} to do on {where}"
     if not networks:
@@ -193,7 +180,7 @@ def _show_plan(prepared: Prepared) -> None:
     trainings = listing("network", "training", "training images", "state")
     needed = {job.key for job in Plan(cells=tuple(prepared.to_do())).trainings()}
     for job in prepared.plan.trainings():
-        trained = prepared.workspace.artifacts.find("networks", job.key) is not None
+        trained = prepared.workspace.artifacts.find("networks", job.key, quick=True) is not None
         state = "trained" if trained else "to train" if job.key in needed else "not needed"
         images = len(job.hold_out(prepared.data[job.benchmark.name]).fit)
         trainings.add_row(job.label, job.length, f"{images:,}", state)
@@ -225,7 +212,7 @@ def _cost(prepared: Prepared) -> str:
         data = prepared.data[job.benchmark.name]
         scored += len(data.id_test) + sum(map(len, data.ood.values()))
     for job in trainings:
-        if prepared.workspace.artifacts.find("networks", job.key) is None:
+        if prepared.workspace.artifacts.find("networks", job.key, quick=True) is None:
             trained += job.images_in_training(len(job.hold_out(prepared.data[job.benchmark.name]).fit))
     training = f"{trained:,} in training, " if trained else ""
     return f"images through networks: {training}{scored:,} test images once for all methods"

@@ -28,7 +28,15 @@ from . import options
     metavar="[text|markdown|latex|csv|html]",
     help="How it is written.",
 )
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="NAME",
+    help="One more metric, such as oscr, aurc or a plugin's; can be repeated. Rows have: oodbench table --layout flat.",
+)
 @click.option("--legacy", is_flag=True, help="In table1, add our scores under the CC-AG paper's own code of 2018.")
+@click.option("--verify", is_flag=True, help="Compute all numbers anew from the stored scores first.")
 @options.results_dir
 def command(
     benchmarks: tuple[str, ...],
@@ -36,7 +44,10 @@ def command(
     recipe: str | None,
     layout: str | None,
     format_: str,
+    metrics: tuple[str, ...],
+    *,
     legacy: bool,
+    verify: bool,
     results_dir: Path,
 ) -> None:
     """Print a table of stored results: best bold, worst red, * for OOD sets whose images were seen in training.
@@ -47,22 +58,28 @@ def command(
     oodbench table --layout flat --format csv > results.csv
     """
     from oodbench.plugins import registry
+    from oodbench.store import verified
     from oodbench.store.rows import to_frame
+    from oodbench.store.selection import check_choice, select
     from oodbench.tables import FORMATS, layout_table, render
     from oodbench.tables.legacy import add_legacy
 
-    from .select import check_choice, select
-    from .terminal import show_table
+    from .terminal import show_table, stderr
 
     layout = layout and registry.find("layouts", layout).name
     check_choice(format_, FORMATS, "table format")
     store, records = select(results_dir, benchmarks=benchmarks, methods=methods, recipe=recipe)
+    if verify:
+        verified.verify(store, records)
+        stderr().print(f"verified {len(records)} records: their numbers are those of their scores")
+    else:
+        verified.verify_unsigned(store, records)
     layouts = {record.benchmark["name"]: layout or record.benchmark["layout"] for record in records}
     for i, chosen in enumerate(dict.fromkeys(layouts.values())):
         frame = to_frame(record for record in records if layouts[record.benchmark["name"]] == chosen)
         if legacy and chosen == "table1":
             frame = add_legacy(frame, store, records)
-        table = layout_table(frame, chosen)
+        table = layout_table(frame, chosen, metrics)
         if i:
             click.echo()
         if format_ == "text":

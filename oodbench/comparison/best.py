@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from oodbench.statistics import Best, Difference, find_best
-from oodbench.store.records import Row, Scores
+from oodbench.store.records import Record, Row, Scores
 
-from .cells import CellName, Cells
+from .cells import Cells
 from .compare import RESAMPLES
 from .measured import Pair, TwoSets, find_metric, measure
 
@@ -45,39 +45,65 @@ def best_on_sets(
         UnknownName: there is no such metric.
         StoreError: scores are missing or damaged.
     """
-    chosen = find_metric(metric)
     several = len(cells.recipes) > 1
     found = {}
     for in_dist in dict.fromkeys(name.in_dist for name in cells.records):
-        names = [name for name in cells.records if name.in_dist == in_dist]
         # The scores of one benchmark at a time.
-        for out_dist, methods in _on_sets(cells, names, several=several).items():
-            values = {
-                method: sum(there) / len(there)
-                for method, seeds in methods.items()
-                if (there := [one.row.metrics[metric] for one in seeds.values() if metric in one.row.metrics])
-            }
-            if not values:
-                continue
-
-            def compared(best: str, other: str, methods: Mapping[str, Mapping[int, _One]] = methods) -> Difference:
-                return _compared(metric, methods[best], methods[other], 1 - alpha, resamples)
-
-            found[in_dist, out_dist] = find_best(
-                values, compared, higher_is_better=chosen.higher_is_better, alpha=alpha
-            )
+        results: dict[str, list[tuple[Record, Scores]]] = {}
+        for name in (name for name in cells.records if name.in_dist == in_dist):
+            method = f"{name.variant} [{name.recipe}]" if several else name.variant
+            results.setdefault(method, []).append((cells.records[name], cells.scores(name)))
+        for out_dist, best in best_of(results, metric=metric, alpha=alpha, resamples=resamples).items():
+            found[in_dist, out_dist] = best
     return found
 
 
-def _on_sets(cells: Cells, names: list[CellName], *, several: bool) -> dict[str, dict[str, dict[int, _One]]]:
+def best_of(
+    results: Mapping[str, Sequence[tuple[Record, Scores]]],
+    *,
+    metric: str = "auroc",
+    alpha: float = 0.05,
+    resamples: int = RESAMPLES,
+) -> dict[str, Best]:
+    """Return the best method of each OOD set of one benchmark, see `best_on_sets`.
+
+    Args:
+        results: for each method a record for each seed, with its scores.
+        metric: name of a column of result rows.
+        alpha: level of the tests.
+        resamples: draws of the bootstrap.
+
+    Raises:
+        UnknownName: there is no such metric.
+    """
+    chosen = find_metric(metric)
+    found = {}
+    for out_dist, methods in _on_sets(results).items():
+        values = {
+            method: sum(there) / len(there)
+            for method, seeds in methods.items()
+            if (there := [one.row.metrics[metric] for one in seeds.values() if metric in one.row.metrics])
+        }
+        if not values:
+            continue
+
+        def compared(best: str, other: str, methods: Mapping[str, Mapping[int, _One]] = methods) -> Difference:
+            return _compared(metric, methods[best], methods[other], 1 - alpha, resamples)
+
+        found[out_dist] = find_best(values, compared, higher_is_better=chosen.higher_is_better, alpha=alpha)
+    return found
+
+
+def _on_sets(
+    results: Mapping[str, Sequence[tuple[Record, Scores]]],
+) -> dict[str, dict[str, dict[int, _One]]]:
     """Return what each OOD set has of each method and seed."""
     found: dict[str, dict[str, dict[int, _One]]] = {}
-    for name in names:
-        record, scores = cells.records[name], cells.scores(name)
-        method = f"{name.variant} [{name.recipe}]" if several else name.variant
-        for row in record.rows:
-            one = _One(row=row, images=(record.fingerprints.get("id_test") or "", row.fingerprint), scores=scores)
-            found.setdefault(row.out_dist, {}).setdefault(method, {})[name.seed] = one
+    for method, seeds in results.items():
+        for record, scores in seeds:
+            for row in record.rows:
+                one = _One(row=row, images=(record.fingerprints.get("id_test") or "", row.fingerprint), scores=scores)
+                found.setdefault(row.out_dist, {}).setdefault(method, {})[record.seed] = one
     return found
 
 

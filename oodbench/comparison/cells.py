@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from oodbench.errors import StoreError, UnknownName, did_you_mean
-from oodbench.store.records import Record, ResultStore, Scores
+from oodbench.store.records import Record, ResultStore, Scores, open_results
 
 
 class CellName(NamedTuple):
@@ -71,7 +71,7 @@ def load_cells(
     """
     if not folder.is_dir():
         raise StoreError(f"{folder} is no folder of results; name one that oodbench run has written")
-    store, records = _stored(folder)
+    store, records = open_results(folder)
     _check(benchmarks, {record.benchmark["name"] for record in records}, "benchmark", folder)
     names = {name for record in records for name in (record.method, record.variant)}
     wanted = [as_spelled(method, names) for method in methods]
@@ -108,18 +108,6 @@ def as_spelled(name: str, known: Iterable[str]) -> str:
     """Return a name as it is stored, such as "odm (margin=5)" for "odm(margin=5)"."""
     spelled = {one.replace(" ", ""): one for one in known}
     return spelled.get(name.replace(" ", ""), name)
-
-
-def _stored(folder: Path) -> tuple[ResultStore, list[Record]]:
-    """Return the records of a results folder; of one benchmark where the folder of that one was named."""
-    own = [file for file in sorted(folder.glob("*-seed*.json")) if not file.name.startswith(".")]
-    if not own or any(folder.glob("*/*-seed*.json")):
-        store = ResultStore(folder)
-        return store, store.all()
-    # Other benchmarks beside it, and what may be wrong with them, were not asked for.
-    store = ResultStore(folder.absolute().parent)
-    loaded = (store.load(file.absolute().relative_to(store.root)) for file in own)
-    return store, [record for record in loaded if record is not None]
 
 
 def _recipes(record: Record) -> tuple[str, str]:

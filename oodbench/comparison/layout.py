@@ -40,6 +40,7 @@ def comparison_table(comparison: Comparison) -> Table:
         merged=len(head_titles),
         notes=_notes(comparison),
         numeric=len(head_titles) + 1,
+        essential=(len(head_titles) + 3, len(head_titles) + 4, len(head_titles) + 7),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from oodbench.benchmark import COVARIATE
 from oodbench.errors import StoreError
 from oodbench.statistics import Ranks, rank_methods
 from oodbench.store.records import Record
@@ -56,7 +57,7 @@ def rank_records(records: Sequence[Record], *, metric: str = "auroc", alpha: flo
         method = f"{name.variant} [{name.recipe}]" if several else name.variant
         methods.setdefault(method, 0)
         for row in record.rows:
-            if metric in row.metrics:
+            if metric in row.metrics and row.role != COVARIATE:
                 values.setdefault((name.in_dist, row.out_dist, name.seed), {})[method] = row.metrics[metric]
                 methods[method] += 1
     whole = {block: found for block, found in values.items() if len(found) == len(methods)}

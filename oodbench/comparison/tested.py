@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from oodbench.benchmark import COVARIATE
 from oodbench.statistics import OnSet, holm, judge, signed_rank
-from oodbench.store.records import Scores
+from oodbench.store.records import Record, Row, Scores
 
 from .cells import Cells
 from .grouping import Group
@@ -46,7 +47,7 @@ def draft(group: Group, old: Cells, new: Cells, metric: str, alpha: float, resam
         first, second = old.records[name_first], new.records[name_second]
         scores = old.scores(name_first), new.scores(name_second)
         n_same += _equal(*scores)
-        for row in first.rows:
+        for row in _out_of_distribution(first):
             other = next((one for one in second.rows if one.out_dist == row.out_dist), None)
             if other is None:
                 notes.append(f"{name_first.in_dist}, {row.out_dist}: left out, as {group.second} has no such OOD set.")
@@ -67,10 +68,10 @@ def draft(group: Group, old: Cells, new: Cells, metric: str, alpha: float, resam
                     scores=(_two_sets(scores[0], row.out_dist), _two_sets(scores[1], row.out_dist)),
                 )
             )
-        mine = {row.out_dist for row in first.rows}
+        mine = {row.out_dist for row in _out_of_distribution(first)}
         notes += [
             f"{name_first.in_dist}, {row.out_dist}: left out, as {group.first} has no such OOD set."
-            for row in second.rows
+            for row in _out_of_distribution(second)
             if row.out_dist not in mine
         ]
     sets, seeds = [], []
@@ -163,6 +164,10 @@ def untestable(pairings: Sequence[Pairing], alpha: float) -> list[str]:
     if any(math.isnan(one.p) for pairing in pairings for one in pairing.sets):
         said.append("The metric needs more than scores, so that single sets were not tested.")
     return said
+
+
+def _out_of_distribution(record: Record) -> list[Row]:
+    return [row for row in record.rows if row.role != COVARIATE]
 
 
 def _two_sets(scores: Scores, out_dist: str) -> TwoSets:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from oodbench.benchmark import COVARIATE
 from oodbench.errors import DataError, MissingData, NeedsTrainingImages
-from oodbench.images import ImageSet, digest_of
+from oodbench.images import ImageSet
 from oodbench.splits import ClassSplit, class_counts
 
 from .contaminating import contaminated
@@ -37,6 +38,8 @@ class BenchmarkData:
         missing: why each of the other OOD test sets is not there.
         split: how the classes were divided, where they were.
         contamination: how many of the ID training images are others, and of which set, where there are such.
+        id_validation: ID images that are neither trained nor tested on, where the benchmark has some of its own and
+            they are there; None holds out training images as the benchmark says.
     """
 
     benchmark: Benchmark
@@ -47,6 +50,7 @@ class BenchmarkData:
     missing: Mapping[str, str]
     split: ClassSplit | None = None
     contamination: Mapping[str, Any] | None = None
+    id_validation: ImageSet | None = None
 
     @property
     def n_classes(self) -> int:
@@ -72,6 +76,11 @@ class BenchmarkData:
     def ood_set(self, name: str) -> OodSet:
         """Return the definition of an OOD test set."""
         return next(ood for ood in self.benchmark.ood if ood.name == name)
+
+    @property
+    def covariate(self) -> tuple[str, ...]:
+        """Names of the sets that are there and count as in-distribution in full-spectrum metrics."""
+        return tuple(name for name in self.ood if self.ood_set(name).role == COVARIATE)
 
 
 def load_benchmark(
@@ -103,11 +112,14 @@ def load_benchmark(
     report = workspace.report
     benchmark, split = divide(benchmark, load)
     id_train, id_test = _in_distribution(benchmark, load, train_needed=train_needed)
-    contamination = None
-    if benchmark.contamination is not None and id_train is not None:
-        mixture = contaminated(id_train, id_test, benchmark.contamination, load, report)
-        id_train, contamination = mixture.images, mixture.facts
-    seen = {name: load(part) for name, part in benchmark.seen.items()}
+    mixture = contaminated(id_train, id_test, benchmark.contamination, load, report)
+    id_train = mixture.images
+    id_validation = _optional(benchmark.id_validation, "the ID validation images", benchmark, load, report)
+    if id_validation is not None and (id_validation.labels is None or id_validation.class_names != id_test.class_names):
+        raise DataError(
+            f"{benchmark.name}: the validation images have other classes than the test images; give both all"
+        )
+    seen = _seen(benchmark, load, report)
     ood, missing = {}, {}
     for entry in benchmark.ood:
         try:
@@ -117,14 +129,14 @@ def load_benchmark(
                 raise
             missing[entry.name] = str(error)
             report.warning(f"{benchmark.name}: skipping the OOD set {entry.name!r}: {error}")
-    for other in (id_test, *seen.values(), *ood.values()):
+    for other in (id_test, *([id_validation] if id_validation else []), *seen.values(), *ood.values()):
         first = id_train or id_test
         if other.shape != first.shape:
             raise DataError(
                 f"{benchmark.name}: images of {other.name} have the shape {other.shape}, those of {first.name} "
                 f"{first.shape}; the benchmark's conversion must name a size and a number of channels"
             )
-    if not ood:
+    if all(entry.role == COVARIATE for entry in benchmark.ood if entry.name in ood):
         raise MissingData(f"{benchmark.name} has no OOD test set to score. {next(iter(missing.values()), '')}")
     data = BenchmarkData(
         benchmark=benchmark,
@@ -134,12 +146,49 @@ def load_benchmark(
         ood=ood,
         missing=missing,
         split=split,
-        contamination=contamination,
+        contamination=mixture.facts,
+        id_validation=id_validation,
     )
+    _check_covariate(data)
     data = without_shared_images(data, report)
     if empty := _without_images(data.id_test):
         report.warning(f"{benchmark.name}: no test images of {', '.join(empty[:5])}: the accuracy says nothing of them")
     return data
+
+
+def _seen(benchmark: Benchmark, load: Callable[[Part], ImageSet], report: Reporter) -> dict[str, ImageSet]:
+    """Return the seen OOD training images, without those that are missing and may be."""
+    if not benchmark.optional_seen:
+        return {name: load(part) for name, part in benchmark.seen.items()}
+    found = {
+        name: _optional(part, f"the seen OOD training images {name!r}", benchmark, load, report)
+        for name, part in benchmark.seen.items()
+    }
+    return {name: images for name, images in found.items() if images is not None}
+
+
+def _optional(
+    part: Part | None, what: str, benchmark: Benchmark, load: Callable[[Part], ImageSet], report: Reporter
+) -> ImageSet | None:
+    """Return the images of a part that a benchmark does without, or None where they are missing, which is told."""
+    if part is None:
+        return None
+    try:
+        return load(part)
+    except MissingData as error:
+        report.warning(f"{benchmark.name}: going on without {what}: {error}")
+        return None
+
+
+def _check_covariate(data: BenchmarkData) -> None:
+    """Refuse images that are to count as in-distribution and are of other classes."""
+    for name in data.covariate:
+        others = sorted(set(data.ood[name].class_names) - set(data.class_names))
+        if others:
+            raise DataError(
+                f"{data.benchmark.name}: the covariate-shifted set {name} has classes that are no ID classes "
+                f"({', '.join(others[:5])}); leave them out, or give the set another role"
+            )
 
 
 def divide(benchmark: Benchmark, load: Callable[[Part], ImageSet]) -> tuple[Benchmark, ClassSplit | None]:
@@ -187,18 +236,19 @@ def without_shared_images(data: BenchmarkData, report: Reporter) -> BenchmarkDat
 
 
 def _digests(images: ImageSet) -> list[bytes]:
-    return [digest_of(image) for image in images.images]
+    return [image.tobytes() for image in images.digests]
 
 
 def _untrained(tests: ImageSet, digests: list[bytes], trained: frozenset[bytes], report: Reporter) -> ImageSet:
-    kept = [i for i, image in enumerate(digests) if image not in trained]
+    import numpy as np
+
+    kept = np.array([i for i, image in enumerate(digests) if image not in trained], dtype=np.intp)
     if len(kept) == len(tests):
         return tests
-    if not kept:
+    if not len(kept):
         raise DataError(f"every image of {tests.name} is among the training images; test on others")
     report.warning(f"leaving out {len(tests) - len(kept)} images of {tests.name}: they are training images as well")
-    labels = None if tests.labels is None else tests.labels[kept]
-    return replace(tests, images=tests.images[kept], labels=labels)
+    return tests.at(kept)
 
 
 def _if_there(load: Callable[[Part], ImageSet], part: Part) -> ImageSet | None:

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from oodbench.errors import DataError, MissingData
+from oodbench.errors import DataError, MissingData, StoreError
 from oodbench.files import printable, walk
 from oodbench.hashing.code import code_digest
 from oodbench.hashing.values import digest, file_digest
-from oodbench.images import Conversion, ImageSet, convert, described
+from oodbench.image_rows import MappedImages
+from oodbench.images import Conversion, ImageSet, RawImages, convert, described
 from oodbench.plugins import registry
+from oodbench.store.space import new_array
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from oodbench.api import Dataset, Location
     from oodbench.benchmark import Part
     from oodbench.progress import Reporter
+    from oodbench.store.artifacts import ArtifactStore
     from oodbench.store.workspace import Workspace
 
 
@@ -101,45 +109,82 @@ def _decoded(
 
     artifacts, report = workspace.artifacts, workspace.report
     name = f"{printable(part.dataset)} ({part.split})"
-    sources = [_source_digest(file, report) for file in location.files]
+    sources = [_source_digest(file, workspace) for file in location.files]
     if location.listed:
         sources.append(digest([_stats(file) for file in location.listed]))
     # Many sets fall back to the folder plugin, and Pillow decodes and resizes.
     code = code_digest(dataset, convert, walk, registry.load("datasets", registry.FOLDER))
-    key = digest(["images", type(dataset).__name__, dataset, code, PIL.__version__, part.split, conversion, sources])
+    key = digest(
+        [
+            IMAGES,
+            "with digests",
+            type(dataset).__name__,
+            dataset,
+            code,
+            PIL.__version__,
+            part.split,
+            conversion,
+            sources,
+        ]
+    )
 
     def decode(aside: Path) -> dict[str, Any]:
         report.progress(f"decoding {name}", 0, 1)
         try:
             raw = dataset.read(part.split, workspace.data_dir, conversion)
-            images = convert(raw, conversion, name)
+            images = convert(raw, _for(raw, location, conversion), name)
         # Else it would be taken for a failure to write to the cache.
         except OSError as error:
             raise DataError(f"{name} cannot be read: {error}; repair the files, then run the command again") from error
-        np.save(aside / "images.npy", images)
-        if raw.labels is not None:
-            np.save(aside / "labels.npy", np.asarray(raw.labels, dtype=np.int64))
+        labels = None if raw.labels is None else np.asarray(raw.labels, dtype=np.int64)
+        whole = ImageSet(name=name, images=images, labels=labels, class_names=tuple(raw.class_names))
+        kept = new_array(aside / "images.npy", images.dtype, images.shape)
+        kept[...] = images
+        kept.flush()
+        # A start asks for these, and reads no pixels.
+        np.save(aside / "digests.npy", whole.digests)
+        if labels is not None:
+            np.save(aside / "labels.npy", labels)
         report.progress(f"decoding {name}", 1, 1)
-        return {"class_names": list(raw.class_names), "notes": [f"{name}: {note}" for note in raw.notes]}
+        return {
+            "shape": list(images.shape),
+            "class_names": list(raw.class_names),
+            "notes": [f"{name}: {note}" for note in raw.notes],
+        }
 
-    folder = artifacts.find("images", key) or artifacts.save("images", key, decode)
-    labels, facts = folder / "labels.npy", artifacts.facts("images", key)
+    folder = artifacts.find(IMAGES, key, quick=True) or artifacts.save(IMAGES, key, decode)
+    labels, facts = folder / "labels.npy", artifacts.facts(IMAGES, key)
     images = ImageSet(
         name=name,
-        images=np.load(folder / "images.npy", mmap_mode="r"),
+        images=cast("NDArray[np.uint8]", MappedImages(folder / "images.npy", tuple(facts["shape"]))),
         labels=np.load(labels) if labels.exists() else None,
         class_names=tuple(facts["class_names"]),
+        kept_digests=np.load(folder / "digests.npy"),
     )
     return images, facts["notes"]
 
 
-def _source_digest(file: Path, report: Reporter) -> str:
+IMAGES, _SOURCES = "images", "sources"
+"""Kinds of artifacts: decoded images, and what files that hold many of them were found to hold."""
+
+_SETTLED = 2.0
+"""Seconds after which a file that changes again gets another date: until then its date says nothing."""
+
+
+def _for(raw: RawImages, location: Location, conversion: Conversion) -> Conversion:
+    """Return what images are brought to: noise that is made in the right size is not resized and cut again."""
+    made = not location.files and getattr(raw.images, "shape", (0,))[1:3] == conversion.size
+    return Conversion(size=conversion.size, channels=conversion.channels) if made else conversion
+
+
+def _source_digest(file: Path, workspace: Workspace) -> str:
     """Return a hash that changes when a source does: of a file's content; of a folder's names, sizes and dates.
 
     A folder's files are not all read for it: that would take as long as decoding them.
     """
+    report = workspace.report
     if file.is_file():
-        return file_digest(file)
+        return _content_digest(file, workspace.artifacts)
     looking = f"looking for images in {printable(str(file))}"
 
     def told(files: int) -> None:
@@ -155,6 +200,22 @@ def _source_digest(file: Path, report: Reporter) -> str:
 
 _TOLD = 100_000
 """After how many files of a folder a line says how many there are."""
+
+
+def _content_digest(file: Path, artifacts: ArtifactStore) -> str:
+    """Return the hash of a file's content; it is read again only where it has another size or date."""
+    stat = file.stat()
+    key = digest(
+        [_SOURCES, str(file.absolute()), stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
+    )
+    if artifacts.find(_SOURCES, key, quick=True) is not None:
+        return str(artifacts.facts(_SOURCES, key)["sha256"])
+    checksum = file_digest(file)
+    if time.time() - max(stat.st_mtime, stat.st_ctime) > _SETTLED:
+        # Where it cannot be kept, it is computed again.
+        with suppress(StoreError):
+            artifacts.save(_SOURCES, key, lambda _: {"sha256": checksum})
+    return checksum
 
 
 def _stats(file: Path) -> list[int]:

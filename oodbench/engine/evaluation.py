@@ -15,6 +15,7 @@ import torch
 from oodbench import __version__
 from oodbench import device as devices
 from oodbench.api import FitInputs
+from oodbench.columns import SHIFTED_ACCURACY
 from oodbench.errors import NeedsTrainingImages, UnknownName
 from oodbench.hashing.values import digest, plain
 from oodbench.metrics import Samples
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from oodbench.api import Detector
     from oodbench.batch import Batch, Outputs
     from oodbench.benchmark import Benchmark
+    from oodbench.data.loading import BenchmarkData
     from oodbench.jobs import Cell
 
     from .material import Material
@@ -63,7 +65,7 @@ def evaluate(cell: Cell, material: Material) -> tuple[Record, Scores, Detector]:
             train=material.train,
             validation=material.validation if "id_validation" in method.sees else None,
             seen_ood=None if cell.seen is None else material.seen[cell.seen],
-            ood_test=material.ood if "ood_test" in method.sees else {},
+            ood_test=_out_of_distribution(material) if "ood_test" in method.sees else {},
             n_classes=data.n_classes,
             seed=cell.seed,
         ),
@@ -98,6 +100,11 @@ def evaluate(cell: Cell, material: Material) -> tuple[Record, Scores, Detector]:
     }
     probabilities = _probabilities(material.id_test, data.n_classes) if embed is not None else None
     return _record(cell, material, detector, scores, probabilities, seconds), scores, detector
+
+
+def _out_of_distribution(material: Material) -> Mapping[str, Batch]:
+    """Return the test sets that are out of distribution in every sense."""
+    return {name: batch for name, batch in material.ood.items() if name not in material.data.covariate}
 
 
 class _Asked(Mapping[str, "NDArray[Any]"]):
@@ -167,6 +174,30 @@ def _accuracy(scores: Scores, n_classes: int) -> float | None:
     return float(np.equal(scores.predicted_id, scores.true_id).mean())
 
 
+def _metrics(
+    data: BenchmarkData, scores: Scores, name: str, probabilities: NDArray[np.float64] | None
+) -> dict[str, float]:
+    """Return all metrics of one set; one with a covariate shift has those of its scores, and an accuracy of its own."""
+    found = measures.all_metrics(scores.id, scores.ood[name])
+    if name in data.covariate:
+        return found | _shifted_accuracy(data, scores, name)
+    found |= measures.metrics_of_samples(_samples(scores, name, data.n_classes, probabilities))
+    if not data.covariate:
+        return found
+    shifted = (scores.ood[other] for other in data.covariate)
+    return found | measures.full_spectrum(np.concatenate([scores.id, *shifted]), scores.ood[name])
+
+
+def _shifted_accuracy(data: BenchmarkData, scores: Scores, name: str) -> dict[str, float]:
+    """Return the share of a covariate-shifted set that is classified right, by the names of the classes."""
+    predicted, labels = scores.predicted_ood.get(name), scores.true_ood.get(name)
+    if predicted is None or labels is None or data.n_classes < 2:
+        return {}
+    index = {known: i for i, known in enumerate(data.class_names)}
+    true = np.array([index[own] for own in data.ood[name].class_names], dtype=np.int64)[labels]
+    return {SHIFTED_ACCURACY: float(np.equal(predicted, true).mean())}
+
+
 def _record(
     cell: Cell,
     material: Material,
@@ -183,8 +214,7 @@ def _record(
             seen=name == cell.seen,
             n_ood=len(values),
             fingerprint=data.ood[name].fingerprint,
-            metrics=measures.all_metrics(scores.id, values)
-            | measures.metrics_of_samples(_samples(scores, name, data.n_classes, probabilities)),
+            metrics=_metrics(data, scores, name, probabilities),
         )
         for name, values in scores.ood.items()
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from oodbench.errors import OodbenchError, PluginError, described
 from oodbench.plugins import registry
 from oodbench.progress import SILENT, Reporter
+from oodbench.stopping import Stopped
 
 from .tasks import Task, groups, name_of, tasks_of
 from .work import Outcome, Site, obtained, run_group
@@ -71,6 +72,9 @@ class Workers(ABC, Generic[Future]):
         self.begin(packed(cells, site), site)
         try:
             yield from self._schedule(cells, site)
+        except Stopped as stopped:
+            self.interrupt(stopped.number)
+            raise
         finally:
             self.end()
 
@@ -127,6 +131,9 @@ class Workers(ABC, Generic[Future]):
         Raises:
             OodbenchError: the worker was lost.
         """
+
+    def interrupt(self, number: int) -> None:  # not all have anything to do
+        """Let workers know that a signal asked the run to end."""
 
     @abstractmethod
     def end(self) -> None:

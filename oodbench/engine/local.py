@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -73,6 +75,15 @@ class Processes(Workers["Future[Any]"]):
                 "a worker ended before its work was done: the reason stands above, or it was killed, possibly out of "
                 "memory; the same command goes on from what is stored, with --device naming fewer devices"
             ) from error
+
+    def interrupt(self, number: int) -> None:
+        """Send Ctrl-C to all processes: a terminal does so itself, other signals reach a single one."""
+        if number == signal.SIGINT:
+            return
+        for process in list((self._pool._processes or {}).values()):  # noqa: SLF001  # there is no other way to find them
+            if process.pid is not None:
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGINT)
 
     def end(self) -> None:
         """Stop the processes."""

@@ -33,7 +33,8 @@ class Material:
         data: the images.
         device: to compute on.
         train: the ID images that the first network was trained on.
-        validation: the ID training images that were held out from all networks, or None where there are none.
+        validation: the ID images that no network was trained on: the benchmark's own validation images, or the training
+            images that were held out from all networks; None where there are none.
         id_test: the ID test images.
         seen: seen OOD training images, by the name of the OOD test set of that distribution.
         ood: the OOD test sets.
@@ -74,6 +75,8 @@ class Material:
             return Batch.of(images, first, device, tuple(others))
 
         train, validation = _halves(jobs, data, batch)
+        if data.id_validation is not None:
+            validation = batch(data.id_validation)
         return cls(
             networks=tuple(networks),
             data=data,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from oodbench.columns import FULL_SPECTRUM
 from oodbench.metrics import METRICS, CurveMetric, Samples, roc_curve, sample_metrics
 from oodbench.plugins import registry
 
@@ -40,6 +41,20 @@ def all_metrics(scores_id: ArrayLike, scores_ood: ArrayLike) -> dict[str, float]
         for name, metric in of_plugins().items()
         if not _takes_samples(metric)
     }
+
+
+def full_spectrum(scores_id: ArrayLike, scores_ood: ArrayLike) -> dict[str, float]:
+    """Return all of `METRICS` by name, with `full_spectrum_` before it.
+
+    Args:
+        scores_id: of the ID test images and of all covariate-shifted ones, which count as in-distribution here.
+        scores_ood: of an OOD set.
+
+    Raises:
+        MetricError: unusable scores, see `roc_curve`.
+    """
+    curve = roc_curve(scores_id, scores_ood)
+    return {f"{FULL_SPECTRUM}{name}": metric.of_curve(curve) for name, metric in METRICS.items()}
 
 
 def metrics_of_samples(samples: Samples) -> dict[str, float]:

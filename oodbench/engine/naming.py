@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from oodbench.api import Maker
 from oodbench.errors import ConfigError, UnknownName
 from oodbench.folders import is_path, place
-from oodbench.given.conversion import parse_conversion
+from oodbench.given.conversion import agreed, parse_conversion
 from oodbench.images import Conversion
 from oodbench.plugins import registry
 from oodbench.splits import SplitRule, parse_split
@@ -36,6 +36,7 @@ class GivenImages:
         trained: whether a trained model is given: it says what size it takes, and a folder that is not divided holds
             test images only.
         data_dir: where a folder may lie that is named without its path, for messages; None for the default one.
+        prescribed: how the images of the trained model are prepared, or None where only their size is given.
     """
 
     split: str | None = None
@@ -45,6 +46,7 @@ class GivenImages:
     channels: int | None = None
     trained: bool = False
     data_dir: Path | None = None
+    prescribed: Conversion | None = None
 
     def benchmarks(self, name: str) -> tuple[Benchmark, ...]:
         """Return the members of a suite, or the one benchmark that a name or a path stands for.
@@ -125,9 +127,10 @@ class GivenImages:
         return f"{name}-{rule.described.replace('/', '-')}-seed{rule.seed}"
 
     def _as_prescribed(self, benchmark: Benchmark) -> Benchmark:
-        if self.image_size is not None or self.channels is not None:
+        if self.image_size is not None or self.channels is not None or self.prescribed is not None:
             raise ConfigError(
-                f"--image-size and --channels are for images of your own; {benchmark.name} prescribes its own"
+                f"--image-size, --channels and --preprocess are for images of your own; {benchmark.name} prescribes "
+                "its own"
             )
         return benchmark
 
@@ -142,6 +145,8 @@ class GivenImages:
         Raises:
             ConfigError: the size or the channels cannot be, or a trained model came without them.
         """
+        if self.prescribed is not None:
+            return agreed(self.prescribed, self.image_size, self.channels)
         if self.trained and self.image_size is None:
             raise ConfigError("--image-size is missing: give the size of the images that the model was trained on")
         return parse_conversion(self.image_size or "32", self.channels)

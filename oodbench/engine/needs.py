@@ -43,7 +43,7 @@ def unmet(name: str, method: Method, data: BenchmarkData, model: GivenModel | No
         model: the trained classifier that is to be scored, or None where networks are trained.
     """
     needs, benchmark = needs_of(method), data.benchmark.name
-    reason = "" if model is None else _not_on(model, method, needs)
+    reason = "" if model is None else _not_on(model.offers(data.id_test.shape), method, needs)
     if reason:
         return ConfigError(f"{name} {reason}; leave {name} out")
     if "seen_ood" in needs and not data.seen:
@@ -57,14 +57,14 @@ def unmet(name: str, method: Method, data: BenchmarkData, model: GivenModel | No
     return None
 
 
-def _not_on(model: GivenModel, method: Method, needs: frozenset[Need]) -> str:
+def _not_on(offers: frozenset[Need], method: Method, needs: frozenset[Need]) -> str:
     """Say why a method cannot be scored on a classifier that was given, or return ""."""
     for objective in objectives_of(method):
         if objective != CrossEntropy():
             return f"trains a network of its own ({objective.name}), and a trained model is given"
     if len(method.networks) > 1:
         return "combines several networks, and one model is given"
-    lacking = sorted(needs & {"features", "gradients"} - model.offers)
+    lacking = sorted(needs & {"features", "gradients"} - offers)
     return f"needs {_OF_MODELS[lacking[0]]}" if lacking else ""
 
 

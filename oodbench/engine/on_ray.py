@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from oodbench.errors import ConfigError, DeviceError, OodbenchError
 from oodbench.plugins import registry
+from oodbench.store.atomic import write_atomic
 
 from .executors import Worker, Workers
 
@@ -110,9 +111,9 @@ class OnRay(Workers[Any]):
                 site.tell_left_out([cell], outcome)
                 yield cell, outcome
                 continue
-            record = site.results.save(cell.file, *site.results.with_other_sets(cell.file, outcome, scores))
+            record, _ = site.results.add(cell.file, outcome, scores)
             if detector is not None:
-                site.results.detector_of(cell.file).write_bytes(detector)
+                write_atomic(site.results.detector_of(cell.file), detector)
             yield cell, record
 
     def end(self) -> None:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.lib.format import open_memmap
 
 from oodbench.errors import OodbenchError, ScoreError, described
 from oodbench.forward import passes
 from oodbench.hashing.code import code_digest
 from oodbench.hashing.values import digest
+from oodbench.store.space import new_array
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -111,7 +111,7 @@ class KeptOutputs(Mapping[str, "NDArray[Any]"]):
                     continue
                 if name not in arrays:
                     shape = (len(self._images), *values.shape[1:])
-                    arrays[name] = open_memmap(aside / f"{name}.npy", mode="w+", dtype=values.dtype, shape=shape)
+                    arrays[name] = new_array(aside / f"{name}.npy", values.dtype, shape)
                 arrays[name][start:done] = values
             self._report.progress(f"forward pass on {self._images.name}", done, len(self._images))
         for array in arrays.values():

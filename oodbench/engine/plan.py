@@ -57,6 +57,7 @@ def _cell(wanted: Request, data: BenchmarkData, entry: ResolvedMethod, seed: int
     seen = _seen(entry.name, method, data)
     networks, name, cut, made_by = _networks(wanted, data, method, seed, seen)
     tests = {name: images.fingerprint for name, images in data.ood.items()}
+    validation = data.id_validation if "id_validation" in method.sees else None
     code = code_digest(method, measures.all_metrics, *measures.CODE, *measures.of_plugins().values())
     return Cell(
         method_name=entry.name,
@@ -76,6 +77,7 @@ def _cell(wanted: Request, data: BenchmarkData, entry: ResolvedMethod, seed: int
                 "seen": None if seen is None else data.seen[seen].fingerprint,
                 # Only a method that looks at the OOD test sets gives other scores where there are others.
                 "ood_test": tests if "ood_test" in method.sees else None,
+                **({} if validation is None else {"id_validation": validation.fingerprint}),
             }
         ),
         tests=tests,
@@ -117,7 +119,9 @@ def _images(data: BenchmarkData, seen: str | None) -> list[object]:
 def _given(model: GivenModel, objective: Objective, data: BenchmarkData, seed: int) -> GivenNetwork:
     train = None if data.id_train is None else data.id_train.fingerprint
     key = digest(["given", model.digest, train, data.benchmark.validation_share, seed])
-    return GivenNetwork(benchmark=data.benchmark, model=model, objective=objective, seed=seed, key=key)
+    return GivenNetwork(
+        benchmark=data.benchmark, model=model, objective=objective, seed=seed, key=key, shape=data.id_test.shape
+    )
 
 
 def _cut_short(benchmark: Benchmark, objective: Objective, config: TrainConfig) -> str:

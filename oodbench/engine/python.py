@@ -14,10 +14,18 @@ from oodbench.device import resolve
 from oodbench.errors import ConfigError, DataError
 from oodbench.folders import check_name
 from oodbench.given.images import ImageLoader, conversion_of
-from oodbench.given.model import GivenModel, Normalisation
+from oodbench.given.model import prepared
 from oodbench.images import Conversion
-from oodbench.options import GivenImageOptions, Option, Places, RunOptions, documented, with_defaults
-from oodbench.store.records import ResultStore
+from oodbench.options import (
+    GivenImageOptions,
+    GivenModelOptions,
+    Option,
+    Places,
+    RunOptions,
+    documented,
+    with_defaults,
+)
+from oodbench.store.records import ResultStore, open_results
 from oodbench.store.rows import to_frame
 from oodbench.store.workspace import Workspace
 from oodbench.suite import Suite
@@ -33,24 +41,14 @@ if TYPE_CHECKING:
 
     from oodbench.api import Method
     from oodbench.given.images import Images
+    from oodbench.given.model import GivenModel
 
     from .executors import Executor
 
 
-class EvaluateOptions(Places, GivenImageOptions, total=False):
+class EvaluateOptions(Places, GivenImageOptions, GivenModelOptions, total=False):
     """All options of `evaluate` but the model and the images."""
 
-    features: Annotated[
-        str | None,
-        Option(
-            about="Name of the layer that gives the logits, whose input the features are.",
-            without="the last linear one",
-        ),
-    ]
-    class_names: Annotated[
-        Sequence[str] | None,
-        Option(about="What the model's outputs stand for, in order, where folders have other names or another order."),
-    ]
     name: Annotated[str, Option(about="Name of the model, for tables and records.", default="")]
     seed: Annotated[int, Option(about="Of held-out images and of everything random in methods.", default=0)]
 
@@ -60,7 +58,6 @@ def evaluate(
     id_test: Images,
     ood: Mapping[str, Images] | Images,
     *,
-    normalise: Normalisation,
     id_train: Images | None = None,
     methods: str | Method | Sequence[str | Method] = "all",
     **options: Unpack[EvaluateOptions],
@@ -71,11 +68,10 @@ def evaluate(
     images as well, and of images that are both ID and OOD. Records are kept where `results_dir` is given.
 
     Args:
-        model: gives logits, shape (n, n_classes), for normalised images; it stays as it is.
+        model: gives logits, shape (n, n_classes), for normalised images, alone or first in a tuple or mapping; it stays
+            as it is.
         id_test: labelled in-distribution test images.
         ood: out-of-distribution test sets by name, or one of them.
-        normalise: what the model was trained with, for images in [0, 1]: "none", "imagenet" or MEAN/STD, such as
-            "0.5,0.5,0.5/0.25,0.25,0.25" or ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25)).
         id_train: labelled images that the model was trained on, for the methods that need them; of a folder with
             train/ and test/ those in train/, else all.
         methods: as in `oodbench.run`; "all" leaves out what cannot be scored on this model, and says why.
@@ -96,12 +92,11 @@ def evaluate(
     if save_detectors and results_dir is None:
         raise ConfigError("save_detectors needs a folder to store them in: results_dir=")
     check_name(name)
-    own = GivenModel.of(
-        model, normalise=normalise, features=chosen["features"], class_names=chosen["class_names"], name=name
-    )
+    own = prepared(model, chosen, name=name)
     sets = _by_name(ood)
     workspace = Workspace.of(chosen["data_dir"], chosen["cache_dir"], report)
-    loader = ImageLoader(conversion=conversion_of(image_size, chosen["channels"]), workspace=workspace)
+    loader = ImageLoader(conversion=conversion_of(image_size, chosen["channels"], own.conversion), workspace=workspace)
+    report.message(own.in_words)
     test = own.ordered(loader.load(id_test, "ID test"))
     train = None if id_train is None else own.ordered(loader.load(id_train, "ID train", split="train"))
     if train is not None and train.class_names != test.class_names:
@@ -122,7 +117,7 @@ def evaluate(
     several = [methods] if isinstance(methods, str) or not isinstance(methods, Sequence) else methods
     wanted = replace(request([benchmark], several, model=own), seeds=(chosen["seed"],))
     with tempfile.TemporaryDirectory() as aside:
-        prepared = prepare_with(
+        ready = prepare_with(
             wanted,
             {benchmark.name: data},
             results=ResultStore(Path(results_dir or aside)),
@@ -130,9 +125,9 @@ def evaluate(
             devices=resolve(chosen["device"])[:1],
             save_detectors=save_detectors,
         )
-        for reason in prepared.plan.left_out:
+        for reason in ready.plan.left_out:
             report.warning(f"left out: {reason}")
-        return to_frame(execute(prepared))
+        return to_frame(execute(ready))
 
 
 evaluate.__doc__ = documented(evaluate.__doc__, EvaluateOptions)
@@ -207,6 +202,7 @@ def asked_for(options: Mapping[str, Any], *, model: GivenModel | None = None) ->
         **{name: options[name] for name in ("split", "split_seed", "split_seeds", "channels")},
         image_size=None if size is None else str(size),
         trained=model is not None,
+        prescribed=None if model is None else model.conversion,
         data_dir=None if options["data_dir"] is None else Path(options["data_dir"]),
     )
     asked = {name: options[name] for name in ("seeds", "recipe", "settings", "contaminate")}
@@ -246,7 +242,7 @@ def load_results(results_dir: str | Path = "results") -> pd.DataFrame:
     """Return all stored results as a tidy table.
 
     Args:
-        results_dir: where records are kept.
+        results_dir: where records are kept, or the folder of one benchmark in it.
 
     Returns:
         A row for each cell and OOD test set; see `oodbench.store.rows.to_frame` for the columns.
@@ -254,4 +250,4 @@ def load_results(results_dir: str | Path = "results") -> pd.DataFrame:
     Raises:
         StoreError: there are none, or a record is not whole.
     """
-    return to_frame(ResultStore(Path(results_dir)).all())
+    return to_frame(open_results(Path(results_dir))[1])

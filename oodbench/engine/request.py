@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, cast
 from oodbench.benchmark import OodSet, Part
 from oodbench.contamination import Contamination
 from oodbench.errors import ConfigError, PluginError, UnknownName, did_you_mean
-from oodbench.folders import place
+from oodbench.folders import is_path, place
 from oodbench.objectives import CrossEntropy
 from oodbench.plugins import registry
 from oodbench.plugins.shapes import unfit
 from oodbench.settings import configure, differences, parse_settings, reconfigure
+from oodbench.spelling import for_shell
 from oodbench.suite import Suite
 
 from .naming import GivenImages
@@ -31,6 +32,8 @@ Settings = Mapping[str, Mapping[str, object]]
 
 RECIPE = "recipe"
 ALL = "all"
+POSTHOC = "posthoc"
+"""All methods that score the plain classifier, or several of them, and train nothing else."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +126,8 @@ def request(
     Args:
         benchmarks: names of benchmarks or suites, paths of folders or ZIPs of images, or such objects of your own.
         methods: names such as "odm" or "odm(margin=5)", or methods with hyper-parameters of your own; "all" for every
-            installed method. An object keeps all of its settings, whatever a recipe prescribes.
+            installed method, "posthoc" for those that train nothing but the plain classifier. An object keeps all its
+            settings, whatever a recipe prescribes.
         seeds: how many: 0 … seeds − 1.
         recipe: name of a training recipe that every benchmark has.
         settings: by owner ("odm", "recipe"), or texts such as "odm.margin=5".
@@ -136,19 +140,20 @@ def request(
         UnknownName: a name is unknown; the message names the nearest ones.
         ConfigError: a setting has a value that it cannot have, or two methods or OOD sets have one name.
     """
-    if not isinstance(seeds, int):
-        raise ConfigError(f"seeds must be a number, how many to run, such as 3, got {seeds!r}")
-    if seeds < 1:
-        raise ConfigError(f"--seeds must be at least 1, got {seeds}")
+    _check_seeds(seeds)
     texts = settings if isinstance(settings, Mapping) else parse_settings(settings)
     given = {registry.spelled("methods", owner): entry for owner, entry in texts.items()}
     found = _unique([benchmark for entry in benchmarks for benchmark in _benchmarks(entry, own or GivenImages())])
     if contaminate is not None:
         found = _contaminated(found, contaminate, model)
     _check_benchmarks(found)
-    every = ALL in methods
+    every = ALL in methods or POSTHOC in methods
+    _check_all(methods)
+    _check_training(model, recipe, given.get(RECIPE, {}))
     named, broken = _importable() if every else ([], [])
-    chosen = _unique([_choice(entry, given) for entry in (*named, *methods) if entry != ALL])
+    if ALL not in methods:
+        named = [name for name in named if _is_posthoc(registry.method(name))]
+    chosen = _unique([_choice(entry, given) for entry in (*named, *methods) if entry not in (ALL, POSTHOC)])
     _check_owners(given, chosen)
     _check_methods(chosen)
     choices = sorted(chosen, key=_rank) if every else chosen
@@ -181,6 +186,40 @@ def _contaminated(benchmarks: Sequence[Benchmark], text: str, model: GivenModel 
     return [benchmark.contaminated(contamination) for benchmark in benchmarks]
 
 
+MOST_SEEDS = 1000
+"""Of one run; a plan names each of its cells."""
+
+
+def _check_seeds(seeds: object) -> None:
+    if not isinstance(seeds, int) or isinstance(seeds, bool):
+        raise ConfigError(f"seeds must be a number, how many to run, such as 3, got {seeds!r}")
+    if seeds < 1:
+        raise ConfigError(f"--seeds must be at least 1, got {seeds}")
+    if seeds > MOST_SEEDS:
+        raise ConfigError(f"--seeds must be at most {MOST_SEEDS:,}, how many to run, got {seeds:,}")
+
+
+def _check_all(methods: Sequence[str | Method]) -> None:
+    """Refuse a method that is asked for beside all of them: it is one, or it was to be the only one."""
+    named = [entry for entry in methods if isinstance(entry, str) and entry != ALL and "(" not in entry]
+    if ALL in methods and named:
+        raise ConfigError(
+            f"all methods are asked for, and {named[0]} is one of them; leave one of the two out, or give settings: "
+            f"'{named[0]}(SETTING=VALUE)'"
+        )
+
+
+def _check_training(model: GivenModel | None, recipe: str | None, recipe_settings: Mapping[str, object]) -> None:
+    """Refuse words on the training where there is none."""
+    if model is None:
+        return
+    if recipe is not None:
+        raise ConfigError(f"a trained model is given, so nothing is trained: leave --recipe {recipe} out")
+    if recipe_settings:
+        name = next(iter(recipe_settings))
+        raise ConfigError(f"a trained model is given, so nothing is trained: leave --set {RECIPE}.{name} out")
+
+
 def _check_benchmarks(benchmarks: Sequence[Benchmark]) -> None:
     """Refuse two benchmarks that results could not tell apart."""
     names = [benchmark.name for benchmark in benchmarks]
@@ -199,6 +238,10 @@ def _importable() -> tuple[list[str], list[str]]:
         else:
             named.append(name)
     return named, broken
+
+
+def _is_posthoc(kind: type[Method]) -> bool:
+    return all(objective == CrossEntropy() for objective in kind().networks)
 
 
 def _unique(entries: Sequence[Any]) -> list[Any]:
@@ -312,9 +355,13 @@ def _with_sets(benchmark: Benchmark, out: Sequence[str]) -> Benchmark:
     """Return a benchmark with more OOD test sets, or others in their places."""
     sets = list(benchmark.ood)
     for text in out:
-        stands_for, equals, given = text.rpartition("=")
-        name, dataset = place(given)
         names = [entry.name for entry in sets]
+        stands_for, equals, given = _parted(text, names)
+        name, dataset = place(given)
+        if dataset == benchmark.id_test.dataset and (equals or name not in names):
+            raise ConfigError(
+                f"{name} holds the in-distribution images of {benchmark.name}, so it cannot be an OOD set; name another"
+            )
         if equals and stands_for not in names:
             raise UnknownName(
                 f"benchmark {benchmark.name} has no OOD set {stands_for!r}{did_you_mean(stands_for, names)}"
@@ -331,6 +378,20 @@ def _with_sets(benchmark: Benchmark, out: Sequence[str]) -> Benchmark:
     return dataclasses.replace(benchmark, ood=tuple(sets))
 
 
+def _parted(text: str, names: Sequence[str]) -> tuple[str, str, str]:
+    """Return the set that another one stands for, "=", and the other one; a path may hold that sign as well.
+
+    >>> _parted("lsun=./a=b", ["lsun"]), _parted("./a=b", ["lsun"])
+    (('lsun', '=', './a=b'), ('', '', './a=b'))
+    """
+    known = [name for name in names if text.startswith(f"{name}=")]
+    if known:
+        name = max(known, key=len)
+        return name, "=", text.removeprefix(f"{name}=")
+    first, equals, rest = text.partition("=")
+    return ("", "", text) if is_path(first) else (first if equals else "", equals, rest if equals else text)
+
+
 def _check_same(known: OodSet, dataset: str, benchmark: Benchmark) -> None:
     """Refuse a set that has the name of another one, which would be left out without a word."""
     if known.part.dataset == dataset and known.part.classes is None:
@@ -338,7 +399,7 @@ def _check_same(known: OodSet, dataset: str, benchmark: Benchmark) -> None:
     if known in benchmark.ood:
         raise ConfigError(
             f"benchmark {benchmark.name} has another OOD set {known.name!r}; put yours in its place: "
-            f"--out {known.name}={dataset}, or rename the folder"
+            f"{for_shell('--out', f'{known.name}={dataset}')}, or rename the folder"
         )
     raise ConfigError(
         f"two OOD sets are called {known.name!r}: {known.part.dataset} and {dataset}; rename one of the folders"

@@ -94,6 +94,8 @@ def prepare(
     results.check_writable()
     chosen = resolve(device)
     workspace = workspace or Workspace()
+    workspace.artifacts.sweep()
+    results.sweep()
     data = load_data(wanted, workspace, download=download)
     prepared = prepare_with(
         wanted,
@@ -188,6 +190,12 @@ def execute(prepared: Prepared) -> list[Record]:
     return [without_other_sets(done[cell.file], cell.benchmark) for cell in prepared.plan.cells if cell.file in done]
 
 
+def _in_order_of(model: GivenModel, data: BenchmarkData) -> BenchmarkData:
+    train = None if data.id_train is None else model.ordered(data.id_train)
+    validation = None if data.id_validation is None else model.ordered(data.id_validation)
+    return dataclasses.replace(data, id_train=train, id_test=model.ordered(data.id_test), id_validation=validation)
+
+
 def _executor(prepared: Prepared) -> Executor:
     """Return who does the work of a run."""
     if prepared.executor is not None:
@@ -204,7 +212,9 @@ def _check_classes(model: GivenModel, data: BenchmarkData) -> None:
     if n_classes != data.n_classes:
         raise ConfigError(
             f"the model {model.name} tells {n_classes} classes apart, and {data.benchmark.name} has {data.n_classes} "
-            f"({', '.join(data.class_names[:5])}{', …' if data.n_classes > 5 else ''}); they must be the same, in order"
+            f"({', '.join(data.class_names[:5])}{', …' if data.n_classes > 5 else ''}); they must be the same, "
+            "in order; where images do not have all of its classes, say what its outputs stand for: --class-names (in "
+            "Python: class_names=)"
         )
 
 

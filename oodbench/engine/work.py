@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from oodbench.benchmark import COVARIATE
 from oodbench.errors import (
     ConfigError,
     OodbenchError,
@@ -16,7 +17,6 @@ from oodbench.errors import (
     reported_as,
 )
 from oodbench.given.order import doubts
-from oodbench.images import Conversion
 from oodbench.jobs import Cell, NetworkJob, ReadyNetwork
 
 if TYPE_CHECKING:
@@ -139,8 +139,7 @@ def _score(cell: Cell, material: Material, site: Site) -> Iterator[Outcome]:
         site.tell_left_out([cell], error)
         yield cell, error
         return
-    record, scores = site.results.with_other_sets(cell.file, record, scores)
-    record = site.results.save(cell.file, record, scores)
+    record, scores = site.results.add(cell.file, record, scores)
     report.progress(f"scoring {cell.label}", 1, 1)
     report.message(_summary(cell, record))
     yield cell, record
@@ -165,7 +164,9 @@ def _store_detector(
         fitted,
         networks=tuple(network.module for network in material.networks),
         # The size that images turned out to have, where the benchmark takes them as they are.
-        conversion=Conversion(size=(height, width), channels=1 if channels == 1 else 3),
+        conversion=replace(
+            material.data.benchmark.conversion, size=(height, width), channels=1 if channels == 1 else 3
+        ),
         readings=tuple(getattr(cell.method, "reads", ())),
         device=material.device,
     )
@@ -176,7 +177,7 @@ def _store_detector(
 
 def _summary(cell: Cell, record: Record) -> str:
     # The record may have sets of earlier runs as well.
-    rows = [row for row in record.rows if row.out_dist in cell.tests]
+    rows = [row for row in record.rows if row.out_dist in cell.tests and row.role != COVARIATE]
     mean = sum(row.metrics["auroc"] for row in rows) / len(rows)
     accuracy = "" if record.accuracy is None else f"ID accuracy {100 * record.accuracy:.2f}%, "
     return f"scored {cell.label}: {accuracy}mean AUROC {100 * mean:.2f} over {len(rows)} OOD sets"

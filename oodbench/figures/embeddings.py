@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from oodbench.errors import ConfigError
+from oodbench.spelling import for_matplotlib
 
 from .colours import ID_COLOURS, ood_colours
 from .labels import add_title, names_of, roles_of, wrapped
@@ -55,7 +56,7 @@ def draw_embeddings(results: Sequence[tuple[Record, Scores]]) -> Figure:
     roles = roles_of([record for record, _ in results])
     colours = ood_colours(roles)
     class_names = results[0][0].class_names
-    networks = _by_network(results)
+    networks = by_network(results)
     width = 2.9 * len(roles) + MARGIN
     columns, lines = _legend_shape([*_classes(class_names), *roles], width)
     height = 3.0 * len(networks) + 0.9 + 0.2 * lines
@@ -71,14 +72,14 @@ def draw_embeddings(results: Sequence[tuple[Record, Scores]]) -> Figure:
     add_title(figure, [record for record, _ in results], y=1 - 0.1 / height, va="top")
     for line, (name, scores) in enumerate(networks):
         assert scores.embedding_id is not None  # others were left out above
-        project = _projection(scores.embedding_id)
+        project = projector(scores.embedding_id)
         projection = "3d" if project(scores.embedding_id[:1]).shape[1] == 3 else None
         for column, (ood, role) in enumerate(roles.items()):
             axes: Any = figure.add_subplot(
                 len(networks), len(roles), line * len(roles) + column + 1, projection=projection
             )
             if line == 0:
-                axes.set_title(f"{ood}\n({role})", fontsize=10)
+                axes.set_title(for_matplotlib(f"{ood}\n({role})"), fontsize=10)
             if column == 0:
                 box = axes.get_position()
                 middle = 0.5 * MARGIN / width, (box.y0 + box.y1) / 2
@@ -91,12 +92,18 @@ def draw_embeddings(results: Sequence[tuple[Record, Scores]]) -> Figure:
     return figure
 
 
-def _projection(embedding_id: NDArray[np.float32]) -> Any:
+def projector(embedding_id: NDArray[np.float32]) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    """Return what brings embeddings to three dimensions at most: the first principal components of the ID images.
+
+    Args:
+        embedding_id: of ID test images, shape (n, n_outputs).
+    """
     if embedding_id.shape[1] <= 3:
         return np.asarray
     from sklearn.decomposition import PCA
 
-    return PCA(n_components=3).fit(embedding_id).transform
+    project: Callable[[NDArray[np.float32]], NDArray[np.float32]] = PCA(n_components=3).fit(embedding_id).transform
+    return project
 
 
 def _panel(axes: Any, scores: Scores, name: str, colour: str, project: Any) -> None:
@@ -121,8 +128,8 @@ def _panel(axes: Any, scores: Scores, name: str, colour: str, project: Any) -> N
         axis._axinfo["grid"].update(color="#dddddd", linewidth=0.5)  # noqa: SLF001  # there is no public way
 
 
-def _by_network(results: Sequence[tuple[Record, Scores]]) -> list[tuple[str, Scores]]:
-    """Bring the methods that share a network together: their pictures are the same."""
+def by_network(results: Sequence[tuple[Record, Scores]]) -> list[tuple[str, Scores]]:
+    """Return each network's methods as one name, with their scores: methods that share a network have one picture."""
     shared: dict[str | None, tuple[list[str], Record, Scores]] = {}
     names = names_of([record for record, _ in results])
     for name, (record, scores) in zip(names, results, strict=True):
@@ -153,5 +160,8 @@ def _legend_shape(names: Sequence[str], width: float) -> tuple[int, int]:
 def _legend(figure: Figure, colours: dict[str, str], columns: int) -> None:
     from matplotlib.lines import Line2D
 
-    handles = [Line2D([], [], marker="o", linestyle="", color=colour, label=name) for name, colour in colours.items()]
+    handles = [
+        Line2D([], [], marker="o", linestyle="", color=colour, label=for_matplotlib(name))
+        for name, colour in colours.items()
+    ]
     figure.legend(handles=handles, loc="lower center", ncols=columns, fontsize=9, frameon=False)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from oodbench.metrics import METRICS, roc_curve
+from oodbench.spelling import for_matplotlib
 
 from .colours import ood_colours
 from .labels import add_title, names_of, roles_of, wrapped
@@ -45,7 +46,7 @@ def draw_histograms(results: Sequence[tuple[Record, Scores]]) -> Figure:
     add_title(figure, [record for record, _ in results])
     panels = figure.subplots(len(results), len(roles), squeeze=False)
     for axes, (name, role) in zip(panels[0], roles.items(), strict=True):
-        axes.set_title(f"{name} ({role})", fontsize=10)
+        axes.set_title(for_matplotlib(f"{name} ({role})"), fontsize=10)
     for line, label, (record, scores) in zip(panels, names_of(records), results, strict=True):
         line[0].set_ylabel(wrapped(label), fontsize=9, fontweight="bold")
         aurocs = {row.out_dist: row.metrics["auroc"] for row in record.rows}

@@ -6,6 +6,8 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from oodbench.spelling import for_matplotlib
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -43,12 +45,12 @@ def add_title(figure: Figure, records: Sequence[Record], **where: Any) -> None:
     recipes = sorted({record.recipe for record in records if record.cut_short})
     reduced = f"; reduced training: {', '.join(recipes)}" if recipes else ""
     title = f"{records[0].benchmark['name']} as in-distribution, seed {records[0].seed}{reduced}"
-    figure.suptitle(title, fontsize=9, color="#555555", **where)
+    figure.suptitle(for_matplotlib(title), fontsize=9, color="#555555", **where)
 
 
 def wrapped(name: str) -> str:
     """Return a name in lines that are short enough to stand beside a row of panels."""
-    return textwrap.fill(name, 18, break_long_words=False)
+    return for_matplotlib(textwrap.fill(name, 18, break_long_words=False))
 
 
 def roles_of(records: Sequence[Record]) -> dict[str, str]:

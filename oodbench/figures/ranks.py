@@ -10,6 +10,8 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from oodbench.spelling import for_matplotlib
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -54,7 +56,15 @@ def draw_ranks(ranking: Ranking) -> Figure:
     axes.set_xlim(-left, _WIDTH + right)
     axes.set_ylim(-below, above)
     axes.set_axis_off()
-    axes.text((_WIDTH + right - left) / 2, above - 0.08, title, fontsize=9, color="#555555", ha="center", va="top")
+    axes.text(
+        (_WIDTH + right - left) / 2,
+        above - 0.08,
+        for_matplotlib(title),
+        fontsize=9,
+        color="#555555",
+        ha="center",
+        va="top",
+    )
     _draw_line(axes, k)
     _draw_critical_difference(axes, ranks)
     _draw_names(axes, ranks, half, start=0.12 + _BAR * n_levels)
@@ -104,7 +114,7 @@ def _draw_names(axes: Axes, ranks: Ranks, half: int, start: float) -> None:
         axes.text(
             end + (-0.05 if at_left else 0.05),
             height,
-            text,
+            for_matplotlib(text),
             fontsize=9,
             ha="right" if at_left else "left",
             va="center",

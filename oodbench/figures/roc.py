@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from oodbench.metrics import roc_curve
+from oodbench.spelling import for_matplotlib
 
 from .labels import add_title, names_of, roles_of
 
@@ -56,7 +57,7 @@ def draw_roc(results: Sequence[tuple[Record, Scores]]) -> Figure:
         axes.set_xlim(0, 1)
         axes.set_ylim(0.5, 1.005)
         axes.set_xticks([0, 0.01, 0.1, 1], ["0", "1%", "10%", "100%"])
-        axes.set_title(f"{name} ({role})", fontsize=10)
+        axes.set_title(for_matplotlib(f"{name} ({role})"), fontsize=10)
         axes.set_xlabel("false positive rate", fontsize=9)
         lines, _ = axes.get_legend_handles_labels()
         if lines:
@@ -66,7 +67,7 @@ def draw_roc(results: Sequence[tuple[Record, Scores]]) -> Figure:
     names = list(zip(names_of([record for record, _ in results]), COLOURS, strict=False))
     if others := len(results) - len(named):
         names.append((f"{others} more, with a lower mean AUROC", OTHERS))
-    handles = [Line2D([], [], color=colour, label=label) for label, colour in names]
+    handles = [Line2D([], [], color=colour, label=for_matplotlib(label)) for label, colour in names]
     # As many names on a line as fit: at this size an inch holds about 14 characters.
     per_line = max(1, int(14 * figure.get_figwidth() / (max(len(label) for label, _ in names) + 6)))
     figure.legend(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from oodbench.spelling import for_matplotlib
 from oodbench.splits import SHARES
 
 from .colours import group_colours
@@ -58,7 +59,7 @@ def _draw_classes(panel: SubFigure, classes: Mapping[str, str], images: ImageSet
     for place, (name, colour) in zip(axes, classes.items(), strict=False):
         picture = _typical(images, name)
         place.imshow(picture, cmap="gray" if picture.ndim == 2 else None, interpolation="nearest")
-        place.set_title(name, fontsize=6, color=colour, pad=2)
+        place.set_title(for_matplotlib(name), fontsize=6, color=colour, pad=2)
 
 
 def _typical(images: ImageSet, name: str) -> np.ndarray[Any, Any]:

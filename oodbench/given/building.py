@@ -1,12 +1,14 @@
-"""A user's own model from the code that builds it and a file of weights."""
+"""A user's own model from the code that builds it, or from a hub."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import io
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
@@ -14,42 +16,87 @@ from typing import Any
 import torch
 from torch import nn
 
-from oodbench.errors import ConfigError
+from oodbench.errors import ConfigError, first_line
 
-from .model import _first_line, _kind
+from .copying import as_module
+from .hub import HUBS, Hubbed, from_hub
+from .weights import load_weights
 
 
 def load_model(text: str, weights: Path | None) -> nn.Module:
     """Return a model from the code that builds it and a file of weights.
 
     Args:
-        text: `module:function`, or `path/to/file.py:function`; arguments may follow, as in
-            "torchvision.models:resnet18(num_classes=10)".
-        weights: a file that `torch.save` wrote of a `state_dict`, or of a mapping that has one under `state_dict` or
-            `model`; None where the function loads them itself.
+        text: as for `build_model`.
+        weights: as for `oodbench.given.weights.load_weights`; None where the function loads them itself.
 
     Raises:
         ConfigError: there is no such code, it gives no model, or the weights do not fit it.
     """
-    match = re.fullmatch(r"\s*(.+?):([\w.]+)\s*(?:\((.*)\))?\s*", text)
+    model = build_model(text, pretrained=weights is None).model
+    if weights is not None:
+        load_weights(model, weights)
+    return model
+
+
+def build_model(text: str, *, pretrained: bool = True) -> Hubbed:
+    """Return a model from the code that builds it, with what a hub says of it.
+
+    Args:
+        text: `module:function`, or `path/to/file.py:function`; arguments may follow, as in
+            "torchvision.models:resnet18(num_classes=10)". Or a model of a hub, such as "timm:resnet50.a1_in1k",
+            "torchvision:resnet50" or "hf:org/name". Or a file that TorchScript (.pt) or torch.export (.pt2) wrote.
+        pretrained: whether a hub's own weights are loaded; else they are random, for others to come.
+
+    Raises:
+        ConfigError: there is no such code, or it gives no model.
+    """
+    if Path(text).suffix in _SAVED:
+        return Hubbed(model=_saved(Path(text).expanduser()))
+    match = re.fullmatch(r"\s*(.+?):([\w./@-]+)\s*(?:\((.*)\))?\s*", text)
     if match is None:
         raise ConfigError(f"--model must be MODULE:FUNCTION or FILE.py:FUNCTION, such as my_module:build, got {text!r}")
     place, function, arguments = match[1], match[2], _arguments(match[3] or "", text)
     try:
+        if place in HUBS:
+            return from_hub(place, function, arguments, pretrained=pretrained)
         build: Any = _module(place)
         for part in function.split("."):
             build = getattr(build, part)
-        model = build(**arguments)
+        model = as_module(build(**arguments))
     except ConfigError:
         raise
+    except SystemExit as error:
+        raise ConfigError(
+            f"--model {text} cannot be built: it ends the program (sys.exit, or parse_args of options that it wants); "
+            "let that happen below if __name__ == '__main__' only"
+        ) from error
     # What a user's own code does wrong is told in its own words.
     except Exception as error:
-        raise ConfigError(f"--model {text} cannot be built: {type(error).__name__}: {_first_line(error)}") from error
+        raise ConfigError(f"--model {text} cannot be built: {type(error).__name__}: {first_line(error)}") from error
     if not isinstance(model, nn.Module):
-        raise ConfigError(f"--model {text} gives {_kind(model)}, not a torch.nn.Module")
-    if weights is not None:
-        _load_weights(model, weights)
-    return model
+        raise ConfigError(f"--model {text} gives a {type(model).__name__}, not a torch.nn.Module")
+    return Hubbed(model=model)
+
+
+_SAVED = (".pt", ".pth", ".ts", ".pt2")
+
+
+def _saved(file: Path) -> nn.Module:
+    """Return the module of a file that holds its code as well."""
+    if not file.is_file():
+        raise ConfigError(f"--model: there is no file {file}")
+    try:
+        if file.suffix == ".pt2":
+            return torch.export.load(file).module()
+        loaded: nn.Module = torch.jit.load(str(file), map_location="cpu")  # type: ignore[no-untyped-call]
+    # Files may hold anything.
+    except Exception as error:
+        raise ConfigError(
+            f"--model {file} is no TorchScript (.pt) or exported program (.pt2); of a file of weights the code is "
+            "wanted as well: --model FILE.py:FUNCTION --weights FILE"
+        ) from error
+    return loaded
 
 
 def _arguments(text: str, whole: str) -> dict[str, Any]:
@@ -84,6 +131,10 @@ def _module(place: str) -> Any:
     return run_file(path)
 
 
+def _folders_of_files() -> set[str]:
+    return {str(path.parent) for path in _run}
+
+
 def run_file(path: Path) -> Any:
     """Return the module that a Python file makes."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -91,43 +142,34 @@ def run_file(path: Path) -> Any:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     # Under its name, so that its classes can be pickled, unless an installed module has that name.
-    installed = PathFinder.find_spec(path.stem)
+    installed = PathFinder.find_spec(path.stem, [entry for entry in sys.path if entry not in _folders_of_files()])
     if path.stem not in sys.builtin_module_names and (installed is None or installed.origin == spec.origin):
         sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
+    with _as_script(path):
+        spec.loader.exec_module(module)
     if path not in _run:
         _run.append(path)
     return module
+
+
+@contextmanager
+def _as_script(path: Path) -> Iterator[None]:
+    """Let a file import what lies beside it, and see no options of ours, as where Python runs it by itself."""
+    folder, arguments = str(path.parent), sys.argv
+    sys.path.insert(0, folder)
+    sys.argv = [str(path)]
+    try:
+        with redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        sys.argv = arguments
+        sys.path.remove(folder)
+        # What it imports later, and those who unpickle what it made, find them after all others.
+        if folder not in sys.path:
+            sys.path.append(folder)
 
 
 def importable_here() -> None:
     """Let modules in the working folder be imported, after all others."""
     if "" not in sys.path:
         sys.path.append("")
-
-
-def _load_weights(model: nn.Module, file: Path) -> None:
-    try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise ConfigError(f"--weights: there is no file {file}") from None
-    except Exception as error:
-        raise ConfigError(
-            f"--weights {file} cannot be read ({_first_line(error)}); save the weights alone: "
-            "torch.save(model.state_dict(), FILE)"
-        ) from error
-    if not isinstance(content, Mapping):
-        raise ConfigError(f"--weights {file} holds {_kind(content)}, not a state_dict")
-    state = next((content[name] for name in ("state_dict", "model") if isinstance(content.get(name), Mapping)), content)
-    # As DataParallel names them.
-    state = {name.removeprefix("module."): value for name, value in state.items()}
-    wanted, given = set(model.state_dict()), set(state)
-    for what, names in (("lack", wanted - given), ("have", given - wanted)):
-        if names:
-            some = ", ".join(sorted(names)[:3])
-            raise ConfigError(f"--weights {file} are not those of {type(model).__name__}: they {what} {some}")
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        detail = str(error).splitlines()[-1].strip()
-        raise ConfigError(f"--weights {file} are not those of {type(model).__name__}: {detail}") from error

@@ -16,7 +16,7 @@ from oodbench.images import Conversion, ImageSet, RawImages, convert, described,
 from oodbench.plugins import registry
 from oodbench.store.workspace import Workspace
 
-from .conversion import parse_conversion
+from .conversion import agreed, parse_conversion
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -26,8 +26,18 @@ Images: TypeAlias = "str | Path | ImageSet | np.ndarray[Any, Any] | tuple[Any, A
 alone or in a tuple with labels, or a sequence of PIL images or (PIL image, label) as torchvision's data sets are."""
 
 
-def conversion_of(image_size: str | int | None, channels: int | None) -> Conversion:
-    """Return what images are brought to; without a size they stay as they are."""
+def conversion_of(
+    image_size: str | int | None, channels: int | None, prescribed: Conversion | None = None
+) -> Conversion:
+    """Return what images are brought to; without a size they stay as they are.
+
+    Args:
+        image_size: "64", 64 or "48x64".
+        channels: 1 (grey) or 3 (RGB).
+        prescribed: how the model's images are prepared, or None for no more than that.
+    """
+    if prescribed is not None:
+        return agreed(prescribed, image_size, channels)
     if image_size is None:
         return Conversion(channels=1 if channels == 1 else 3 if channels == 3 else None)
     return parse_conversion(str(image_size), channels)

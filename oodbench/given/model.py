@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from oodbench.errors import ConfigError
 from oodbench.hashing.code import code_digest
 from oodbench.hashing.contents import content_digest
+from oodbench.hashing.installed import is_installed, versions_of
 from oodbench.hashing.values import digest
 from oodbench.jobs import ReadyNetwork
 
+from .classifier import GivenClassifier
+from .copying import as_module, copied, unwrapped
+from .labels import class_names_of
+from .preprocessing import preprocessing
+from .trial import Trial, check_layer, tried, with_features
+
 if TYPE_CHECKING:
     from oodbench.api import Need
-    from oodbench.images import ImageSet
+    from oodbench.images import Conversion, ImageSet
 
 NORMALISATIONS: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "none": ((0.0,), (1.0,)),
@@ -31,54 +37,6 @@ Normalisation: TypeAlias = "str | Sequence[float | Sequence[float]]"
 """As `normalisation` reads it."""
 
 
-class GivenClassifier(nn.Module):
-    """A classifier with its normalisation inside, so that methods see and change images in [0, 1].
-
-    Its features are the input of one of its linear layers, and its head is that layer.
-
-    Args:
-        model: gives logits, shape (n, n_classes), for normalised images.
-        mean: of each channel, or one for all.
-        std: the same.
-        layer: name of the linear layer whose output are the logits.
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, model: nn.Module, mean: Sequence[float], std: Sequence[float], layer: str) -> None:
-        super().__init__()
-        self.model, self.layer = model, layer
-        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
-
-    def features(self, images: Tensor) -> Tensor:
-        """Return what goes into the layer, shape (n, n_features), for images in [0, 1].
-
-        Raises:
-            ConfigError: the layer is not used, as that of an auxiliary classifier.
-        """
-        inputs: list[Tensor] = []
-        hook = self.model.get_submodule(self.layer).register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
-        try:
-            self(images)
-        finally:
-            hook.remove()
-        if not inputs:
-            raise ConfigError(f"the layer {self.layer!r} takes no part in the logits; name the one that gives them")
-        return inputs[-1]
-
-    def head(self, features: Tensor) -> Tensor:
-        """Return logits, shape (n, n_classes)."""
-        logits: Tensor = self.model.get_submodule(self.layer)(features)
-        return logits
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return logits, shape (n, n_classes), for images in [0, 1]."""
-        logits: Tensor = self.model((images - self.mean) / self.std)
-        return logits
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GivenModel:
     """A classifier of a user's own, ready to be scored.
@@ -88,14 +46,19 @@ class GivenModel:
         digest: hash of everything that it holds, of its code and of its normalisation.
         name: for messages and records.
         class_names: what its outputs stand for, in order; None where images come with the same classes in that order.
-        facts: what it was given with, for records: name, weights, normalisation, layer of the features, class names.
+        features: name of the layer that gives the logits, as it was asked for; None for the last one that does.
+        facts: what it was given with, for records: name, weights, normalisation, preprocessing, class names.
+        conversion: how its images are prepared; None for brought to a size that is given apart.
     """
 
     classifier: GivenClassifier
     digest: str
     name: str
     class_names: tuple[str, ...] | None = None
+    features: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    conversion: Conversion | None = None
+    _trials: dict[tuple[int, int, int], Trial] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def of(
@@ -107,43 +70,60 @@ class GivenModel:
         class_names: Sequence[str] | None = None,
         name: str = "",
         weights: str = "",
+        conversion: Conversion | None = None,
     ) -> GivenModel:
         """Return a copy of a model that is ready to be scored; the model itself stays as it is.
 
         Args:
             model: gives logits, shape (n, n_classes).
             normalise: what it was trained with, see `normalisation`.
-            features: name of the linear layer whose input the features are; None for the last one.
+            features: name of the linear layer whose input the features are, or of a part that it is in; None for the
+                last one that gives the logits, if any.
             class_names: what its outputs stand for, in order; None for the order that images come with.
             name: for messages and records; "" for the name of its class.
             weights: where its weights came from, for records; "" where nobody said.
+            conversion: how its images are prepared; None for brought to a size that is given apart.
 
         Raises:
             ConfigError: it is no model or has no such layer, or the normalisation cannot be read.
         """
-        if not isinstance(model, nn.Module):
+        module = as_module(model)
+        if not isinstance(module, nn.Module):
             raise ConfigError(
                 f"the model must be a torch.nn.Module, got {type(model).__name__}; build the network, and load its "
                 "weights, first"
             )
         mean, std = normalisation(normalise)
-        layer = features or _last_linear(model)
-        if not isinstance(dict(model.named_modules()).get(layer), nn.Module):
-            raise ConfigError(f"the model has no layer {layer!r}; its linear layers are: {', '.join(_linear(model))}")
+        module = unwrapped(module)
+        name = name or type(module).__name__
+        check_layer(module, features)
         # Wherever and however precise the model is: methods compute in float32, on the device of the run.
-        classifier = GivenClassifier(copy.deepcopy(model), mean, std, layer).to("cpu", torch.float32).eval()
+        classifier = GivenClassifier(copied(module, name), mean, std).eval()
         classifier.requires_grad_(requires_grad=False)
-        key = digest([content_digest(classifier), code_digest(*classifier.modules())])
+        key = digest([content_digest(classifier), features, *_code(classifier)])
         names = None if class_names is None else tuple(class_names)
-        name = name or type(model).__name__
         facts = {
             "name": name,
             "weights": weights,
             "normalise": normalise if isinstance(normalise, str) else _as_text(mean, std),
-            "features": layer,
+            "preprocess": "stretch" if conversion is None else conversion.in_words,
             "class_names": None if names is None else list(names),
         }
-        return cls(classifier=classifier, digest=key, name=name, class_names=names, facts=facts)
+        return cls(
+            classifier=classifier,
+            digest=key,
+            name=name,
+            class_names=names,
+            features=features,
+            facts=facts,
+            conversion=conversion,
+        )
+
+    @property
+    def in_words(self) -> str:
+        """What it takes of images, in a line."""
+        weights = f", weights {self.facts['weights']}" if self.facts["weights"] else ""
+        return f"{self.name}{weights}: images by {self.facts['preprocess']}, normalised with {self.facts['normalise']}"
 
     def ordered(self, images: ImageSet) -> ImageSet:
         """Return labelled images with their classes in the order of the model's outputs.
@@ -183,69 +163,69 @@ class GivenModel:
         return f"the model has {n} outputs" if self.class_names is None else f"{n} class names are given"
 
     def check(self, shape: tuple[int, int, int]) -> int:
-        """Return the number of classes, after a trial with black images.
+        """Return the number of classes, after a trial with images of noise.
 
         Args:
             shape: channels, height and width of the images that will come.
 
         Raises:
-            ConfigError: the model cannot take such images, does not return logits, or these do not come from the
-                layer that gives the features.
+            ConfigError: as `oodbench.given.trial.tried`.
         """
-        images = torch.zeros(2, *shape, device=self.classifier.mean.device)
-        size = "×".join(map(str, shape))
-        if len(self.classifier.mean.flatten()) not in (1, shape[0]):
-            raise ConfigError(
-                f"the normalisation has {self.classifier.mean.numel()} channels, and the images have {shape[0]}"
-            )
-        with torch.no_grad():
-            try:
-                logits = self.classifier(images)
-            except (RuntimeError, ValueError, AssertionError) as error:
-                raise ConfigError(
-                    f"the model {self.name} cannot take images of {size} ({_first_line(error)}); "
-                    "give the size and channels it was trained on"
-                ) from error
-            if not isinstance(logits, Tensor) or logits.ndim != 2:
-                raise ConfigError(
-                    f"the model {self.name} must return logits of shape (n, n_classes), got {_kind(logits)}"
-                )
-            if not self._gives(logits, images):
-                raise ConfigError(self._other_layer(logits))
-        return int(logits.shape[1])
+        return self._trial(shape).n_classes
 
-    def _other_layer(self, logits: Tensor) -> str:
-        """Say what to do about logits that are not the output of the layer."""
-        layer = self.classifier.layer
-        others = [name for name in _linear(self.classifier.model) if name != layer]
-        if not others or _are_probabilities(logits):
-            return (
-                f"the model {self.name} changes the output of its layer {layer!r} (a softmax at the end?); let it "
-                "return logits"
-            )
-        return (
-            f"the logits of {self.name} are not the output of its layer {layer!r}; name the layer that gives them, one "
-            f"of: {', '.join(others)}"
-        )
+    def offers(self, shape: tuple[int, int, int]) -> frozenset[Need]:
+        """Return what methods may ask of it besides logits, for images of a shape."""
+        trial = self._trial(shape)
+        offered: list[Need] = ["features"] if trial.layer else []
+        return frozenset([*offered, "gradients"] if trial.gradients else offered)
 
-    def _gives(self, logits: Tensor, images: Tensor) -> bool:
-        """Return whether logits are what the layer makes of the features, one vector an image."""
-        try:
-            features = self.classifier.features(images)
-            again = self.classifier.head(features)
-        except (ConfigError, RuntimeError):
-            return False
-        return features.ndim == 2 and again.shape == logits.shape and torch.allclose(again, logits, atol=1e-4)
+    def facts_on(self, shape: tuple[int, int, int]) -> dict[str, Any]:
+        """Return what it was given with, and the layer whose input the features are; "" where it has none."""
+        return {**self.facts, "features": self._trial(shape).layer}
 
-    @property
-    def offers(self) -> frozenset[Need]:
-        """What methods may ask of it besides logits."""
-        return frozenset({"features", "gradients"})
+    def classifier_on(self, shape: tuple[int, int, int]) -> GivenClassifier:
+        """Return the classifier as methods see it, with features where it has them."""
+        layer = self._trial(shape).layer
+        return with_features(self.classifier, layer) if layer else self.classifier
 
-    def on(self, device: torch.device) -> ReadyNetwork:
-        """Return it as a network on a device."""
+    def on(self, device: torch.device, shape: tuple[int, int, int]) -> ReadyNetwork:
+        """Return it as a network on a device, for images of a shape."""
         facts = {"seconds": 0.0, "device": "elsewhere"}
-        return ReadyNetwork(module=self.classifier.to(device), digest=self.digest, facts=facts)
+        return ReadyNetwork(module=self.classifier_on(shape).to(device), digest=self.digest, facts=facts)
+
+    def _trial(self, shape: tuple[int, int, int]) -> Trial:
+        if shape not in self._trials:
+            self._trials[shape] = tried(self.classifier, shape, self.name, self.features)
+        return self._trials[shape]
+
+
+def prepared(
+    model: nn.Module, said: Mapping[str, Any], *, comes_with: Any = None, name: str = "", weights: str = ""
+) -> GivenModel:
+    """Return a model that is ready to be scored, as the options of a run describe it.
+
+    Args:
+        model: gives logits; it stays as it is.
+        said: all of `oodbench.options.GivenModelOptions`.
+        comes_with: what a hub says of its images, for "auto".
+        name: for messages and records; "" for the name of its class.
+        weights: where its weights came from, for records.
+
+    Raises:
+        ConfigError: it is no model, or what is said of it cannot be.
+    """
+    module = as_module(model)
+    given: Any = module if isinstance(module, nn.Module) else model
+    images = preprocessing(said["preprocess"], given, comes_with)
+    return GivenModel.of(
+        given,
+        normalise=images.with_normalisation(said["normalise"]),
+        features=said["features"],
+        class_names=class_names_of(said["class_names"], said["labels"], given),
+        name=name,
+        weights=weights,
+        conversion=images.conversion,
+    )
 
 
 def normalisation(given: Normalisation) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -287,28 +267,8 @@ def _as_text(mean: Sequence[float], std: Sequence[float]) -> str:
     return "/".join(",".join(f"{value:g}" for value in part) for part in (mean, std))
 
 
-def _linear(model: nn.Module) -> list[str]:
-    return [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
-
-
-def _last_linear(model: nn.Module) -> str:
-    names = _linear(model)
-    if not names:
-        raise ConfigError(
-            f"{type(model).__name__} has no linear layer; name the layer that gives the logits: features="
-        )
-    return names[-1]
-
-
-def _are_probabilities(outputs: Tensor) -> bool:
-    """Return whether outputs are those of a softmax, or their logarithms."""
-    given = outputs if outputs.min() >= 0 else outputs.exp()
-    return torch.allclose(given.sum(dim=1), torch.ones_like(given[:, 0]), atol=1e-4)
-
-
-def _kind(thing: object) -> str:
-    return f"a tensor of shape {tuple(thing.shape)}" if isinstance(thing, Tensor) else f"a {type(thing).__name__}"
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def _code(classifier: GivenClassifier) -> tuple[str, Mapping[str, str]]:
+    """Return a hash of the code of a model that is nobody's package, and the versions of the packages besides."""
+    kinds = dict.fromkeys(type(module) for module in classifier.modules())
+    own = [kind for kind in kinds if not is_installed(kind.__module__)]
+    return code_digest(*own), versions_of(kind.__module__ for kind in kinds)

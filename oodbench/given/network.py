@@ -31,6 +31,7 @@ class GivenNetwork:
         objective: what it was trained for, cross-entropy.
         seed: of the held-out images.
         key: hash of the model and of the ID training images.
+        shape: of the images: channels, height, width.
     """
 
     benchmark: Benchmark
@@ -38,6 +39,7 @@ class GivenNetwork:
     objective: Objective
     seed: int
     key: str
+    shape: tuple[int, int, int]
 
     @property
     def starts(self) -> tuple[GivenNetwork, ...]:
@@ -61,7 +63,7 @@ class GivenNetwork:
     @property
     def given(self) -> Mapping[str, Any]:
         """What it came with, for records."""
-        return dict(self.model.facts)
+        return self.model.facts_on(self.shape)
 
     @property
     def label(self) -> str:
@@ -77,4 +79,4 @@ class GivenNetwork:
         self, data: Mapping[str, BenchmarkData], workspace: Workspace, device: torch.device, pictures: Path
     ) -> ReadyNetwork:
         """Return the classifier on a device."""
-        return self.model.on(device)
+        return self.model.on(device, self.shape)

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import dis
 import inspect
-import sys
-import sysconfig
 from collections.abc import Iterator, Mapping
-from functools import cache, cached_property, singledispatchmethod
+from functools import cached_property, singledispatchmethod
 from io import BytesIO
-from pathlib import Path
 from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 from zipfile import ZipFile
@@ -22,15 +19,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .source import NOT_HASHED, compiled, source_of
+from .installed import is_installed
+from .source import compiled, source_of
 from .values import array_digest, digest
 
 _WORDS = (type(None), bool, int, float, complex, str, bytes, range, slice, type(...), type(NotImplemented))
 _TORCH_WORDS = (torch.dtype, torch.device, torch.layout, torch.memory_format)
 
 _DESCRIPTORS = (property, classmethod, staticmethod, cached_property)
-
-_INSTALLED = tuple(Path(sysconfig.get_path(name)) for name in ("purelib", "platlib"))
 
 _READS = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
 
@@ -110,12 +106,20 @@ class _Walk:
 
     @_parts.register
     def _(self, value: nn.Module) -> Any:
+        # What torch.compile puts around a module knows what was compiled so far.
+        if "_orig_mod" in (inner := dict(value.named_children())):
+            return self.of(inner["_orig_mod"])
         # Hooks are filed by numbers that count up in each process.
         state = {
             name: list(entry.values()) if "_hooks" in name and isinstance(entry, Mapping) else entry
             for name, entry in vars(value).items()
         }
         return [self.of(type(value)), self.of(state), [name for name, _ in value.named_children()]]
+
+    @_parts.register
+    def _(self, value: torch.fx.GraphModule) -> Any:
+        # Its class is made anew for each, and its graph knows where it was traced.
+        return [value.code, self.of(dict(value.named_parameters())), self.of(dict(value.named_buffers()))]
 
     @_parts.register
     def _(self, value: torch.jit.ScriptModule) -> Any:
@@ -126,7 +130,7 @@ class _Walk:
 
     @_parts.register
     def _(self, value: type) -> Any:
-        if _is_installed(value.__module__):
+        if is_installed(value.__module__):
             return _name(value)
         if source := source_of(value):
             return [value.__qualname__, source]
@@ -137,7 +141,7 @@ class _Walk:
     def _(self, value: FunctionType) -> Any:
         closed_over = [_in_cell(cell) for cell in value.__closure__ or ()]
         holds = (value.__defaults__, value.__kwdefaults__, vars(value), closed_over)
-        if _is_installed(value.__module__):
+        if is_installed(value.__module__):
             return [_name(value), self._all(holds)]
         read = source_of(value) or self.of(_globals_read(value))
         return [compiled(value.__code__), self._all(holds), read]
@@ -153,7 +157,7 @@ class _Walk:
 
     @_parts.register
     def _(self, value: ModuleType) -> Any:
-        return [value.__name__, "" if _is_installed(value.__name__) else source_of(value)]
+        return [value.__name__, "" if is_installed(value.__name__) else source_of(value)]
 
     @_parts.register
     def _(self, value: CodeType) -> Any:
@@ -216,17 +220,6 @@ def _is_dunder(name: str) -> bool:
 
 def _is_code(member: object) -> bool:
     return callable(member) or isinstance(member, _DESCRIPTORS)
-
-
-@cache
-def _is_installed(module: str | None) -> bool:
-    """Return whether a module belongs to Python or to an installed distribution other than this one."""
-    top = (module or "").partition(".")[0]
-    if top in NOT_HASHED or top in sys.stdlib_module_names:
-        return True
-    file = getattr(sys.modules.get(module or ""), "__file__", None)
-    ours = __name__.partition(".")[0]
-    return top != ours and file is not None and any(Path(file).is_relative_to(place) for place in _INSTALLED)
 
 
 def _name(thing: Any) -> str:

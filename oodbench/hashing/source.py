@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
 from functools import cache
 from pathlib import Path
 from types import CodeType
@@ -82,14 +83,25 @@ def _imported(node: ast.AST, file: Path) -> list[Path]:
 
 
 def _in_package(module: str, file: Path) -> Path | None:
-    """Return where a module is that is named in full, or None where it is not of the package that a file is in."""
+    """Return where a module is that is named in full, or None where it is not of the package that a file is in.
+
+    Beside a file of no package are its siblings, as for a script.
+    """
     top, *inner = module.split(".")
+    if not (file.parent / "__init__.py").is_file():
+        return None if _is_foreign(file.parent) else file.parent.joinpath(top, *inner)
     for folder in file.parents:
         if not (folder / "__init__.py").is_file():
             return None
         if folder.name == top != __name__.partition(".")[0]:
             return folder.joinpath(*inner)
     return None
+
+
+@cache
+def _is_foreign(folder: Path) -> bool:
+    """Return whether a folder is one where Python looks for modules that everybody imports."""
+    return folder.name in ("site-packages", "dist-packages") or folder == Path(os.__file__).parent
 
 
 def _without_docstrings(file: Path) -> str:

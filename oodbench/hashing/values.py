@@ -19,13 +19,16 @@ if TYPE_CHECKING:
 def plain(value: object) -> Any:
     """Return `value` as JSON can hold it: dataclasses as mappings, tuples as lists.
 
+    A field with the metadata {"plain": False} is left out: another one says what it holds.
+
     Raises:
         TypeError: the value has no such form (a tensor, a function, an open file).
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        fields = (field for field in dataclasses.fields(value) if field.metadata.get("plain", True))
+        return {field.name: plain(getattr(value, field.name)) for field in fields}
     if isinstance(value, Mapping):
         return {str(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, tuple | list):

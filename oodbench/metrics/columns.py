@@ -45,6 +45,7 @@ METRICS: Mapping[str, CurveMetric] = MappingProxyType(
         "aupr_out": CurveMetric("AUPR-out", lambda c: c.mirrored.aupr("natural")),
         "aupr_in_equal_prior": CurveMetric("AUPR-in (equal prior)", lambda c: c.aupr("equal")),
         "aupr_out_equal_prior": CurveMetric("AUPR-out (equal prior)", lambda c: c.mirrored.aupr("equal")),
+        "aupr_out_one_in_six": CurveMetric("AUPR-out (1 OOD in 6)", lambda c: c.mirrored.aupr("one_in_six")),
         "fpr_at_95tpr": CurveMetric("FPR at 95% TPR", lambda c: c.fpr_at_tpr(0.95), higher_is_better=False),
         "tnr_at_95tpr": CurveMetric("TNR at 95% TPR", lambda c: 1 - c.fpr_at_tpr(0.95)),
         "detection_error": CurveMetric("Detection error", lambda c: c.detection_error(0.95), higher_is_better=False),

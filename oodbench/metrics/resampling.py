@@ -18,7 +18,7 @@ from oodbench.errors import MetricError
 
 from .checked import Counts, Floats, checked_scores
 from .columns import METRICS
-from .roc import Prior, RocCurve, n_needed, roc_curve
+from .roc import Prior, RocCurve, n_needed, roc_curve, weight_of_others
 
 _CHUNK = 2**16
 """Numbers in one array of a chunk of resamples, so that a few of them fit into a processor's cache."""
@@ -67,7 +67,7 @@ class ResampledCurves:
     def aupr(self, prior: Prior) -> Floats:
         """See `aupr_in`."""
         accepted_id = self.n_accepted_id[:, 1:]
-        precision = self.n_accepted_ood[:, 1:] * (1.0 if prior == "natural" else self.n_id / self.n_ood)
+        precision = self.n_accepted_ood[:, 1:] * weight_of_others(prior, self.n_id, self.n_ood)
         precision += accepted_id
         # Below 1 where no ID sample is accepted, which has precision 0 then.
         np.divide(accepted_id, np.maximum(precision, 1, out=precision), out=precision)

@@ -15,7 +15,8 @@ from oodbench.errors import MetricError
 
 from .checked import Counts, Floats, check_option, checked_scores
 
-Prior = Literal["natural", "equal"]
+Prior = Literal["natural", "equal", "one_in_six"]
+"""What share of all samples the positive ones are: as counted, a half, or a sixth."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +65,7 @@ class RocCurve:
     def _precision(self, prior: Prior) -> Floats:
         """Return `precision` without the first threshold, which accepts none."""
         check_option("prior", prior, get_args(Prior))
-        weight_ood = 1.0 if prior == "natural" else self.n_id / self.n_ood
+        weight_ood = weight_of_others(prior, self.n_id, self.n_ood)
         accepted_id = self.n_accepted_id[1:].astype(np.float64)
         # In place: a long curve takes as long to write as to compute.
         precision = self.n_accepted_ood[1:].astype(np.float64)
@@ -107,6 +108,18 @@ class RocCurve:
         # TPR - FPR with both sides multiplied by n_id * n_ood, to stay in integers.
         gaps = self.n_accepted_id * self.n_ood - self.n_accepted_ood * self.n_id
         return 0.5 + int(gaps.max()) / (2 * self.n_id * self.n_ood)
+
+
+def weight_of_others(prior: Prior, n_positive: int, n_others: int) -> float:
+    """Return for how many samples each one that is not of the positive class counts.
+
+    >>> weight_of_others("natural", 20, 10), weight_of_others("equal", 20, 10), weight_of_others("one_in_six", 20, 10)
+    (1.0, 2.0, 10.0)
+    """
+    if prior == "natural":
+        return 1.0
+    # Five others for each positive one, as Outlier Exposure (Hendrycks et al., ICLR 2019) draws its test sets.
+    return (5.0 if prior == "one_in_six" else 1.0) * (n_positive / n_others)
 
 
 def n_needed(tpr: float, n_id: int) -> int:

@@ -49,7 +49,8 @@ def aupr_in(
         scores_id: shape (n_id,), finite; higher means more in-distribution.
         scores_ood: shape (n_ood,), finite, on the same scale.
         prior: "natural" takes the precision from counts; "equal" from rates, TPR / (TPR + FPR), as if both
-            sets had the same size (the code of ODIN, Liang et al., ICLR 2018, and of CC-AG).
+            sets had the same size (the code of ODIN, Liang et al., ICLR 2018, and of CC-AG); "one_in_six" as if there
+            were five times as many of the others as of the positive class (Hendrycks et al., ICLR 2019).
         legacy: None for the exact value, "ccag" for that of the CC-AG code, whose prior is always equal.
 
     Returns:

@@ -14,7 +14,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
-from typing import get_args
 
 import numpy as np
 
@@ -158,7 +157,7 @@ class _Weights:
 
 
 def _weights(samples: Samples, prior: Prior) -> _Weights:
-    check_option("prior", prior, get_args(Prior))
+    check_option("prior", prior, ("natural", "equal"))
     return _Weights(1, 1) if prior == "natural" else _Weights(samples.scores_ood.size, samples.scores_id.size)
 
 

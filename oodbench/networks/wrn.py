@@ -108,3 +108,15 @@ class WRN16x4(WideResNet):
 
     def __init__(self, shape: tuple[int, int, int], n_outputs: int) -> None:
         super().__init__(shape, n_outputs, depth=16, widening=4)
+
+
+class WRN40x2(WideResNet):
+    """WRN-40-2, the network of Outlier Exposure (Hendrycks et al., ICLR 2019): 2.2 million weights.
+
+    Args:
+        shape: channels, height and width of the images; height and width at least 8.
+        n_outputs: number of classes, or size of the embedding.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], n_outputs: int) -> None:
+        super().__init__(shape, n_outputs, depth=40, widening=2)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import keyword
+import os
 import re
+import shutil
+from collections.abc import Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -21,6 +24,8 @@ WHATS: tuple[What, ...] = get_args(What)
 
 _SUFFIX = ".template"
 
+_LONGEST = 60
+
 
 def scaffold(what: What, name: str, parent: Path) -> list[Path]:
     """Write a package with one plugin to a new folder, and return its files.
@@ -36,7 +41,7 @@ def scaffold(what: What, name: str, parent: Path) -> list[Path]:
     package = name.replace("-", "_")
     _check_name(what, name, package)
     folder = parent / name
-    if folder.exists():
+    if os.path.lexists(folder):
         raise ConfigError(f"{folder} is there already; choose another name, or another folder with --dir")
     words = {
         "name": name,
@@ -47,13 +52,20 @@ def scaffold(what: What, name: str, parent: Path) -> list[Path]:
     }
     sources = _templates(files(__package__) / "templates" / what)
     rendered = {Template(path).substitute(words): Template(text).substitute(words) for path, text in sources.items()}
+    made = not os.path.lexists(parent)
     try:
-        for path, text in rendered.items():
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_text(text, encoding="utf-8")
+        _write(rendered, folder)
     except OSError as error:
+        # Half a package would be in the way of the next try.
+        shutil.rmtree(parent if made else folder, ignore_errors=True)
         raise ConfigError(f"cannot write to {folder} ({error.strerror or error}); choose another --dir") from error
     return [folder / path for path in sorted(rendered)]
+
+
+def _write(rendered: Mapping[str, str], folder: Path) -> None:
+    for path, text in rendered.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text, encoding="utf-8")
 
 
 def _templates(place: Traversable, below: str = "") -> dict[str, str]:
@@ -70,6 +82,8 @@ def _templates(place: Traversable, below: str = "") -> dict[str, str]:
 def _check_name(what: What, name: str, package: str) -> None:
     if not re.fullmatch(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*", name) or keyword.iskeyword(package):
         raise ConfigError(f"{name!r} cannot be a name; use small letters, digits and hyphens, such as my-{what}")
+    if len(name) > _LONGEST:
+        raise ConfigError(f"the name has {len(name)} letters; choose one of at most {_LONGEST}, such as my-{what}")
     kind: registry.Kind = f"{what}s"  # type: ignore[assignment]  # mypy does not follow the words
     if registry.spelled(kind, name) in registry.names(kind):
         taken_by = registry.origin(kind, name)

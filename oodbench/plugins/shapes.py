@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from oodbench.api import Dataset, Maker, Method, Metric
 from oodbench.benchmark import Benchmark
-from oodbench.columns import COLUMNS
+from oodbench.columns import COLUMNS, FULL_SPECTRUM, SHIFTED_ACCURACY
 from oodbench.suite import Suite
 
 Kind = Literal["methods", "datasets", "benchmarks", "suites", "networks", "metrics", "layouts"]
@@ -139,7 +139,8 @@ def _unfit_metric(thing: object, name: str) -> str:
 
     if name in METRICS or name in SAMPLE_METRICS:
         return "the name is taken by a metric of oodbench; choose another one"
-    if name in COLUMNS or name.endswith(("_version", "_seconds")):
+    taken = name in COLUMNS or name == SHIFTED_ACCURACY or name.startswith(FULL_SPECTRUM)
+    if taken or name.endswith(("_version", "_seconds")):
         return "result rows have another column of this name; choose another one"
     if not callable(thing) or isinstance(thing, type):
         return f"it is {thing!r}, and must be a function of scores_id and scores_ood, or an object to be called so"

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from oodbench.hashing.values import digest
-from oodbench.metrics import METRICS
+from oodbench.metrics import METRICS, SAMPLE_METRICS
 
 from .records import Record, Row
 
@@ -23,14 +23,15 @@ def to_frame(records: Iterable[Record]) -> pd.DataFrame:
 
     Returns:
         Columns in_dist, method, seed, out_dist, role, accuracy, one a metric (named as in
-        `oodbench.metrics.METRICS`, then those of plugins by name), recipe, and then everything else that tells rows
-        apart. A set that was missing has a row with NaN metrics and `n_ood` 0.
+        `oodbench.metrics.METRICS`, then those of `SAMPLE_METRICS` that any record has, then those of plugins by name),
+        recipe, and then everything else that tells rows apart. A set that was missing has a row with NaN metrics and
+        `n_ood` 0.
     """
     import pandas as pd
 
     records = list(records)
-    foreign = {name for record in records for row in record.rows for name in row.metrics} - set(METRICS)
-    columns = (*METRICS, *sorted(foreign))
+    there = {name for record in records for row in record.rows for name in row.metrics} - set(METRICS)
+    columns = (*METRICS, *(name for name in SAMPLE_METRICS if name in there), *sorted(there - set(SAMPLE_METRICS)))
     flat = []
     for record in records:
         gaps = (

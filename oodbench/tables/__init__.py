@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import inspect
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from oodbench.errors import ConfigError, OodbenchError
 from oodbench.plugins import registry
 
+from .columns import check_metrics
 from .model import Entry, Span, Table
 from .render import FORMATS, render
 
@@ -16,7 +20,12 @@ if TYPE_CHECKING:
 __all__ = ["FORMATS", "Entry", "Span", "Table", "layout_table", "make_table", "render"]
 
 
-def make_table(frame: pd.DataFrame, layout: str = "table2", format: str = "text") -> str:  # noqa: A002
+def make_table(
+    frame: pd.DataFrame,
+    layout: str = "table2",
+    format: str = "text",  # noqa: A002
+    metrics: Sequence[str] = (),
+) -> str:
     """Return a table of results as text.
 
     Args:
@@ -25,19 +34,26 @@ def make_table(frame: pd.DataFrame, layout: str = "table2", format: str = "text"
         layout: "table1" or "table2" of Masana et al. (BMVC 2018), "matrix" for AUROC by method and OOD set, "flat" for
             the rows themselves, or a plugin's.
         format: "text", "markdown", "latex", "csv" or "html".
+        metrics: names of more columns of metrics, such as "oscr" or a plugin's, beside those of the layout.
 
     Raises:
-        UnknownName: no such layout or format.
-        ConfigError: these are no rows, or there are none.
+        UnknownName: no such layout, format or metric.
+        ConfigError: these are no rows, or there are none, or the layout shows no metrics on request.
     """
-    return render(layout_table(frame, layout), format)
+    return render(layout_table(frame, layout, metrics), format)
 
 
-def layout_table(frame: pd.DataFrame, layout: str) -> Table:
+def layout_table(frame: pd.DataFrame, layout: str, metrics: Sequence[str] = ()) -> Table:
     """Return result rows laid out as a table, to be rendered.
 
+    Args:
+        frame: the rows.
+        layout: name of the layout.
+        metrics: names of more columns; layouts that take an argument `metrics` show them.
+
     Raises:
-        UnknownName: no such layout.
+        UnknownName: no such layout, or no row has such a metric.
+        ConfigError: the layout shows no metrics on request.
         PluginError: the layout fails, or returns no table.
     """
     import pandas as pd
@@ -49,8 +65,14 @@ def layout_table(frame: pd.DataFrame, layout: str) -> Table:
     if frame.empty:
         raise ConfigError("there are no result rows to make a table of; run a benchmark first")
     plugin = registry.find("layouts", layout)
+    make: Any = registry.layout(layout)
+    if metrics:
+        check_metrics(metrics, frame)
+        if "metrics" not in inspect.signature(make).parameters:
+            raise ConfigError(f"the layout {plugin.name} shows no metrics on request; leave them out: --metric")
+        make = partial(make, metrics=tuple(metrics))
     try:
-        table = registry.layout(layout)(frame)
+        table = make(frame)
     except OodbenchError:
         raise
     except Exception as error:

@@ -145,10 +145,15 @@ def given_models(frame: pd.DataFrame) -> list[str]:
         said = _say("model", model, ())
         facts = json.loads(given)
         if model and facts and said in variant:
-            words = [f"{name} {facts[name]}" for name in ("weights", "normalise", "features") if facts[name]]
+            # Models of older records were stretched.
+            usual = {"preprocess": "stretch"}
+            shown = [name for name in _GIVEN if facts.get(name) not in (None, "", usual.get(name))]
+            words = [f"{name} {facts[name]}" for name in shown]
             notes[f"{said}: {', '.join([facts['name'], *words])}."] = None
     return [*notes]
 
+
+_GIVEN = ("weights", "normalise", "preprocess", "features")
 
 _HASHED: Mapping[str, str] = {
     "id_images": "images",

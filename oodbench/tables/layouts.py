@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from oodbench.metrics import METRICS
+from oodbench.benchmark import COVARIATE
 
+from .columns import NO_RESULT, metric_columns, shown
 from .experiments import experiments, given_models
 from .legacy import PREFIX
 from .model import Entry, Mark, Span, Table
@@ -18,20 +19,18 @@ from .published import PUBLISHED, Published
 if TYPE_CHECKING:
     import pandas as pd
 
-NO_RESULT = "–"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
     """One method on one OOD set, over its seeds.
 
     Attributes:
-        means: by metric, fractions; NaN where the set was missing. With the metrics of the CC-AG code, under their
-            prefixed names, where the rows have them.
+        means: by metric; NaN where the set was missing. With the metrics of the CC-AG code, under their prefixed
+            names, where the rows have them.
         deviations: sample standard deviations; NaN for a single seed.
         accuracy: mean and sample standard deviation of the ID accuracy.
         seen: whether images of this distribution were used in training.
-        role: "seen", "novelty" or "anomaly".
+        role: "seen", "novelty", "anomaly" or "covariate".
         paper: the in-distribution, method and OOD set to look published numbers up by; None where these are others.
     """
 
@@ -47,11 +46,14 @@ Results = Mapping[tuple[str, str, str], Result]
 """By in-distribution, method label and out-distribution."""
 
 
-def table2(frame: pd.DataFrame) -> Table:
-    """Return a block for each benchmark and method, a line for each OOD set: FPR, detection error, AUROC, AUPR."""
-    columns = ("fpr_at_95tpr", "detection_error", "auroc", "aupr_in", "aupr_out")
+def table2(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
+    """Return a block for each benchmark and method, a line for each OOD set: FPR, detection error, AUROC, AUPR.
+
+    Metrics that are asked for follow, as in all layouts here.
+    """
+    columns = with_asked(("fpr_at_95tpr", "detection_error", "auroc", "aupr_in", "aupr_out"), metrics)
     frame = experiments(frame)
-    results, published = _results(frame), PUBLISHED["table2"]
+    results, published = results_of(frame), PUBLISHED["table2"]
     rows: list[tuple[Entry, ...]] = []
     groups: list[int] = []
     blocks: dict[tuple[str, str], int] = {}
@@ -70,34 +72,35 @@ def table2(frame: pd.DataFrame) -> Table:
     header = ("In-dist", "Method", "ID acc.", "Out-dist", *map(_title, columns))
     drop = 0 if several else 1
     return Table(
-        caption=_caption(frame),
+        caption=caption(frame),
         header=header[drop:],
         rows=tuple(row[drop:] for row in rows),
         groups=tuple(groups),
         merged=3 - drop,
         notes=(*_unseen_here(results), *_notes(frame, results, published)),
         numeric=4 - drop,
+        essential=(4 - drop, 6 - drop),
     )
 
 
-def table1(frame: pd.DataFrame) -> Table:
+def table1(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
     """Return a line for each OOD set, with all methods in each cell: TNR, detection accuracy, AUROC, balanced AUPR."""
-    columns = ("tnr_at_95tpr", "detection_accuracy", "auroc", "aupr_in_equal_prior", "aupr_out_equal_prior")
-    return _slashed_table(frame, columns, PUBLISHED["table1"], digits=1)
+    own = ("tnr_at_95tpr", "detection_accuracy", "auroc", "aupr_in_equal_prior", "aupr_out_equal_prior")
+    return _slashed_table(frame, with_asked(own, metrics), PUBLISHED["table1"], digits=1)
 
 
 _CHEN_ZHAO = ("auroc", "aupr_in", "aupr_out")
 """The columns of both tables of Chen & Zhao."""
 
 
-def skip1(frame: pd.DataFrame) -> Table:
+def skip1(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
     """Return Table I of Chen & Zhao: a line for each OOD set, with all methods in each cell: AUROC and AUPR."""
-    return _slashed_table(frame, _CHEN_ZHAO, PUBLISHED["skip1"], digits=2)
+    return _slashed_table(frame, with_asked(_CHEN_ZHAO, metrics), PUBLISHED["skip1"], digits=2)
 
 
-def skip2(frame: pd.DataFrame) -> Table:
+def skip2(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
     """Return Table II of Chen & Zhao: a line for each pair of left-out digits, with all methods in each cell."""
-    return _slashed_table(frame, _CHEN_ZHAO, PUBLISHED["skip2"], digits=2)
+    return _slashed_table(frame, with_asked(_CHEN_ZHAO, metrics), PUBLISHED["skip2"], digits=2)
 
 
 def _slashed_table(frame: pd.DataFrame, columns: Sequence[str], published: Published, *, digits: int) -> Table:
@@ -110,7 +113,7 @@ def _slashed_table(frame: pd.DataFrame, columns: Sequence[str], published: Publi
         digits: behind the decimal point.
     """
     frame = experiments(frame)
-    results = _results(frame)
+    results = results_of(frame)
     methods = list(dict.fromkeys(method for _, method, _ in results))
     rows: list[tuple[Entry, ...]] = []
     groups: list[int] = []
@@ -140,27 +143,29 @@ def _slashed_table(frame: pd.DataFrame, columns: Sequence[str], published: Publi
             groups.append(groups[-1])
             rows.append((*head, (Span(label, "aside"),), *((Span("/".join(value), "aside"),) for value in values)))
     return Table(
-        caption=f"{_caption(frame)} Methods in each cell: {'/'.join(methods)}.",
+        caption=f"{caption(frame)} Methods in each cell: {'/'.join(methods)}.",
         header=("In-dist", "ID accuracy", "Out-dist", *map(_title, columns)),
         rows=tuple(rows),
         groups=tuple(groups),
         merged=2,
         notes=_notes(frame, results, published),
         numeric=3,
+        essential=(5,),
     )
 
 
-def matrix(frame: pd.DataFrame) -> Table:
+def matrix(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
     """Return a line for each method, the best first: AUROC on each OOD set, and means over all of them."""
+    columns = with_asked(("auroc", "fpr_at_95tpr"), metrics)
     frame = experiments(frame)
-    results = _results(frame)
+    results = results_of(frame)
     in_dists = list(dict.fromkeys(in_dist for in_dist, _, _ in results))
     out_dists = list(dict.fromkeys(out_dist for _, _, out_dist in results))
     rows: list[tuple[Entry, ...]] = []
     groups: list[int] = []
     for in_dist in in_dists:
         methods = dict.fromkeys(method for there, method, _ in results if there == in_dist)
-        means = {m: _means_over_sets(results, in_dist, m) for m in methods}
+        means = {m: means_over_sets(results, in_dist, m) for m in methods}
         for method in sorted(methods, key=lambda m: (math.isnan(means[m]["auroc"]), -means[m]["auroc"])):
             there = [results.get((in_dist, method, out_dist)) for out_dist in out_dists]
             cells = (
@@ -171,41 +176,46 @@ def matrix(frame: pd.DataFrame) -> Table:
             )
             accuracy = next(result.accuracy for result in there if result)
             head = (_entry(in_dist), _entry(method), _entry(number(*accuracy, 1)))
-            summary = (_entry(_percent(means[method][column], 1)) for column in ("auroc", "fpr_at_95tpr"))
+            summary = (_entry(shown(column).text(means[method][column], math.nan, 1)) for column in columns)
             rows.append((*head, *cells, *summary))
             groups.append(in_dists.index(in_dist))
     drop = 0 if len(in_dists) > 1 else 1
-    header = ("In-dist", "Method", "ID acc.", *out_dists, "mean AUROC ↑", "mean FPR at 95% TPR ↓")
+    header = ("In-dist", "Method", "ID acc.", *out_dists, *(f"mean {_title(column)}" for column in columns))
     return Table(
-        caption=f"{_caption(frame)} AUROC on each OOD set, and means over the sets.",
+        caption=f"{caption(frame)} AUROC on each OOD set, and means over the sets.",
         header=header[drop:],
         rows=tuple(row[drop:] for row in rows),
         groups=tuple(groups),
         merged=1 - drop,
-        notes=(*_notes(frame, results, None), *_not_in_means(results)),
+        notes=(*_notes(frame, results, None), *not_in_means(results)),
         numeric=3 - drop,
+        essential=(len(header) - drop - 2, len(header) - drop - 1),
     )
 
 
 def _in_means(results: Results, in_dist: str) -> tuple[list[str], list[str]]:
-    """Return the OOD sets on which all methods with results have one, and those on which only some have."""
+    """Return the OOD sets on which all methods with results have one, and those on which only some have.
+
+    Covariate-shifted sets are no OOD sets.
+    """
     found: dict[str, set[str]] = {}
     for (there, method, out_dist), result in results.items():
-        if there == in_dist and not math.isnan(result.means["auroc"]):
+        if there == in_dist and result.role != COVARIATE and not math.isnan(result.means["auroc"]):
             found.setdefault(out_dist, set()).add(method)
     everybody = set().union(*found.values())
     shared = [out_dist for out_dist, methods in found.items() if methods == everybody]
     return shared, [out_dist for out_dist in found if out_dist not in shared]
 
 
-def _means_over_sets(results: Results, in_dist: str, method: str) -> dict[str, float]:
+def means_over_sets(results: Results, in_dist: str, method: str) -> dict[str, float]:
     """Return the mean of each metric over the OOD sets that all methods have, each with the same weight."""
     shared, _ = _in_means(results, in_dist)
     means = [results[in_dist, method, name].means for name in shared if (in_dist, method, name) in results]
-    return {name: sum(entry[name] for entry in means) / len(means) if means else math.nan for name in METRICS}
+    names = next(iter(results.values())).deviations
+    return {name: sum(entry[name] for entry in means) / len(means) if means else math.nan for name in names}
 
 
-def _not_in_means(results: Results) -> Iterable[str]:
+def not_in_means(results: Results) -> Iterable[str]:
     """Say which OOD sets count in no mean."""
     for in_dist in dict.fromkeys(in_dist for in_dist, _, _ in results):
         _, left_out = _in_means(results, in_dist)
@@ -221,16 +231,17 @@ def flat(frame: pd.DataFrame) -> Table:
     return Table(caption="All results, as fractions.", header=columns, rows=rows, groups=(0,) * len(rows))
 
 
-def _results(frame: pd.DataFrame) -> Results:
+def results_of(frame: pd.DataFrame) -> Results:
     """Bring the seeds of each experiment together, in the order in which they come."""
     labelled = frame.assign(label=labels(frame))
     results: dict[tuple[str, str, str], Result] = {}
     legacy = [str(column) for column in frame.columns if str(column).startswith(PREFIX)]
+    metrics = metric_columns(frame)
     for key, rows in labelled.groupby(["in_dist", "label", "out_dist"], sort=False):
         in_dist, method, out_dist = map(str, key)
         results[in_dist, method, out_dist] = Result(
-            means={name: float(rows[name].mean()) for name in (*METRICS, *legacy)},
-            deviations={name: float(rows[name].std(ddof=1)) for name in METRICS},
+            means={name: float(rows[name].mean()) for name in (*metrics, *legacy)},
+            deviations={name: float(rows[name].std(ddof=1)) for name in metrics},
             accuracy=(float(rows["accuracy"].mean()), float(rows["accuracy"].std(ddof=1))),
             seen=bool(rows["seen"].any()),
             role=str(rows["role"].iloc[0]),
@@ -248,26 +259,27 @@ def labels(frame: pd.DataFrame) -> pd.Series[str]:
 
 def _mark(results: Results, in_dist: str, method: str, out_dist: str, column: str, digits: int) -> Mark:
     """Say whether a method is the best or the worst on a set, at the precision that is printed."""
+    metric = shown(column)
     rivals = {
-        m: round(100 * r.means[column], digits) for (d, m, o), r in results.items() if (d, o) == (in_dist, out_dist)
+        m: metric.rounded(r.means[column], digits) for (d, m, o), r in results.items() if (d, o) == (in_dist, out_dist)
     }
     values = [value for value in rivals.values() if not math.isnan(value)]
-    if len(values) < 2 or min(values) == max(values):
+    if len(values) < 2 or min(values) == max(values) or metric.higher_is_better is None:
         return ""
-    best, worst = (max(values), min(values)) if METRICS[column].higher_is_better else (min(values), max(values))
+    best, worst = (max(values), min(values)) if metric.higher_is_better else (min(values), max(values))
     return {best: "best", worst: "worst"}.get(rivals[method], "")  # type: ignore[return-value]
 
 
 def _beside(published: Published, result: Result, columns: Sequence[str], digits: int) -> list[tuple[str, list[str]]]:
     """Return lines with our scores under the CC-AG code, the published numbers, and ours minus theirs."""
-    legacy = {column: result.means[PREFIX + column] for column in columns if PREFIX + column in result.means}
-    values = [_percent(legacy.get(column, math.nan), digits) for column in columns]
-    lines = [("  with the CC-AG code", values)] if legacy else []
+    legacy = [result.means.get(PREFIX + column, math.nan) for column in columns]
+    has_legacy = any(PREFIX + column in result.means for column in columns)
+    lines = [("  with the CC-AG code", [_percent(value, digits) for value in legacy])] if has_legacy else []
     numbers = published.numbers(*result.paper) if result.paper else None
     if numbers is None:
         return lines
-    theirs = [f"{numbers[column]:.{digits}f}" for column in columns]
-    gaps = [100 * result.means[column] - numbers[column] for column in columns]
+    theirs = [f"{numbers[column]:.{digits}f}" if column in numbers else NO_RESULT for column in columns]
+    gaps = [100 * result.means[column] - numbers.get(column, math.nan) for column in columns]
     ours = [NO_RESULT if math.isnan(gap) else f"{gap:+.{digits}f}" for gap in gaps]
     return [*lines, ("  published", theirs), ("  ours − published", ours)]
 
@@ -277,7 +289,7 @@ def _percent(fraction: float, digits: int) -> str:
 
 
 def _cell(result: Result, column: str, digits: int) -> str:
-    return number(result.means[column], result.deviations[column], digits)
+    return shown(column).text(result.means[column], result.deviations[column], digits)
 
 
 def number(mean: float, deviation: float, digits: int) -> str:
@@ -294,8 +306,12 @@ def _set_name(out_dist: str, result: Result) -> str:
 
 
 def _title(column: str) -> str:
-    metric = METRICS[column]
-    return f"{metric.label} {'↑' if metric.higher_is_better else '↓'}"
+    return shown(column).title
+
+
+def with_asked(columns: Sequence[str], metrics: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns of a layout with those that were asked for, each once."""
+    return tuple(dict.fromkeys((*columns, *metrics)))
 
 
 def _entry(text: str) -> Entry:
@@ -314,7 +330,8 @@ def _plain(value: object) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
-def _caption(frame: pd.DataFrame) -> str:
+def caption(frame: pd.DataFrame) -> str:
+    """Return what a table shows: the in-distributions, over how many seeds, and whether any training was short."""
     in_dists = ", ".join(dict.fromkeys(frame["in_dist"]))
     found = frame[frame["auroc"].notna()]
     cells = (frame if found.empty else found).groupby(["in_dist", "variant", "recipe", "out_dist"])
@@ -335,7 +352,12 @@ def method_notes(frame: pd.DataFrame) -> list[str]:
     return [f"{variant}: {text}." for variant, text in facts.items() if text]
 
 
-def _notes(frame: pd.DataFrame, results: Results, published: Published | None) -> tuple[str, ...]:
+def run_notes(frame: pd.DataFrame) -> list[str]:
+    """Say what is to be known of the results of a table: seen images, short trainings, missing sets, counts, names.
+
+    Args:
+        frame: rows as `experiments` gives them.
+    """
     notes = []
     if frame["seen"].any():
         notes.append("* seen: images of this distribution (not the test images) were used in training.")
@@ -345,9 +367,12 @@ def _notes(frame: pd.DataFrame, results: Results, published: Published | None) -
         notes.append(f"{NO_RESULT} no data: {gaps}.")
     notes += _counts(frame)
     notes += contaminations(frame)
-    notes += _identities(frame)
-    notes += method_notes(frame)
-    return (*notes, *(_compared(results, published) if published else ()))
+    return [*notes, *_identities(frame)]
+
+
+def _notes(frame: pd.DataFrame, results: Results, published: Published | None) -> tuple[str, ...]:
+    notes = [*run_notes(frame), *method_notes(frame)]
+    return (*notes, *(compared(results, published) if published else ()))
 
 
 def _identities(frame: pd.DataFrame) -> list[str]:
@@ -365,16 +390,16 @@ def _identities(frame: pd.DataFrame) -> list[str]:
     return notes
 
 
-def _compared(results: Results, published: Published) -> Iterable[str]:
+def compared(results: Results, published: Published) -> Iterable[str]:
     """Say where published numbers come from, and with which ID accuracies."""
     papers = [result.paper for result in results.values() if result.paper]
-    compared = dict.fromkeys((in_dist, variant) for in_dist, variant, _ in filter(published.has, papers))
-    if compared:
+    found = dict.fromkeys((in_dist, variant) for in_dist, variant, _ in filter(published.has, papers))
+    if found:
         yield published.note
-    for there in dict.fromkeys(in_dist for in_dist, _ in compared):
+    for there in dict.fromkeys(in_dist for in_dist, _ in found):
         theirs = published.accuracies(there)
         texts = [
-            f"{variant} {theirs[variant]:g}" for in_dist, variant in compared if in_dist == there and variant in theirs
+            f"{variant} {theirs[variant]:g}" for in_dist, variant in found if in_dist == there and variant in theirs
         ]
         if texts:
             yield f"published ID accuracy with {there}: {', '.join(texts)}."

@@ -38,6 +38,7 @@ class Table:
         merged: number of first columns in which a value that repeats in a block is printed once.
         notes: sentences below the table.
         numeric: index of the first column that is set flush right.
+        essential: numeric columns that stay where there is no room for all.
     """
 
     caption: str
@@ -47,6 +48,7 @@ class Table:
     merged: int = 0
     notes: tuple[str, ...] = ()
     numeric: int = 0
+    essential: tuple[int, ...] = ()
 
     def starts_block(self, row: int) -> bool:
         """Return whether a rule stands above a row."""

@@ -17,11 +17,13 @@ class Published:
         file: a CSV with columns method, out_dist, perhaps in_dist, and one a metric, in percent.
         note: what a reader must know to compare.
         in_dist: the in-distribution, for a file without that column.
+        in_dists: our benchmark for each in-distribution of the file; where it is not empty, others are not compared.
         metrics: our name of each column that has another name there.
         methods: our method for each published one, with "(seen …)" where a file tells seen OOD data apart; a published
             method that is not named here is not compared.
         in_dists: our name of each in-distribution that has another name there.
         out_dists: our name of each OOD set that has another name there.
+        only: the columns that can be compared, for a method of ours of which not all can.
     """
 
     file: str
@@ -31,6 +33,7 @@ class Published:
     methods: Mapping[str, str] = field(default_factory=dict)
     in_dists: Mapping[str, str] = field(default_factory=dict)
     out_dists: Mapping[str, str] = field(default_factory=dict)
+    only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
     def _rows(self) -> dict[tuple[str, str, str], dict[str, float]]:
@@ -39,12 +42,13 @@ class Published:
         words = {"in_dist", "out_dist", "kind", "method", "seen_out_dist"}
         rows = {}
         for line in lines:
-            method = self.methods.get(_method(line))
-            if method is not None:
-                in_dist, out_dist = line.get("in_dist", self.in_dist), line["out_dist"]
-                key = self.in_dists.get(in_dist, in_dist), method, self.out_dists.get(out_dist, out_dist)
+            method, there = self.methods.get(_method(line)), line.get("in_dist", self.in_dist)
+            in_dist = self.in_dists.get(there) if self.in_dists else there
+            if method is not None and in_dist is not None:
+                key = in_dist, method, self.out_dists.get(line["out_dist"], line["out_dist"])
                 numbers = {name: float(value) for name, value in line.items() if name not in words}
-                rows[key] = {self.metrics.get(name, name): value for name, value in numbers.items()}
+                found = {self.metrics.get(name, name): value for name, value in numbers.items()}
+                rows[key] = {name: found[name] for name in self.only.get(method, tuple(found))}
         return rows
 
     def numbers(self, in_dist: str, method: str, out_dist: str) -> Mapping[str, float] | None:
@@ -75,6 +79,43 @@ def published_folder() -> Path:
     package = Path(__file__).parents[1]
     installed = package / "published"
     return installed if installed.is_dir() else package.parent / "results" / "published"
+
+
+_SURVEY_METHODS = {
+    "msp": "msp",
+    "mlv": "max_logit",
+    "msp_oe": "outlier_exposure",
+    "mlv_oe": "outlier_exposure (score=max_logit)",
+    "ensemble": "ensemble (members=3)",
+    "mahalanobis": "mahalanobis",
+    "mc_dropout": "mc_dropout",
+    "odin": "odin",
+}
+
+_SURVEY_NOTE = (
+    "published: Salehi et al., TMLR 2022, Table {number}, trained by others, with other outliers (80 Million Tiny "
+    "Images). Its numbers are in the sense of Hendrycks et al., ICLR 2019, whose code tests on one OOD image for five "
+    "ID images: FPR95 is the share of ID images that are rejected where 95% of OOD images are "
+    "(fpr_at_95tpr_ood_positive), and OOD is the positive class of AUPR (aupr_out_one_in_six; it is 14 to 16 where "
+    "the AUROC is near 50). Its rows of ODIN are in that of Liang et al., ICLR 2018, with as many OOD as ID images "
+    "(AUPR 45 where the AUROC is 51), so that only their AUROC is compared."
+)
+
+_MISPRINTS = (
+    " In Table 3, FPR95 of MSP on Rademacher and Blob repeat AUROC and AUPR on Gaussian, and ODIN's AUPR repeats that "
+    "of MC dropout."
+)
+
+
+def _survey(number: int, in_dist: str, benchmark: str) -> Published:
+    return Published(
+        file="survey_ood_paper.csv",
+        note=_SURVEY_NOTE.format(number=number) + (_MISPRINTS if number == 3 else ""),
+        in_dists={in_dist: benchmark},
+        metrics={"fpr_at_95tpr": "fpr_at_95tpr_ood_positive", "aupr": "aupr_out_one_in_six"},
+        methods=_SURVEY_METHODS,
+        only={"odin": ("auroc",)},
+    )
 
 
 _CHEN_ZHAO = Published(
@@ -115,6 +156,9 @@ PUBLISHED: Mapping[str, Published] = {
         },
         out_dists={"tsinghua": "unseen signs"},
     ),
+    "survey3": _survey(3, "cifar10", "survey-cifar10"),
+    "survey4": _survey(4, "cifar100", "survey-cifar100"),
+    "survey6": _survey(6, "tiny_imagenet", "survey-tiny-imagenet"),
     "skip1": _CHEN_ZHAO,
     "skip2": _CHEN_ZHAO,
 }

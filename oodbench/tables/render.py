@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 import csv
-import html
 import io
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from oodbench.errors import UnknownName, did_you_mean
+from oodbench.spelling import for_csv, for_html, for_latex, for_markdown, latex_row, on_one_line
 
 from .model import Entry, Span, Table, plain_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-
-_ESCAPES = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "±": r"$\pm$",
-    "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$",
-    "−": r"$-$",
-    "–": "--",
-    "ε": r"$\varepsilon$",
-    "|": r"\textbar{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    **{character: f"\\{character}" for character in "&%$#_{}"},
-}
-_MARKDOWN = str.maketrans({character: f"\\{character}" for character in "|*<"})
 
 
 def render(table: Table, format: str) -> str:  # noqa: A002
@@ -48,24 +32,56 @@ def render(table: Table, format: str) -> str:  # noqa: A002
     return FORMATS[format](table)
 
 
-def as_rich(table: Table, *, marks: bool = True) -> RenderableType:
-    """Return a table for a terminal: best bold, worst red; without `marks` there is no word on them either."""
-    from rich import box
+def least_width(table: Table) -> int:
+    """Return how many letters wide a table is on a terminal at least: titles are broken into lines, values are not."""
+    return sum(least for least, _ in _widths(table)) + _between(table)
+
+
+def _widths(table: Table) -> list[tuple[int, int]]:
+    """Return of each column how wide it is at least, and with its title on one line."""
     from rich.cells import cell_len
+
+    cells = [[cell_len(plain_text(row[column])) for row in table.rows] for column in range(len(table.header))]
+    return [
+        (max([0, *map(cell_len, title.split()), *texts]), max([cell_len(title), *texts]))
+        for title, texts in zip(table.header, cells, strict=True)
+    ]
+
+
+def _between(table: Table) -> int:
+    """Return how many blanks stand between and around columns."""
+    return 3 * len(table.header) - 1
+
+
+def as_rich(table: Table, *, marks: bool = True, width: int | None = None) -> RenderableType:
+    """Return a table for a terminal: best bold, worst red.
+
+    Args:
+        table: to be shown.
+        marks: whether there is a word on the marks below it.
+        width: of the terminal; None breaks no title.
+    """
+    from rich import box
     from rich.console import Group
     from rich.table import Table as RichTable
     from rich.text import Text
 
+    table = _spelled(table, on_one_line)
     styles = {"": "", "best": "bold", "worst": "red", "aside": "dim"}
     grid = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False, header_style="")
+    widths = _widths(table)
+    spare = 10_000 if width is None else max(0, width - least_width(table))
     for column, title in enumerate(table.header):
-        # Titles may be broken into lines, values and names may not.
-        longest = [*title.split(), *(plain_text(row[column]) for row in table.rows)]
+        least, whole = widths[column]
+        more = min(spare, whole - least)
+        spare -= more
         grid.add_column(
-            title,
+            # As a text: rich would take a part of a name in brackets for markup.
+            Text(title),
             justify="right" if column >= table.numeric > 0 else "left",
             vertical="bottom",
-            min_width=max(map(cell_len, longest)),
+            min_width=least + more,
+            max_width=least + more,
         )
     for row in range(len(table.rows)):
         if table.starts_block(row):
@@ -73,6 +89,19 @@ def as_rich(table: Table, *, marks: bool = True) -> RenderableType:
         grid.add_row(*(Text.assemble(*((s.text, styles[s.mark]) for s in entry)) for entry in table.printed(row)))
     notes = (Text(note, style="dim") for note in (*(_legend(table, "red") if marks else ()), *table.notes))
     return Group(Text(table.caption), Text(""), grid, Text(""), *notes)
+
+
+def _spelled(table: Table, spell: Callable[[str], str]) -> Table:
+    """Return a table with all of its texts as a format spells them."""
+    return replace(
+        table,
+        caption=spell(table.caption),
+        header=tuple(map(spell, table.header)),
+        rows=tuple(
+            tuple(tuple(replace(span, text=spell(span.text)) for span in entry) for entry in row) for row in table.rows
+        ),
+        notes=tuple(map(spell, table.notes)),
+    )
 
 
 def _legend(table: Table, worst: str) -> list[str]:
@@ -93,15 +122,16 @@ def _text(table: Table) -> str:
 
 def _markdown(table: Table) -> str:
     wrap = {"": "{}", "best": "**{}**", "worst": "_{}_", "aside": "{}"}
+    table = _spelled(table, for_markdown)
 
     def cell(entry: Entry) -> str:
-        return "".join(wrap[span.mark].format(span.text.translate(_MARKDOWN)) for span in entry)
+        return "".join(wrap[span.mark].format(span.text) for span in entry)
 
     rule = ["---:" if column >= table.numeric > 0 else ":---" for column in range(len(table.header))]
-    lines = [_pipes([title.translate(_MARKDOWN) for title in table.header]), _pipes(rule)]
+    lines = [_pipes(list(table.header)), _pipes(rule)]
     lines += [_pipes([cell(entry) for entry in table.printed(row)]) for row in range(len(table.rows))]
-    notes = "".join(f"- {note.translate(_MARKDOWN)}\n" for note in (*_legend(table, "italic"), *table.notes))
-    return f"{table.caption.translate(_MARKDOWN)}\n\n" + "\n".join(lines) + "\n\n" + notes
+    notes = "".join(f"- {note}\n" for note in (*_legend(table, "italic"), *table.notes))
+    return f"{table.caption}\n\n" + "\n".join(lines) + "\n\n" + notes
 
 
 def _pipes(cells: list[str]) -> str:
@@ -110,41 +140,38 @@ def _pipes(cells: list[str]) -> str:
 
 def _latex(table: Table) -> str:
     wrap = {"": "{}", "best": r"\textbf{{{}}}", "worst": r"\textcolor{{red}}{{{}}}", "aside": r"\textit{{{}}}"}
+    table = _spelled(table, for_latex)
 
     def cell(entry: Entry) -> str:
-        return "".join(wrap[span.mark].format(_escaped(span.text)) for span in entry)
+        return "".join(wrap[span.mark].format(span.text) for span in entry)
 
     columns = "".join("r" if column >= table.numeric > 0 else "l" for column in range(len(table.header)))
     lines = [
         "% needs \\usepackage{booktabs} and \\usepackage{xcolor}",
         r"\begin{table}",
         r"\centering",
-        rf"\caption{{{_escaped(' '.join([table.caption, *_legend(table, 'red')]))}}}",
+        rf"\caption{{{' '.join([table.caption, *_legend(table, 'red')])}}}",
         r"\small",
         rf"\begin{{tabular}}{{{columns}}}",
         r"\toprule",
-        " & ".join(map(_escaped, table.header)) + r" \\",
+        latex_row(list(table.header)) + r" \\",
         r"\midrule",
     ]
     for row in range(len(table.rows)):
         lines += [r"\midrule"] if table.starts_block(row) else []
-        lines.append(" & ".join(map(cell, table.printed(row))) + r" \\")
+        lines.append(latex_row([cell(entry) for entry in table.printed(row)]) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}"]
     if table.notes:
-        notes = r" \\ ".join(_escaped(note) for note in table.notes)
+        notes = r" \\ ".join([table.notes[0], *(latex_row([note]) for note in table.notes[1:])])
         lines += [r"\par\smallskip", rf"\parbox{{\linewidth}}{{\footnotesize {notes}}}"]
     return "\n".join([*lines, r"\end{table}", ""])
-
-
-def _escaped(text: str) -> str:
-    return "".join(_ESCAPES.get(character, character) for character in text)
 
 
 def _csv(table: Table) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(title.rstrip(" ↑↓") for title in table.header)
-    writer.writerows([plain_text(entry).strip() for entry in row] for row in table.rows)
+    writer.writerow(for_csv(title.rstrip(" ↑↓")) for title in table.header)
+    writer.writerows([for_csv(plain_text(entry).strip()) for entry in row] for row in table.rows)
     return buffer.getvalue()
 
 
@@ -155,9 +182,10 @@ def _html(table: Table) -> str:
         "aside": "color:#777",
     }
 
+    table = _spelled(table, for_html)
+
     def span(piece: Span) -> str:
-        text = html.escape(piece.text)
-        return f'<span style="{styles[piece.mark]}">{text}</span>' if piece.mark else text
+        return f'<span style="{styles[piece.mark]}">{piece.text}</span>' if piece.mark else piece.text
 
     def row_html(cells: list[str], tag: str, *, ruled: bool) -> str:
         rule = ' style="border-top:1px solid #999"' if ruled else ""
@@ -171,14 +199,14 @@ def _html(table: Table) -> str:
     lines = [
         '<meta charset="utf-8">',
         '<table style="border-collapse:collapse;font-family:sans-serif;font-size:14px">',
-        f'<caption style="text-align:left;padding:4px 8px">{html.escape(table.caption)}</caption>',
-        f"<thead>{row_html([html.escape(title) for title in table.header], 'th', ruled=False)}</thead>",
+        f'<caption style="text-align:left;padding:4px 8px">{table.caption}</caption>',
+        f"<thead>{row_html(list(table.header), 'th', ruled=False)}</thead>",
         "<tbody>",
     ]
     for row in range(len(table.rows)):
         cells = ["".join(map(span, entry)) for entry in table.printed(row)]
         lines.append(row_html(cells, "td", ruled=row == 0 or table.starts_block(row)))
-    notes = "<br>".join(html.escape(note) for note in (*_legend(table, "red"), *table.notes))
+    notes = "<br>".join((*_legend(table, "red"), *table.notes))
     lines += ["</tbody>", "</table>", f'<p style="font-family:sans-serif;font-size:12px;color:#555">{notes}</p>', ""]
     return "\n".join(lines)
 

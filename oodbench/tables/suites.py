@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from oodbench.metrics import METRICS, SAMPLE_METRICS, CurveMetric, SampleMetric
-
+from .columns import shown as how
 from .experiments import experiments
-from .layouts import contaminations, labels, method_notes, number
+from .layouts import contaminations, labels, method_notes, number, with_asked
 from .model import Entry, Span, Table
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ OPEN_SET = ("oscr", "macro_f")
 """Shown where known classes are told apart."""
 
 
-def suite(frame: pd.DataFrame) -> Table:
+def suite(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
     """Return a line for each method and OOD set, the best first: mean ± standard deviation over the members of a suite.
 
     Seeds of a member are averaged first. Rows that belong to no suite are left out, and so are members that a method
@@ -31,7 +30,8 @@ def suite(frame: pd.DataFrame) -> Table:
     rows: list[tuple[Entry, ...]] = []
     groups: list[int] = []
     notes: list[str] = []
-    shown = [*COLUMNS, *(name for name in OPEN_SET if name in inside and inside[name].notna().any())]
+    open_set = [name for name in OPEN_SET if name in inside and inside[name].notna().any()]
+    shown = list(with_asked([*COLUMNS, *open_set], metrics))
     for number_of_suite, (name, of_suite) in enumerate(inside.groupby("suite", sort=False)):
         members = list(dict.fromkeys(of_suite["in_dist"]))
         lines = list(_lines(of_suite, shown))
@@ -40,8 +40,8 @@ def suite(frame: pd.DataFrame) -> Table:
             cells = (
                 (
                     Span(
-                        number(line.means[column], line.deviations[column], 1),
-                        "best" if round(100 * line.means[column], 1) == best[column].get(line.out_dist) else "",
+                        how(column).text(line.means[column], line.deviations[column], 1),
+                        "best" if how(column).rounded(line.means[column], 1) == best[column].get(line.out_dist) else "",
                     ),
                 )
                 for column in shown
@@ -54,7 +54,7 @@ def suite(frame: pd.DataFrame) -> Table:
             if line.n_members < len(members):
                 notes.append(f"{line.method} has results on {line.n_members} of the {len(members)} members of {name}.")
         notes.append(f"{name}: {len(members)} members: {', '.join(members)}.")
-    header = ("Suite", "Method", "ID acc.", "Out-dist", *(_title(column) for column in shown))
+    header = ("Suite", "Method", "ID acc.", "Out-dist", *(how(column).title for column in shown))
     return Table(
         caption="Means ± sample standard deviation over the members of a suite, in percent; seeds averaged first.",
         header=header,
@@ -91,19 +91,13 @@ def _best(lines: list[_Line], column: str) -> dict[str, float]:
     found: dict[str, list[float]] = {}
     for line in lines:
         if not math.isnan(line.means[column]):
-            found.setdefault(line.out_dist, []).append(round(100 * line.means[column], 1))
-    choose = max if _metric(column).higher_is_better else min
+            found.setdefault(line.out_dist, []).append(how(column).rounded(line.means[column], 1))
+    higher_is_better = how(column).higher_is_better
+    if higher_is_better is None:
+        return {}
+    choose = max if higher_is_better else min
     return {out_dist: choose(values) for out_dist, values in found.items() if len(set(values)) > 1}
 
 
 def _sortable(value: float) -> float:
     return -1.0 if math.isnan(value) else value
-
-
-def _metric(column: str) -> CurveMetric | SampleMetric:
-    return METRICS[column] if column in METRICS else SAMPLE_METRICS[column]
-
-
-def _title(column: str) -> str:
-    metric = _metric(column)
-    return f"{metric.label} {'↑' if metric.higher_is_better else '↓'}"

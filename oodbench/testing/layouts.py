@@ -56,6 +56,7 @@ def _record(method: str, seed: int) -> Record:
         versions={},
         plugin="",
         seconds={},
+        suite="samples",
     )
 
 

@@ -12,11 +12,13 @@ import numpy as np
 import torch
 
 from oodbench import device as devices
-from oodbench.errors import ConfigError
+from oodbench.errors import ConfigError, StoreError
 from oodbench.hashing.values import array_digest, plain
 from oodbench.jobs import ReadyNetwork
 from oodbench.objectives import copy_matching
 from oodbench.plugins import registry
+from oodbench.store.atomic import file_atomic
+from oodbench.store.space import reason
 
 from . import precision
 from .checkpoint import Checkpoint
@@ -117,7 +119,9 @@ def _train(
         checkpoint=checkpoint,
         on_epoch=on_epoch,
     )
-    torch.save({name: tensor.cpu() for name, tensor in network.state_dict().items()}, aside / "weights.pt")
+    # Into an open file: torch would tell of a full disk in words of its own.
+    with (aside / "weights.pt").open("wb") as file:
+        torch.save({name: tensor.cpu() for name, tensor in network.state_dict().items()}, file)
     checkpoint.remove()
     report.message(
         f"trained {job.label}: {job.config.length} on {len(fit)} images, "
@@ -186,5 +190,11 @@ def _save_picture(learner: Learner, file: Path) -> None:
         return
     from torchvision.utils import save_image
 
-    file.parent.mkdir(parents=True, exist_ok=True)
-    save_image(images.float(), file, nrow=8)
+    try:
+        with file_atomic(file) as opened:
+            save_image(images.float(), opened, format="png", nrow=8)
+    # It lies among the results: else the cache, where the network is being written, would be blamed.
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {file} ({reason(error)}); free space or name another results folder: --results-dir"
+        ) from error

@@ -21,7 +21,10 @@ from PIL import Image
     [
         ("rn", "Error: no command 'rn'. Did you mean 'run'?"),
         ("run --methd msp", "Error: No such option '--methd'."),
-        ("run --method odn", "Error: no method 'odn'. Did you mean 'odin' or 'odm'? See: oodbench list methods"),
+        (
+            "run --method odn",
+            "Error: no method 'odn'. Did you mean 'odin' or 'godin' or 'odm'? See: oodbench list methods",
+        ),
         (
             "run --in mnist267",
             "Error: no benchmark 'mnist267'. Did you mean 'mnist-267'? See: oodbench list benchmarks",
@@ -46,7 +49,7 @@ from PIL import Image
         ("list method", "Error: nothing of the kind 'method' can be listed. Did you mean 'methods'?"),
         ("data --download my-cats", "Error: my-cats cannot be downloaded."),
         ("check", "Error: name what to check, such as: oodbench check my-score, or a file: --plugin my_score.py"),
-        ("check odn", "Error: nothing has the name 'odn'. Did you mean 'odin' or 'odm'? See: oodbench list"),
+        ("check odn", "Error: nothing has the name 'odn'. Did you mean 'odin' or 'godin' or 'odm'? See: oodbench list"),
         ("new metod my-score", "Error: no kind of plugin to begin 'metod'. Did you mean 'method'?"),
         (
             "new method My_Score",

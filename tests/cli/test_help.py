@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-COMMANDS = ["run", "list", "table", "plot", "compare", "detect", "data", "check", "new"]
+COMMANDS = ["run", "list", "table", "plot", "report", "compare", "detect", "data", "cache", "check", "new"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -32,6 +32,7 @@ class Mine(nn.Module):
 def mine(tmp_path, monkeypatch):
     """Arguments that name a trained model in a file, its weights, its images and an OOD set."""
     monkeypatch.setitem(sys.modules, "mine", None)
+    monkeypatch.setattr(sys, "path", [*sys.path])
     (tmp_path / "mine.py").write_text(FILE)
     torch.save({"state_dict": brightness_classifier().state_dict()}, tmp_path / "w.pt")
     for seed, split in enumerate(("train", "test")):
@@ -193,7 +194,8 @@ def test_another_number_of_classes_is_one_sentence(oodbench, mine, tmp_path):
 
     assert done.err.splitlines()[-1] == (
         "Error: the model mine.py:Mine tells 3 classes apart, and more has 4 (cat, cow, dog, elk); they must be the "
-        "same, in order"
+        "same, in order; where images do not have all of its classes, say what its outputs stand for: --class-names "
+        "(in Python: class_names=)"
     )
 
 
@@ -207,6 +209,7 @@ def test_a_detector_of_a_model_in_the_working_folder_is_taken_home(oodbench, min
     assert len(found.out.splitlines()) == 1 + 72
     monkeypatch.chdir(tmp_path / "photos")
     monkeypatch.delitem(sys.modules, "mine")
+    sys.path.remove(str(tmp_path))
     lost = oodbench("detect", "--from", "../results", "test")
     assert lost.code == 2
     assert "needs the Python module 'mine', which cannot be imported here" in lost.err
@@ -220,11 +223,14 @@ def test_a_record_says_what_a_model_came_with_and_tables_tell_models_apart_by_it
 
     given = {json.loads(text)["normalise"]: json.loads(text) for text in load_results("results")["given"]}
     assert given["0.5/0.25"] == {
-        "name": "mine.py:Mine", "weights": "w.pt", "normalise": "0.5/0.25", "features": "head", "class_names": None,
+        "name": "mine.py:Mine", "weights": "w.pt (state_dict)", "normalise": "0.5/0.25", "preprocess": "stretch",
+        "class_names": None, "features": "head",
     }  # fmt: skip
     notes = " ".join(oodbench("table", "--format", "markdown").out.split())
     for model, normalise in load_results("results")[["model", "given"]].drop_duplicates().to_numpy():
-        words = f"mine.py:Mine, weights w.pt, normalise {json.loads(normalise)['normalise']}, features head."
+        words = (
+            f"mine.py:Mine, weights w.pt (state_dict), normalise {json.loads(normalise)['normalise']}, features head."
+        )
         assert f"model {model[:8]}: {words}" in notes
 
 
@@ -251,3 +257,38 @@ def test_a_model_is_scored_on_the_images_of_each_of_two_folders(oodbench, mine, 
     frame = load_results("results").set_index("in_dist")
     assert set(frame.loc["cars", "n_id"]) == {72}
     assert set(frame.loc["pets", "n_id"]) == {9}
+
+
+def test_preprocessing_is_told_recorded_and_repeated(oodbench, mine):
+    given = without(mine, "--image-size")
+    done = oodbench("run", *given, "--preprocess", "resize=12,crop=8", "--method", "msp", "--save-detectors")
+
+    assert done.code == 0, done.err
+    assert "images by resize=12,crop=8x8,interpolation=bilinear, normalised with none" in done.err
+    assert json.loads(load_results("results")["given"][0])["preprocess"] == "resize=12,crop=8x8,interpolation=bilinear"
+    found = oodbench("detect", "--from", "results", "photos/test", "--format", "csv")
+    assert len(found.out.splitlines()) == 1 + 72
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("--preprocess", "resize=12,crop=8"), "--image-size and --channels differ from what --preprocess gives"),
+        (("--preprocess", "auto"), "nothing that comes with Mine says how its images are prepared; say it, as in"),
+        (("--preprocess", "crop=8,interpolation=cubic"), "no interpolation 'cubic'. Did you mean 'bicubic'"),
+        (("--labels", "cifar"), "--labels cifar is not known; there is: imagenet, model."),
+    ],
+)
+def test_preprocessing_that_does_not_fit_is_one_sentence(oodbench, mine, given, said):
+    done = oodbench("run", *without(mine, "--image-size"), "--image-size", "9", *given, "--method", "msp")
+
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err.splitlines()[-1]
+
+
+def test_preprocessing_is_for_images_of_ones_own(oodbench, mine):
+    arguments = without(without(without(mine, "--image-size"), "--in"), "--out")
+    done = oodbench("run", *arguments, "--in", "digits", "--preprocess", "crop=8", "--method", "msp")
+
+    assert done.code == 2
+    assert "--preprocess are for images of your own; digits prescribes its own" in done.err.splitlines()[-1]

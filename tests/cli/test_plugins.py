@@ -219,7 +219,7 @@ def test_run_takes_a_method_from_a_file(oodbench, small, file, name):
 
 
 def test_edited_file_is_run_again(oodbench, small, file):
-    from oodbench.hashing import values as hashing
+    from oodbench.hashing import source as hashing
     from oodbench.plugins import registry
 
     command = ("run", "--plugin", file, "--in", small, "--method", "thing", "--set", "recipe.epochs=1")

@@ -54,7 +54,7 @@ def test_cached_images_keep_labels_and_class_names(pets: Path, load: Load) -> No
 
 
 def test_cached_images_are_mapped_and_not_read_into_memory(pets: Path, load: Load) -> None:
-    assert isinstance(load("pets").images, np.memmap)
+    assert isinstance(load("pets").images[:2], np.memmap)
 
 
 def test_a_zip_with_other_content_is_decoded_anew(

@@ -149,3 +149,24 @@ def test_coloured_blobs_are_blurred_across_channels_as_in_the_code_of_their_auth
     blurred = np.stack([gaussian_filter(image, 1.5, mode="nearest") for image in flips])
     expected = np.rint(np.where(blurred < 0.75, 0, blurred).clip(0, 1) * 255).astype(np.uint8)
     np.testing.assert_array_equal(expected.transpose(0, 3, 1, 2), images)
+
+
+@pytest.mark.parametrize("name", NOISES)
+def test_pale_noise_keeps_between_its_bounds(name: str, load: Load) -> None:
+    images = load(name, size=(32, 32), channels=3, settings={"count": 20, "low": 0.22, "high": 0.72}).images
+    assert images.min() == 56
+    assert 170 < images.max() <= 184
+
+
+def test_the_noise_of_outlier_exposure_has_half_the_deviation_of_normalised_images(load: Load) -> None:
+    settings = {"count": 50, "low": 0.22, "high": 0.72, "deviation": 0.25}
+    normalised = (load("gaussian", size=(32, 32), channels=3, settings=settings).images / 255 - 0.47) / 0.25
+    clipped = np.random.default_rng(1).normal(0, 0.5, 200_000).clip(-1, 1)
+    assert normalised.std() == pytest.approx(clipped.std(), rel=0.01)
+    assert normalised.mean() == pytest.approx(0, abs=0.01)
+
+
+@pytest.mark.parametrize("settings", [{"low": 0.5, "high": 0.5}, {"low": -0.1}, {"high": 1.5}, {"deviation": 0.0}])
+def test_noise_between_bounds_that_cannot_be_is_refused(settings: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match="must be"):
+        registry.dataset("gaussian", settings)

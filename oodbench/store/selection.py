@@ -1,16 +1,14 @@
-"""Which stored records a command is about."""
+"""Which stored records a table, a picture or a page is about."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from oodbench.errors import StoreError, UnknownName, did_you_mean
 from oodbench.objectives import CrossEntropy
 
-if TYPE_CHECKING:
-    from oodbench.store.records import Record, ResultStore
+from .records import Record, ResultStore, open_results
 
 
 def check_choice(value: str | None, choices: Iterable[str], what: str) -> None:
@@ -29,7 +27,7 @@ def select(
     """Return the store and its records of these benchmarks and methods, in the order in which they are named.
 
     Args:
-        results_dir: folder of the records.
+        results_dir: folder of the records, or that of one benchmark in it.
         benchmarks: names; all where there are none.
         methods: names, or variants such as "odm (margin=5)"; all where there are none.
         recipe: name of a training recipe; all where it is None.
@@ -38,26 +36,40 @@ def select(
         StoreError: there are no such records, or one is not whole.
         UnknownName: no record has such a benchmark, method or recipe.
     """
-    from oodbench.store.records import ResultStore
+    return select_from([results_dir], benchmarks=benchmarks, methods=methods, recipe=recipe)[0]
 
-    store = ResultStore(results_dir)
-    records = store.all()
+
+def select_from(
+    folders: Sequence[Path], *, benchmarks: Sequence[str], methods: Sequence[str], recipe: str | None
+) -> list[tuple[ResultStore, list[Record]]]:
+    """Return the stores of several folders and their records of these benchmarks and methods, see `select`.
+
+    A folder that has none of them is left out.
+
+    Args:
+        folders: of records; what is named must be in one of them.
+        benchmarks: names; all where there are none.
+        methods: names, or variants; all where there are none.
+        recipe: name of a training recipe; all where it is None.
+
+    Raises:
+        StoreError: there are no such records, or one is not whole.
+        UnknownName: no record has such a benchmark, method or recipe.
+    """
+    opened = [open_results(folder) for folder in folders]
+    records = [record for _, stored in opened for record in stored]
     for value in benchmarks:
         check_choice(value, {name for record in records for name in _benchmarks(record)}, "stored benchmark")
     methods = [_as_stored(value, records) for value in methods]
     for value in methods:
         check_choice(value, {name for record in records for name in (record.method, record.variant)}, "stored method")
     check_choice(recipe, {name for record in records for name in _recipes(record)}, "stored recipe")
-    chosen = [
-        record
-        for record in records
-        if (not benchmarks or any(name in benchmarks for name in _benchmarks(record)))
-        and (not methods or record.method in methods or record.variant in methods)
-        and (recipe is None or recipe in _recipes(record))
-    ]
-    if not chosen:
-        raise StoreError(
-            f"no stored result in {results_dir} fits all of these options; see: oodbench table --layout flat"
+
+    def wanted(record: Record) -> bool:
+        return (
+            (not benchmarks or any(name in benchmarks for name in _benchmarks(record)))
+            and (not methods or record.method in methods or record.variant in methods)
+            and (recipe is None or recipe in _recipes(record))
         )
 
     def place(record: Record) -> tuple[object, ...]:
@@ -77,7 +89,13 @@ def select(
             record.seed,
         )
 
-    return store, sorted(chosen, key=place)
+    chosen = [(store, sorted(filter(wanted, stored), key=place)) for store, stored in opened]
+    if not any(found for _, found in chosen):
+        raise StoreError(
+            f"no stored result in {', '.join(map(str, folders))} fits all of these options; see: oodbench table "
+            "--layout flat"
+        )
+    return [(store, found) for store, found in chosen if found]
 
 
 def _as_stored(method: str, records: Sequence[Record]) -> str:

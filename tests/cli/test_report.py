@@ -1,0 +1,65 @@
+"""`oodbench report`, moving pictures, and results in the folder of one benchmark, as a user asks for them."""
+
+from __future__ import annotations
+
+import pytest
+
+from oodbench.figures import animation
+from tests.report.made import save_results
+
+
+@pytest.fixture
+def results(tmp_path):
+    return save_results(tmp_path / "results", {"odm": 2.0, "msp": 0.5}, n=20)
+
+
+def test_report_is_written_and_named(oodbench, results, tmp_path):
+    done = oodbench("report", "--in", "tiny", "-o", tmp_path / "page.html", "--no-images")
+
+    assert (done.code, done.err) == (0, "report: tiny\n")
+    assert done.out.startswith(f"{tmp_path / 'page.html'} (")
+    assert (tmp_path / "page.html").read_text().startswith("<!DOCTYPE html>")
+
+
+def test_results_of_several_folders_come_together(oodbench, results, tmp_path):
+    other = save_results(tmp_path / "more", {"odm": 1.0}, n=20, in_dist="other")
+    done = oodbench("report", "--results-dir", results, "--results-dir", other, "--no-images")
+
+    assert done.code == 0
+    assert "Out-of-distribution detection: tiny, other" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.parametrize("command", ["table", "plot"])
+def test_folder_of_one_benchmark_is_a_results_folder(oodbench, results, command):
+    done = oodbench(command, "--results-dir", results / "tiny", *(["histograms"] if command == "plot" else []))
+
+    assert done.code == 0
+    assert (results / "tiny" / "histograms.png").is_file() == (command == "plot")
+
+
+def test_animated_embeddings_are_a_gif(oodbench, results, monkeypatch):
+    monkeypatch.setattr(animation, "DPI", 30)
+    monkeypatch.setattr(animation, "FRAMES", 2)
+    done = oodbench("plot", "--animate", "--method", "odm", "--ood", "near")
+
+    assert (done.code, done.out) == (0, "results/tiny/embeddings-odm-near.gif\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("report", "--in", "tinny"), "no stored benchmark 'tinny'. Did you mean 'tiny'?"),
+        (("plot", "roc", "--animate"), "only embeddings can be animated: oodbench plot embeddings --animate"),
+        (("plot", "embeddings", "--epochs"), "--epochs is for embeddings that move; add --animate"),
+        (("plot", "--animate", "--format", "png"), "no file format 'png'"),
+        (("plot", "--animate", "--epochs"), "no snapshots of the training of "),
+        (("plot", "roc", "--ood", "nera"), "no OOD set 'nera' in tiny. Did you mean 'near'?"),
+    ],
+)
+def test_wrong_words_are_one_sentence(oodbench, results, arguments, words):
+    done = oodbench(*arguments)
+
+    assert done.code == 2
+    assert done.out == ""
+    assert words in done.err
+    assert done.err.count("\n") == 1

@@ -13,6 +13,7 @@ import csv
 import dataclasses
 import json
 import sys
+from math import isnan
 from pathlib import Path
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
@@ -145,6 +146,8 @@ def _result(choice: ResolvedMethod, rows: list[dict[str, Any]]) -> tuple[str, ..
 
 def _percent(rows: list[dict[str, Any]], name: str) -> str:
     values = [100 * float(row[name]) for row in rows]
+    if any(map(isnan, values)):
+        return "–"
     return f"{mean(values):.1f} ± {stdev(values):.1f}" if len(values) > 1 else f"{values[0]:.1f}"
 
 

@@ -29,6 +29,7 @@ COLUMNS = frozenset(
         "model",
         "given",
         "suite",
+        "contamination",
         "key",
     ]
 )

@@ -13,6 +13,7 @@ import csv
 import dataclasses
 import json
 import sys
+from math import isnan
 from pathlib import Path
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
@@ -123,7 +124,7 @@ def tables() -> str:
 def _check(choice: ResolvedMethod, rows: list[dict[str, Any]]) -> None:
     # By way of JSON, as records hold them.
     settings = json.loads(json.dumps(plain(choice.method)))
-    if any(json.loads(row["settings"]) != settings for row in rows) or len(rows) < 2:
+    if any(json.loads(row["settings"]) != settings for row in rows) or not rows:
         raise SystemExit(
             f"methods.csv has no results of {choice.name} as it is by default; make them and take them over:\n"
             f"  oodbench run --seeds 3 --results-dir build/methods --method {choice.name}\n"
@@ -145,7 +146,9 @@ def _result(choice: ResolvedMethod, rows: list[dict[str, Any]]) -> tuple[str, ..
 
 def _percent(rows: list[dict[str, Any]], name: str) -> str:
     values = [100 * float(row[name]) for row in rows]
-    return f"{mean(values):.1f} ± {stdev(values):.1f}"
+    if any(map(isnan, values)):
+        return "–"
+    return f"{mean(values):.1f} ± {stdev(values):.1f}" if len(values) > 1 else f"{values[0]:.1f}"
 
 
 def _defaults(kind: Any) -> str:

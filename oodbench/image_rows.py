@@ -41,6 +41,12 @@ class _Rows:
     def __getitem__(self, index: Any) -> NDArray[np.uint8]:
         raise NotImplementedError
 
+    def __getattr__(self, name: str) -> Any:
+        """Return what the array of all images has: such as its mean, or its pixels in another shape."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self[:], name)
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: FBT001  # NumPy's own
         import numpy as np
 

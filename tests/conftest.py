@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,10 @@ import torch
 from oodbench.plugins import registry
 
 torch.set_num_threads(1)
+
+# A shell lets commands in the background ignore Ctrl-C, and what tests start would inherit that.
+if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -6,7 +6,9 @@ import numpy as np
 from PIL import Image
 
 from oodbench.benchmark import Benchmark, OodSet, Part, Recipe
+from oodbench.hashing.values import digest
 from oodbench.images import Conversion
+from oodbench.store.records import CHECKSUM
 from oodbench.training.config import TrainConfig
 
 DIGITS = ("2", "6", "7")
@@ -73,3 +75,9 @@ class Listener:
     def count(self, start):
         """Return how many messages start with some words."""
         return sum(message.startswith(start) for message in self.messages)
+
+
+def signed(content):
+    """Return a record's entries with a checksum that fits, as after a change."""
+    entries = {name: value for name, value in content.items() if name != CHECKSUM}
+    return {**entries, CHECKSUM: digest(entries)}

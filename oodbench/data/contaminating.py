@@ -12,7 +12,7 @@ from oodbench.benchmark import Part
 from oodbench.contamination import Contamination
 from oodbench.errors import DataError, MissingData
 from oodbench.holdout import HoldOut
-from oodbench.images import ImageSet, digest_of
+from oodbench.images import ImageSet
 from oodbench.progress import Reporter
 
 _SEED = 17
@@ -24,18 +24,18 @@ class Mixture:
     """In-distribution training images with others among them.
 
     Attributes:
-        images: all of them; the others stand last, under random labels.
-        facts: for a record: the share, the set and its split, and how many images are of it.
+        images: all of them; the others stand last, under random labels. None where there are no training images.
+        facts: for a record: the share, the set and its split, and how many images are of it; None of a clean set.
     """
 
-    images: ImageSet
-    facts: dict[str, Any]
+    images: ImageSet | None
+    facts: dict[str, Any] | None = None
 
 
 def contaminated(
-    id_train: ImageSet,
+    id_train: ImageSet | None,
     id_test: ImageSet,
-    contamination: Contamination,
+    contamination: Contamination | None,
     load: Callable[[Part], ImageSet],
     report: Reporter,
 ) -> Mixture:
@@ -46,9 +46,9 @@ def contaminated(
     others, fewer ID images are taken, so that the share holds.
 
     Args:
-        id_train: labelled images.
+        id_train: labelled images, or None where there are none.
         id_test: the ID test images.
-        contamination: says which others, and how many.
+        contamination: says which others, and how many; None leaves the images as they are.
         load: gives the images of a part.
         report: told where ID images are left out.
 
@@ -56,14 +56,16 @@ def contaminated(
         MissingData: the other set is not there.
         DataError: it has other sizes, only ID images, or too few.
     """
+    if id_train is None or contamination is None:
+        return Mixture(images=id_train)
     others, split = _others(contamination, load)
     if others.shape != id_train.shape:
         raise DataError(
             f"images of {others.name} have the shape {others.shape}, those of {id_train.name} {id_train.shape}; mix in "
             "images of a benchmark whose conversion names a size and channels"
         )
-    known = {digest_of(image) for images in (id_train, id_test) for image in images.images}
-    rows = np.array([i for i, image in enumerate(others.images) if digest_of(image) not in known], dtype=np.intp)
+    known = {digest.tobytes() for images in (id_train, id_test) for digest in images.digests}
+    rows = np.array([i for i, digest in enumerate(others.digests) if digest.tobytes() not in known], dtype=np.intp)
     if not len(rows):
         raise DataError(f"every image of {others.name} is an in-distribution image; mix in those of another set")
     rng = np.random.default_rng(_SEED)

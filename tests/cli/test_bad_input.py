@@ -27,7 +27,7 @@ from PIL import Image
         ),
         (
             "run --in mnist267",
-            "Error: no benchmark 'mnist267'. Did you mean 'mnist-267'? See: oodbench list benchmarks",
+            "Error: no benchmark 'mnist267'. Did you mean 'mnist-267' or 'skip-mnist'? See: oodbench list benchmarks",
         ),
         ("run --set odm.margn=5", "Error: odm has no setting 'margn'. Did you mean 'margin'?"),
         ("run --set odm.margin=wide", "Error: odm.margin must be a finite number, got 'wide'"),

@@ -35,7 +35,10 @@ def test_a_signal_ends_a_run_with_a_word_and_leaves_nothing_half_done(number, wo
     while not list(Path("cache").glob("networks/*/.*.tmp")) and time.time() < deadline:
         time.sleep(0.05)
     process.send_signal(number)
-    _, told = process.communicate(timeout=60)
+    try:
+        _, told = process.communicate(timeout=60)
+    finally:
+        process.kill()
 
     assert process.returncode == 128 + number
     assert told.splitlines()[-1].startswith(word + b"Everything that was finished is stored")

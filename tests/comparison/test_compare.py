@@ -14,6 +14,7 @@ from oodbench.metrics import auroc
 from oodbench.statistics import compare_aurocs, over_seeds
 from oodbench.store.records import ResultStore
 from oodbench.tables import render
+from tests.helpers import signed
 
 from .made import save_cell, save_cells
 
@@ -158,7 +159,7 @@ def test_sets_with_other_images_are_left_out(tmp_path):
     file = save_cell(tmp_path, "b")
     content = json.loads(file.read_text())
     content["rows"][0]["fingerprint"] = "others"
-    file.write_text(json.dumps(content))
+    file.write_text(json.dumps(signed(content)))
     found = oodbench.compare("a", "b", results_dir=tmp_path)
 
     assert [one.out_dist for one in found.pairings[0].sets] == ["far"]
@@ -209,7 +210,7 @@ def test_a_method_with_several_settings_must_be_named_whole(tmp_path):
         save_cell(tmp_path, f"knn{k}", changed={"k": k}, settings={"k": k})
         file = tmp_path / f"tiny/knn{k}-64656661-seed0.json"
         content = json.loads(file.read_text())
-        file.write_text(json.dumps({**content, "method": "knn"}))
+        file.write_text(json.dumps(signed({**content, "method": "knn"})))
     save_cell(tmp_path, "msp")
 
     with pytest.raises(UnknownName, match=r"knn stands for several: 'knn \(k=3\)', 'knn \(k=5\)'; name one of them"):

@@ -161,20 +161,17 @@ def test_columns_that_no_metric_may_be_called_are_those_of_result_rows():
     frame = run(small_benchmark(), "msp", settings={"recipe": {"epochs": 1}})
     others = {name for name in frame.columns if not name.endswith(("_version", "_seconds"))}
 
-    assert others - set(METRICS) - set(SAMPLE_METRICS) == COLUMNS
+    assert others - {*METRICS, *SAMPLE_METRICS} == COLUMNS
 
 
-def test_broken_plugins_of_every_kind_break_no_run(plugins, monkeypatch):
-    found, few = registry.names, {"a_broken_methods", "ccag", "ml", "msp", "odin", "odm"}
+def test_broken_plugins_of_every_kind_break_no_run(plugins):
     entries = {kind: {f"a_broken_{kind}": "stranger:Thing"} for kind in registry.KINDS}
     plugins("stranger", entries, {"stranger.py": "import no_such_module"})
-    # Trainings of all methods take minutes.
-    monkeypatch.setattr(registry, "names", lambda kind: [x for x in found(kind) if kind != "methods" or x in few])
 
     with pytest.warns(UserWarning, match="left out: method 'a_broken_methods' of stranger"):
         frame = run(small_benchmark(), "all", settings={"recipe": {"epochs": 1}})
 
-    assert set(frame["method"]) == few - {"a_broken_methods"}
+    assert {"msp", "odin", "ml", "odm", "ccag"} <= set(frame["method"])
 
 
 def test_method_that_is_passed_as_an_object_runs_beside_a_broken_one(plugins):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from oodbench.given import building
 from oodbench.plugins import registry
 
 torch.set_num_threads(1)
@@ -49,6 +50,8 @@ def real_data() -> Path:
 def own_folders(tmp_path, monkeypatch, request):
     """Give each test a working folder, a cache and a data folder of its own, so that nothing of the user's is used."""
     monkeypatch.setenv("OODBENCH_CACHE", str(tmp_path / "cache"))
+    # Files that models of an earlier test were built from are no longer there, or cannot be run elsewhere.
+    monkeypatch.setattr(building, "_run", [])
     if "real_data" not in request.fixturenames:
         monkeypatch.delenv("OODBENCH_DATA", raising=False)
     monkeypatch.chdir(tmp_path)

@@ -33,8 +33,8 @@ def test_detectors_are_timed_counted_and_compared(script, capsys):
     assert columns["msp"][3] == columns["gradnorm"][3] == "120"
     assert columns["react"][3] == "571"
     assert columns["odin"][3] == columns["mc_dropout"][3] == "240"
-    # Ours: all sets once, and 4 black images on trial; then ODIN and dropout twice on what is scored.
-    assert columns["forward"][4] == "594"
+    # Ours: all sets once, and 14 images of noise on trial; then ODIN and dropout twice on what is scored.
+    assert columns["forward"][4] == "604"
     assert columns["msp"][6] == "0"
     assert columns["odin"][6] == columns["mc_dropout"][6] == "180"
     assert any(line.startswith("pytorch-ood's benchmark with msp, max_logit, energy, entropy, react") for line in lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 from collections.abc import Iterator, Sequence
 from importlib import import_module
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 RETRIES = 3
 """How often a task is done again whose worker or node was lost."""
+
+_SECONDS = 10.0
+"""How long the head of a cluster has to answer."""
 
 
 class OnRay(Workers[Any]):
@@ -57,6 +61,7 @@ class OnRay(Workers[Any]):
         self._started = not ray.is_initialized()
         try:
             if self._started:
+                _knock(self._address)
                 ray.init(address=self._address, logging_level="ERROR", log_to_driver=False, include_dashboard=False)
         # Ray raises its own errors, those of gRPC and of Python.
         except Exception as error:
@@ -120,6 +125,13 @@ class OnRay(Workers[Any]):
         """Leave the cluster; one that was started here is stopped."""
         if self._started and self._ray.is_initialized():
             self._ray.shutdown()
+
+
+def _knock(address: str | None) -> None:
+    """Raise OSError where nobody listens at HOST:PORT: Ray itself would wait there for long, deaf to Ctrl-C."""
+    host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
+    if colon and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=_SECONDS).close()
 
 
 class _Told:

@@ -58,8 +58,9 @@ def command(
 
     from oodbench.comparison import compare
     from oodbench.comparison.layout import comparison_table
+    from oodbench.spelling import for_json
 
-    from .terminal import show_table
+    from .terminal import show, show_table
 
     comparison = compare(
         first,
@@ -73,14 +74,14 @@ def command(
         results_dir=results_dir,
     )
     if as_json:
-        click.echo(json.dumps(comparison.as_dict(), indent=1, ensure_ascii=False, allow_nan=False))
+        click.echo(for_json(json.dumps(comparison.as_dict(), indent=1, ensure_ascii=False, allow_nan=False)))
     else:
         show_table(comparison_table(comparison))
         click.echo()
         for change in comparison.changes:
-            click.echo(f"Changed: {change}.")
+            show(f"Changed: {change}.")
         for pairing in comparison.pairings if len(comparison.pairings) > 1 else ():
             if pairing.overall.n_above or pairing.overall.n_below:
-                click.echo(pairing.verdict.sentence)
-        click.echo(comparison.sentence)
+                show(pairing.verdict.sentence)
+        show(comparison.sentence)
     sys.exit(comparison.exit_code)

@@ -157,9 +157,12 @@ def _animate(store: ResultStore, records: Sequence[Record], sets: Sequence[str],
     from functools import partial
 
     from oodbench.errors import StoreError
-    from oodbench.figures.animation import as_gif, learning, save_mp4, turning
+    from oodbench.figures.animation import as_gif, as_mp4, learning, turning
     from oodbench.store.atomic import write_atomic
     from oodbench.store.snapshots import load_snapshots
+    from oodbench.store.space import reason
+
+    from .terminal import show
 
     # Scores are found by the whole record.
     found = [(_with_sets(record, sets), store.scores(record)) for record in records]
@@ -169,14 +172,10 @@ def _animate(store: ResultStore, records: Sequence[Record], sets: Sequence[str],
     else:
         draw = partial(turning, found)
     try:
-        if file.suffix == ".gif":
-            write_atomic(file, as_gif(draw))
-        else:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            save_mp4(draw, file)
+        write_atomic(file, as_gif(draw) if file.suffix == ".gif" else as_mp4(draw))
     except OSError as error:
-        raise StoreError(f"cannot write {file} ({error.strerror or error}); name another folder: --out") from error
-    click.echo(file)
+        raise StoreError(f"cannot write {file} ({reason(error)}); name another folder: --out") from error
+    show(str(file))
 
 
 def _save(figure: Figure, file: Path) -> None:

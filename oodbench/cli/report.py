@@ -63,7 +63,7 @@ def command(
     """
     from oodbench.report import make_report
 
-    from .terminal import TerminalReporter
+    from .terminal import TerminalReporter, show
 
     with TerminalReporter() as reporter:
         path = make_report(
@@ -77,4 +77,4 @@ def command(
             images=not no_images,
             report=reporter,
         )
-    click.echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+    show(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")

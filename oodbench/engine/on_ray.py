@@ -61,7 +61,7 @@ class OnRay(Workers[Any]):
         self._started = not ray.is_initialized()
         try:
             if self._started:
-                _knock(self._address)
+                _knock(self._address or os.environ.get("RAY_ADDRESS"))
                 ray.init(address=self._address, logging_level="ERROR", log_to_driver=False, include_dashboard=False)
         # Ray raises its own errors, those of gRPC and of Python.
         except Exception as error:

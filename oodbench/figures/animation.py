@@ -174,17 +174,17 @@ def _palette() -> bytes:
     return b"".join(bytes.fromhex(colour[1:]) for colour in (*greys, *steps))
 
 
-def save_mp4(draw: Any, path: Path) -> None:
-    """Write pictures as an MP4, which ffmpeg makes.
+def as_mp4(draw: Any) -> bytes:
+    """Return pictures as an MP4, which ffmpeg makes.
 
     Args:
         draw: as in `as_gif`.
-        path: the file.
 
     Raises:
-        ConfigError: ffmpeg is not there.
+        ConfigError: ffmpeg is not there, or fails.
     """
     import subprocess
+    import tempfile
     from shutil import which
 
     ffmpeg = which("ffmpeg")
@@ -195,11 +195,15 @@ def save_mp4(draw: Any, path: Path) -> None:
     width, height = (side - side % 2 for side in pictures[0].size)
     pixels = b"".join(picture.crop((0, 0, width, height)).tobytes() for picture in pictures)
     raw = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(len(pictures) / SECONDS))
-    done = subprocess.run(  # noqa: S603  # the arguments are numbers and our own words
-        [ffmpeg, "-y", "-loglevel", "error", *raw, "-i", "-", "-pix_fmt", "yuv420p", "-movflags", "+faststart", path],
-        input=pixels,
-        capture_output=True,
-        check=False,
-    )
-    if done.returncode:
-        raise ConfigError(f"ffmpeg could not write {path}: {done.stderr.decode(errors='replace').strip()[-300:]}")
+    # A stream that is read before it is whole has its index in front, for which ffmpeg needs a file.
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "film.mp4"
+        done = subprocess.run(  # noqa: S603  # the arguments are numbers and our own words
+            [ffmpeg, "-loglevel", "error", *raw, "-i", "-", "-pix_fmt", "yuv420p", "-movflags", "+faststart", path],
+            input=pixels,
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode:
+            raise ConfigError(f"ffmpeg could not make the MP4: {done.stderr.decode(errors='replace').strip()[-300:]}")
+        return path.read_bytes()

@@ -31,6 +31,16 @@ def test_json_has_all_of_it(oodbench, results):
     assert json.loads(done.out)["methods"][0]["verdict"] == "better"
 
 
+@pytest.mark.parametrize("how", [(), ("--json",)])
+def test_names_do_nothing_to_a_terminal(oodbench, tmp_path, how):
+    for method, skill in {"bad": 0.3, "good\x9b31m": 1.5}.items():
+        save_cell(tmp_path / "results", method, skill=skill, in_dist="red\x9b31m")
+    done = oodbench("compare", "bad", "good\x9b31m", *how)
+
+    assert "good" in done.out
+    assert "\x9b" not in done.out
+
+
 @pytest.mark.parametrize(("skill", "code"), [(1.0, 0), (0.0, 1), (2.5, 0)])
 def test_exit_code_tells_whether_a_folder_got_worse(oodbench, tmp_path, skill, code):
     old = save_cells(tmp_path / "old", {"a": 1.0})

@@ -65,6 +65,10 @@ class NetworkJob(Protocol):
     def length(self) -> str:
         """How long it is trained, such as "10 epochs"; "" for one that was given."""
 
+    @property
+    def snapshots(self) -> int:
+        """Of how many images of each test set outputs are kept epoch by epoch; 0 for none."""
+
     def images_in_training(self, n_images: int) -> int:
         """Return how many images go through the network in training on `n_images`."""
 
@@ -78,6 +82,9 @@ class NetworkJob(Protocol):
 
     def hold_out(self, data: BenchmarkData) -> HoldOut:
         """Return which of the ID training images it is trained on, and which are held out."""
+
+    def is_there(self, data: Mapping[str, BenchmarkData], workspace: Workspace) -> bool:
+        """Return whether nothing must be trained for it."""
 
     def obtain(
         self, data: Mapping[str, BenchmarkData], workspace: Workspace, device: torch.device, pictures: Path

@@ -201,6 +201,15 @@ class RunOptions(Places, GivenImageOptions, total=False):
     split_seeds: Annotated[
         int | None, Option(about="A suite of so many random splits, with the seeds 0, 1, …", metavar="N")
     ]
+    snapshots: Annotated[
+        int | None,
+        Option(
+            about="Keep what each network says of so many images of each test set after each epoch of its training, "
+            "for oodbench plot embeddings --animate --epochs; with --force networks that are there without are trained "
+            "again.",
+            metavar="N",
+        ),
+    ]
     on: Annotated[
         str | None,
         Option(about="Who does the work: ray for a Ray cluster.", without="this machine", metavar="[ray]"),

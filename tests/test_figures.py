@@ -9,7 +9,7 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from oodbench.figures import KINDS, draw_embeddings, draw_histograms, draw_roc, draw_split
+from oodbench.figures import KINDS, draw_embeddings, draw_histograms, draw_pages, draw_roc, draw_split
 from oodbench.figures.colours import ID_COLOURS, ood_colours
 from oodbench.images import ImageSet
 from oodbench.metrics import roc_curve
@@ -364,3 +364,46 @@ def test_split_shows_one_typical_image_of_each_class_part_by_part():
     assert [int(array.max()) for array in drawn.values()] == [50, 51, 52, 53, 54]
     colours = {axes.get_title(): axes.title.get_color() for axes in figure.get_axes() if axes.images}
     assert colours["cow"] == colours["elk"] != colours["cat"]
+
+
+def test_few_results_are_one_picture():
+    assert [len(draw_pages(kind, two_results())) for kind in KINDS] == [1, 1, 1]
+
+
+def test_many_results_are_several_pictures_of_about_as_many_rows():
+    results = [a_result(f"m{i}", sets={"new": "novelty"}) for i in range(14)]
+    first, second = draw_pages("histograms", results)
+
+    names = [axes.get_ylabel() for figure in (first, second) for axes in figure.axes]
+    assert names == [f"m{i}" for i in range(14)]
+    assert len(first.axes) == len(second.axes) == 7
+    assert [figure.texts[-1].get_text() for figure in (first, second)] == ["1 of 2", "2 of 2"]
+    assert max(figure.get_figheight() for figure in (first, second)) < 24
+
+
+def test_methods_of_one_network_are_on_one_page_of_embeddings():
+    results = [a_result(f"m{i}", sets={"new": "novelty"}, weights=f"network {i % 7}") for i in range(14)]
+    pages = draw_pages("embeddings", results)
+
+    assert [len(figure.axes) for figure in pages] == [4, 3]
+    assert "m0, m7" in [text.get_text() for text in pages[0].texts]
+
+
+def test_many_classes_have_one_entry_in_the_legend():
+    record, scores = a_result()
+    names = tuple(f"sign {i}" for i in range(37))
+    figure = draw_embeddings([(dataclasses.replace(record, class_names=names), scores)])
+
+    assert legend_of(figure)[0] == "ID: 37 classes, whose colours repeat"
+    assert len(legend_of(figure)) == 1 + len(SETS)
+
+
+def test_drawn_images_are_spread_over_a_set_whose_order_is_that_of_its_classes():
+    record, scores = a_result(sets={"new": "novelty"})
+    labels = np.repeat([0, 1, 2], 300)
+    points = np.repeat([[0.0], [10.0], [20.0]], 300, axis=0).repeat(3, axis=1).astype(np.float32)
+    scores = dataclasses.replace(scores, embedding_id=points, labels_id=labels)
+    (axes,) = draw_embeddings([(record, scores)]).axes
+    drawn = {to_hex(colour) for colour in axes.collections[0].get_facecolors()}
+
+    assert drawn == set(ID_COLOURS[:3])

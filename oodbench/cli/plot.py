@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from oodbench.store.records import Record, ResultStore, Scores
+    from oodbench.store.snapshots import Snapshots
 
 EMBEDDINGS = "embeddings"
 SPLIT = "split"
@@ -65,6 +66,8 @@ def command(
 ) -> None:
     """Draw stored results; without a kind, all of one seed that can be drawn without the images.
 
+    Where there are many methods, embeddings and histograms come as several pictures of some rows each.
+
     embeddings: Figure 1 of Masana et al., a panel for each OOD set and a row for each method, over the clusters of
     the ID test images. histograms: scores of ID and OOD images. roc: ROC curves. split: Figure 2, the classes of a
     split with an image of each, which are looked for in the data folder. ranks: mean ranks of the methods over all
@@ -82,7 +85,7 @@ def command(
     """
     from oodbench.comparison.ranking import rank_records
     from oodbench.errors import StoreError
-    from oodbench.figures import KINDS, draw_ranks
+    from oodbench.figures import KINDS, draw_pages, draw_ranks
     from oodbench.store.selection import select
 
     kinds, format_ = _checked(kinds, format_, animate=animate, epochs=epochs)
@@ -116,8 +119,10 @@ def command(
             file = (out or store.root / name) / f"{'-'.join(words)}.{format_}"
             _save(_nearest(record, scores, data_dir, cache_dir), file)
         for kind in [kind for kind in kinds if kind not in (RANKS, NEAREST)] or (() if kinds else KINDS):
-            figure = _split(results[0][0], data_dir) if kind == SPLIT else KINDS[kind](results)
-            _save(figure, (out or store.root / name) / f"{'-'.join((kind, *choice))}.{format_}")
+            figures = [_split(results[0][0], data_dir)] if kind == SPLIT else draw_pages(kind, results)
+            for page, figure in enumerate(figures, start=1):
+                words = [kind, *choice, *([f"page{page}"] if len(figures) > 1 else [])]
+                _save(figure, (out or store.root / name) / f"{'-'.join(words)}.{format_}")
 
 
 def _checked(
@@ -157,7 +162,7 @@ def _animate(store: ResultStore, records: Sequence[Record], sets: Sequence[str],
     from functools import partial
 
     from oodbench.errors import StoreError
-    from oodbench.figures.animation import as_gif, as_mp4, learning, turning
+    from oodbench.figures.animation import REST, as_gif, as_mp4, learning, turning
     from oodbench.store.atomic import write_atomic
     from oodbench.store.snapshots import load_snapshots
     from oodbench.store.space import reason
@@ -168,14 +173,29 @@ def _animate(store: ResultStore, records: Sequence[Record], sets: Sequence[str],
     found = [(_with_sets(record, sets), store.scores(record)) for record in records]
     if epochs:
         kept = [load_snapshots(store, record) for record in records]
+        _tell_missing(found, kept)
         draw: Any = partial(learning, [(*one, snapshots) for one, snapshots in zip(found, kept, strict=True)])
     else:
         draw = partial(turning, found)
     try:
-        write_atomic(file, as_gif(draw) if file.suffix == ".gif" else as_mp4(draw))
+        write_atomic(file, as_gif(draw, rest=REST if epochs else 0) if file.suffix == ".gif" else as_mp4(draw))
     except OSError as error:
         raise StoreError(f"cannot write {file} ({reason(error)}); name another folder: --out") from error
     show(str(file))
+
+
+def _tell_missing(found: Sequence[tuple[Record, Scores]], kept: Sequence[Snapshots]) -> None:
+    """Say of which OOD sets there are no snapshots."""
+    from .terminal import stderr
+
+    lost = dict.fromkeys(
+        row.out_dist
+        for (record, _), snapshots in zip(found, kept, strict=True)
+        for row in record.rows
+        if row.out_dist not in snapshots.ood
+    )
+    if lost:
+        stderr().print(f"left out, since there are no snapshots of it: {', '.join(lost)}")
 
 
 def _save(figure: Figure, file: Path) -> None:

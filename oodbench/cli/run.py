@@ -163,8 +163,8 @@ def _done_and_to_do(prepared: Prepared) -> str:
     to_do = prepared.to_do()
     from oodbench.jobs import Plan
 
-    networks = {job.key for job in Plan(cells=tuple(to_do)).trainings()}
-    trained = sum(prepared.workspace.artifacts.find("networks", key, quick=True) is not None for key in networks)
+    networks = Plan(cells=tuple(to_do)).trainings()
+    trained = sum(job.is_there(prepared.data, prepared.workspace) for job in networks)
     where = " and ".join(str(device) for device in prepared.devices)
     text = f"{counted(len(prepared.stored), 'cell')} stored, {len(to_do)} to do on {where}"
     if not networks:
@@ -180,7 +180,7 @@ def _show_plan(prepared: Prepared) -> None:
     trainings = listing("network", "training", "training images", "state")
     needed = {job.key for job in Plan(cells=tuple(prepared.to_do())).trainings()}
     for job in prepared.plan.trainings():
-        trained = prepared.workspace.artifacts.find("networks", job.key, quick=True) is not None
+        trained = job.is_there(prepared.data, prepared.workspace)
         state = "trained" if trained else "to train" if job.key in needed else "not needed"
         images = len(job.hold_out(prepared.data[job.benchmark.name]).fit)
         trainings.add_row(job.label, job.length, f"{images:,}", state)
@@ -212,7 +212,7 @@ def _cost(prepared: Prepared) -> str:
         data = prepared.data[job.benchmark.name]
         scored += len(data.id_test) + sum(map(len, data.ood.values()))
     for job in trainings:
-        if prepared.workspace.artifacts.find("networks", job.key, quick=True) is None:
+        if not job.is_there(prepared.data, prepared.workspace):
             trained += job.images_in_training(len(job.hold_out(prepared.data[job.benchmark.name]).fit))
     training = f"{trained:,} in training, " if trained else ""
     return f"images through networks: {training}{scored:,} test images once for all methods"

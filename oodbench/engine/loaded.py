@@ -37,4 +37,5 @@ def load_data(wanted: Request, workspace: Workspace, *, download: bool = False) 
 
 def _in_order_of(model: GivenModel, data: BenchmarkData) -> BenchmarkData:
     train = None if data.id_train is None else model.ordered(data.id_train)
-    return dataclasses.replace(data, id_train=train, id_test=model.ordered(data.id_test))
+    validation = None if data.id_validation is None else model.ordered(data.id_validation)
+    return dataclasses.replace(data, id_train=train, id_test=model.ordered(data.id_test), id_validation=validation)

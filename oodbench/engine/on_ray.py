@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from oodbench.errors import ConfigError, DeviceError, OodbenchError
 from oodbench.plugins import registry
 from oodbench.store.atomic import write_atomic
+from oodbench.store.snapshots import keep_snapshots, snapshots_file
 
 from .executors import Worker, Workers
 
@@ -110,7 +111,7 @@ class OnRay(Workers[Any]):
     def taken(self, result: Any, group: Sequence[Cell], site: Site) -> Iterator[Outcome]:
         """Store what a worker scored, and yield the outcomes of its group."""
         by_file = {cell.file: cell for cell in group}
-        for file, outcome, scores, detector in result:
+        for file, outcome, scores, detector, snapshots in result:
             cell = by_file[file]
             if isinstance(outcome, OodbenchError):
                 site.tell_left_out([cell], outcome)
@@ -119,6 +120,8 @@ class OnRay(Workers[Any]):
             record, _ = site.results.add(cell.file, outcome, scores)
             if detector is not None:
                 write_atomic(site.results.detector_of(cell.file), detector)
+            if snapshots is not None:
+                keep_snapshots(snapshots, site.results, cell.file, record)
             yield cell, record
 
     def end(self) -> None:
@@ -161,7 +164,7 @@ _workers: dict[bytes, tuple[Worker, _Told, Path]] = {}
 def _do(sent: tuple[bytes, dict[str, bytes], list[str]], task: Task) -> tuple[Any, list[tuple[str, str]]]:
     """Do a task in a process of the cluster; return what it came to, and what was told.
 
-    Cells come back as file, record or error, scores, and the detector's file where it is wanted.
+    Cells come back as file, record or error, scores, and the files of detector and snapshots where there are such.
     """
     errand, files, plugins = sent
     if errand not in _workers:
@@ -174,14 +177,15 @@ def _do(sent: tuple[bytes, dict[str, bytes], list[str]], task: Task) -> tuple[An
     return [_with_scores(file, outcome, results) for file, outcome in result], list(told.lines)
 
 
-def _with_scores(file: Path, outcome: Any, results: Path) -> tuple[Path, Any, Any, bytes | None]:
+def _with_scores(file: Path, outcome: Any, results: Path) -> tuple[Path, Any, Any, bytes | None, bytes | None]:
     from oodbench.store.records import ResultStore
 
     if isinstance(outcome, OodbenchError):
-        return file, outcome, None, None
+        return file, outcome, None, None, None
     store = ResultStore(results)
-    detector = store.detector_of(file)
-    return file, outcome, store.scores(outcome), detector.read_bytes() if detector.is_file() else None
+    beside = (store.detector_of(file), snapshots_file(store, outcome, file=file))
+    detector, snapshots = (path.read_bytes() if path.is_file() else None for path in beside)
+    return file, outcome, store.scores(outcome), detector, snapshots
 
 
 def _taken_up(errand: bytes, files: dict[str, bytes], plugins: Sequence[str]) -> tuple[Worker, _Told, Path]:

@@ -161,6 +161,8 @@ def _training(wanted: Request, data: BenchmarkData, objective: Objective, seed: 
         key=_training_key(data, objective, config, seed, own_seen, start),
         seen=own_seen,
         start=start,
+        snapshots=wanted.snapshots,
+        train_again=wanted.train_again,
     )
 
 

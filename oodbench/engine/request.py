@@ -97,6 +97,8 @@ class Request:
         recipe_settings: changes to that recipe.
         seeds: to run with.
         model: a trained classifier to score instead of training networks, or None.
+        snapshots: of how many images of each test set outputs are kept while networks are trained; 0 for none.
+        train_again: whether networks that are there without these snapshots are trained once more.
     """
 
     benchmarks: tuple[Benchmark, ...]
@@ -107,6 +109,8 @@ class Request:
     recipe_settings: Mapping[str, object]
     seeds: tuple[int, ...]
     model: GivenModel | None = None
+    snapshots: int = 0
+    train_again: bool = False
 
 
 def request(
@@ -120,6 +124,7 @@ def request(
     contaminate: str | None = None,
     own: GivenImages | None = None,
     model: GivenModel | None = None,
+    snapshots: int | None = None,
 ) -> Request:
     """Find names and check settings, before anything is loaded.
 
@@ -135,6 +140,7 @@ def request(
         contaminate: other images among the training images, such as "0.1:omniglot": a share, and a set by name or path.
         own: how images of the user's own, or the classes of any labelled set, make a benchmark.
         model: a trained classifier to score instead of training networks.
+        snapshots: of how many images of each test set outputs are kept after each epoch of a training; None for none.
 
     Raises:
         UnknownName: a name is unknown; the message names the nearest ones.
@@ -150,6 +156,7 @@ def request(
     every = ALL in methods or POSTHOC in methods
     _check_all(methods)
     _check_training(model, recipe, given.get(RECIPE, {}))
+    _check_snapshots(snapshots, model)
     named, broken = _importable() if every else ([], [])
     if ALL not in methods:
         named = [name for name in named if _is_posthoc(registry.method(name))]
@@ -167,6 +174,7 @@ def request(
         recipe_settings=recipe_settings,
         seeds=tuple(range(seeds)),
         model=model,
+        snapshots=snapshots or 0,
     )
 
 
@@ -208,6 +216,23 @@ def _check_training(model: GivenModel | None, recipe: str | None, recipe_setting
     if recipe_settings:
         name = next(iter(recipe_settings))
         raise ConfigError(f"a trained model is given, so nothing is trained: leave --set {RECIPE}.{name} out")
+
+
+SNAPSHOTS = (10, 1000)
+"""The least and the most images of each set: fewer show no cloud, more hide each other."""
+
+
+def _check_snapshots(snapshots: object, model: GivenModel | None) -> None:
+    if snapshots is None:
+        return
+    least, most = SNAPSHOTS
+    if not isinstance(snapshots, int) or isinstance(snapshots, bool) or not least <= snapshots <= most:
+        raise ConfigError(
+            f"--snapshots must be from {least} to {most:,}, how many images of each set are looked at, such as 300, "
+            f"got {snapshots!r}"
+        )
+    if model is not None:
+        raise ConfigError("a trained model is given, so nothing is trained: leave --snapshots out")
 
 
 def _contaminated(benchmarks: Sequence[Benchmark], text: str, model: GivenModel | None) -> list[Benchmark]:

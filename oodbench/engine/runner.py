@@ -14,7 +14,9 @@ from oodbench.errors import ConfigError, OodbenchError
 from oodbench.hashing.values import plain
 from oodbench.jobs import Cell, Plan
 from oodbench.store.records import Record, ResultStore
+from oodbench.store.snapshots import FILE, snapshots_file
 from oodbench.store.workspace import Workspace
+from oodbench.training.snapshots import lacks_snapshots
 
 from .executors import Executor, InThisProcess
 from .loaded import load_data
@@ -82,7 +84,7 @@ def prepare(
         workspace: where images are looked for, where artifacts are kept, and who is told; None for the usual places.
         results_dir: where records are looked for and written.
         device: "auto" (all GPUs, or the CPU where there is none), "cpu", "cuda", or devices such as "cuda:0,cuda:1".
-        force: compute cells that are stored already as well.
+        force: compute cells that are stored already as well; train networks again that lack snapshots that are wanted.
         download: fetch data sets that are missing and may be fetched.
         save_detectors: store each fitted detector beside its record; compute stored cells that have none as well.
         executor: who does the work; None for this process, or one process a device where there are several.
@@ -90,6 +92,7 @@ def prepare(
     Raises:
         OodbenchError: the device, the results folder, the data or a stored record is not as it must be.
     """
+    wanted = dataclasses.replace(wanted, train_again=force)
     results = ResultStore(results_dir)
     results.check_writable()
     chosen = resolve(device)
@@ -146,7 +149,9 @@ def prepare_with(
         and has_all(record, cell)
         and results.has_scores(cell.file, record)
         and (not save_detectors or is_stored(results.detector_of(cell.file), cell))
+        and not _snapshots_to_take(record, cell, results, data, workspace)
     }
+    _tell_lacking(plan, wanted, data, workspace)
     return Prepared(
         plan=plan,
         data=data,
@@ -190,12 +195,6 @@ def execute(prepared: Prepared) -> list[Record]:
     return [without_other_sets(done[cell.file], cell.benchmark) for cell in prepared.plan.cells if cell.file in done]
 
 
-def _in_order_of(model: GivenModel, data: BenchmarkData) -> BenchmarkData:
-    train = None if data.id_train is None else model.ordered(data.id_train)
-    validation = None if data.id_validation is None else model.ordered(data.id_validation)
-    return dataclasses.replace(data, id_train=train, id_test=model.ordered(data.id_test), id_validation=validation)
-
-
 def _executor(prepared: Prepared) -> Executor:
     """Return who does the work of a run."""
     if prepared.executor is not None:
@@ -222,6 +221,31 @@ def has_all(record: Record, cell: Cell) -> bool:
     """Return whether a stored record is that of a cell, with a result on each of its OOD sets."""
     results = {row.out_dist: row.fingerprint for row in record.rows}
     return record.key == cell.key and cell.tests.items() <= results.items()
+
+
+def _snapshots_to_take(
+    record: Record, cell: Cell, results: ResultStore, data: Mapping[str, BenchmarkData], workspace: Workspace
+) -> bool:
+    """Return whether a stored record has no snapshots, although they are wanted and can be had."""
+    if not cell.network.snapshots or snapshots_file(results, record, file=cell.file).is_file():
+        return False
+    folder = workspace.artifacts.find("networks", cell.network.key, quick=True)
+    if folder is None:
+        return True
+    return (folder / FILE).is_file() and not lacks_snapshots(cell.network, data, workspace)
+
+
+def _tell_lacking(plan: Plan, wanted: Request, data: Mapping[str, BenchmarkData], workspace: Workspace) -> None:
+    """Tell which networks are there without the snapshots that are wanted, and stay as they are."""
+    if wanted.train_again:
+        return
+    lacking = [job.label for job in plan.trainings() if lacks_snapshots(job, data, workspace)]
+    if lacking:
+        they = "this network was" if len(lacking) == 1 else "these networks were"
+        workspace.report.warning(
+            f"no snapshots of {', '.join(lacking)}: {they} trained before, without them or on other sets; to train "
+            "again for them: --force (in Python: force=True)"
+        )
 
 
 def _as_asked(record: Record, cell: Cell) -> Record:

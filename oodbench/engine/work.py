@@ -18,6 +18,7 @@ from oodbench.errors import (
 )
 from oodbench.given.order import doubts
 from oodbench.jobs import Cell, NetworkJob, ReadyNetwork
+from oodbench.store.snapshots import FILE, keep_snapshots
 
 if TYPE_CHECKING:
     import torch
@@ -140,6 +141,9 @@ def _score(cell: Cell, material: Material, site: Site) -> Iterator[Outcome]:
         yield cell, error
         return
     record, scores = site.results.add(cell.file, record, scores)
+    snapshots = site.workspace.artifacts.folder("networks", cell.network.key) / FILE
+    if snapshots.is_file():
+        keep_snapshots(snapshots.read_bytes(), site.results, cell.file, record)
     report.progress(f"scoring {cell.label}", 1, 1)
     report.message(_summary(cell, record))
     yield cell, record

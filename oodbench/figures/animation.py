@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from oodbench.errors import ConfigError
+from oodbench.spelling import for_matplotlib
 
 from .colours import ID_COLOURS, OOD_COLOURS, mixed
-from .embeddings import draw_embeddings, projector
+from .embeddings import GRID, WALL, draw_embeddings, projector
+from .labels import names_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,6 +32,8 @@ _SMALLER = ((1, 1), (0.8, 1), (0.8, 2), (0.6, 2), (0.45, 2), (0.35, 3))
 """Share of the size and step through the frames, tried one after another until a GIF is small enough."""
 SECONDS = 6.0
 """Of one turn, or of a whole training."""
+REST = 1.5
+"""How many seconds more the end of a training is shown for."""
 
 Results = Sequence[tuple["Record", "Scores"]]
 
@@ -62,10 +66,12 @@ def turning(results: Results, *, dpi: int, frames: int) -> Iterator[Image.Image]
 def learning(results: Sequence[tuple[Record, Scores, Snapshots]], *, dpi: int, frames: int) -> Iterator[Image.Image]:
     """Yield pictures of embeddings after one epoch after another.
 
-    All epochs are projected as the last one is, on axes of one size.
+    All epochs are projected as the last one is, on axes of one size. Trainings of different lengths begin and end
+    together, and each is named with its own epoch.
 
     Args:
-        results: records of one benchmark with their scores and the snapshots of their training.
+        results: records of one benchmark with their scores and the snapshots of their training; of sets that these lack
+            there is no panel.
         dpi: dots an inch.
         frames: at most; epochs are left out evenly where there are more.
 
@@ -74,13 +80,39 @@ def learning(results: Sequence[tuple[Record, Scores, Snapshots]], *, dpi: int, f
     """
     if not results:
         raise ConfigError("there are no snapshots to draw")
-    flat = [(record, scores, _projected(snapshots)) for record, scores, snapshots in results]
-    count = min(len(snapshots.epochs) for _, _, snapshots in flat)
-    for k in np.unique(np.linspace(0, count - 1, min(frames, count)).astype(int)):
-        figure = draw_embeddings([(record, _at(scores, snapshots, int(k))) for record, scores, snapshots in flat])
-        figure.text(0.01, 0.99, f"epoch {flat[0][2].epochs[k]}", va="top", fontsize=11, weight="bold")
-        _fix_axes(figure, [snapshots for _, _, snapshots in flat])
+    taken = [snapshots for _, _, snapshots in results]
+    flat = [_projected(snapshots) for snapshots in taken]
+    records = [_drawn_of(record, snapshots) for record, _, snapshots in results]
+    if not any(record.rows for record in records):
+        raise ConfigError("these snapshots are of none of the OOD sets; take new ones: oodbench run --snapshots 300")
+    names = names_of(records)
+    # Methods that share a network share a row of panels.
+    rows = {record.fingerprints["weights"]: one for record, one in zip(records, flat, strict=True)}
+    limits = [_limits(one) for one in rows.values()]
+    count = min(frames, max(len(snapshots.epochs) for snapshots in flat))
+    for share in np.linspace(0, 1, count):
+        steps = [round(share * (len(snapshots.epochs) - 1)) for snapshots in flat]
+        shown = [
+            (record, _at(scores, snapshots, step))
+            for record, (_, scores, _), snapshots, step in zip(records, results, flat, steps, strict=True)
+        ]
+        figure = draw_embeddings(shown)
+        epochs = [(int(one.epochs[step]), int(one.epochs[-1])) for one, step in zip(flat, steps, strict=True)]
+        figure.text(0.01, 0.99, _said(names, epochs), va="top", fontsize=11, weight="bold")
+        _fix_axes(figure, limits)
         yield _picture(figure, dpi)
+
+
+def _drawn_of(record: Record, snapshots: Snapshots) -> Record:
+    return replace(record, rows=tuple(row for row in record.rows if row.out_dist in snapshots.ood))
+
+
+def _said(names: Sequence[str], epochs: Sequence[tuple[int, int]]) -> str:
+    """Return in which epoch of how many the networks are, one by one where they differ."""
+    said = {f"{done} of {n_epochs}": name for name, (done, n_epochs) in zip(names, epochs, strict=True)}
+    if len(said) == 1:
+        return f"epoch {next(iter(said))}"
+    return "epoch " + ", ".join(f"{text} ({for_matplotlib(name)})" for text, name in said.items())
 
 
 def _projected(snapshots: Snapshots) -> Snapshots:
@@ -101,16 +133,22 @@ def _at(scores: Scores, snapshots: Snapshots, k: int) -> Scores:
     )
 
 
-def _fix_axes(figure: Figure, shown: Sequence[Snapshots]) -> None:
-    """Give all panels the limits that hold what most points are in, after whichever epoch."""
-    values = [snapshots.id.reshape(-1, snapshots.id.shape[-1]) for snapshots in shown]
-    values += [ood.reshape(-1, ood.shape[-1]) for snapshots in shown for ood in snapshots.ood.values()]
+def _limits(snapshots: Snapshots) -> tuple[float, float]:
+    """Return the limits that most points of a network are in, after whichever epoch."""
+    values = [each.reshape(-1, each.shape[-1]) for each in (snapshots.id, *snapshots.ood.values())]
     low, high = (np.min([np.percentile(v, 1) for v in values]), np.max([np.percentile(v, 99) for v in values]))
+    # A network before its training may give one point for all images.
+    return float(low), float(high) if high > low else float(low) + 1
+
+
+def _fix_axes(figure: Figure, limits: Sequence[tuple[float, float]]) -> None:
+    """Give all panels of a row the limits of its network."""
     axes: Any
-    for axes in figure.axes:
+    a_row = len(figure.axes) // len(limits)
+    for number, axes in enumerate(figure.axes):
         for name in ("set_xlim", "set_ylim", "set_zlim"):
             if hasattr(axes, name):
-                getattr(axes, name)(low, high)
+                getattr(axes, name)(*limits[number // a_row])
 
 
 def _picture(figure: Figure, dpi: int) -> Image.Image:
@@ -123,11 +161,12 @@ def _picture(figure: Figure, dpi: int) -> Image.Image:
     return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
 
 
-def as_gif(draw: Any) -> bytes:
+def as_gif(draw: Any, *, rest: float = 0.0) -> bytes:
     """Return pictures as a GIF of at most `BYTES`, as large and as smooth as fits.
 
     Args:
         draw: `turning` or `learning` with their results, called with `dpi` and `frames`.
+        rest: seconds that the last picture stays for in addition.
 
     Raises:
         ConfigError: even the smallest one is too large.
@@ -137,7 +176,9 @@ def as_gif(draw: Any) -> bytes:
     for share, step in _SMALLER:
         # Drawing takes much longer than scaling what was drawn.
         size = [round(share * side) for side in pictures[0].size]
-        packed = _gif([picture.resize(size) if share < 1 else picture for picture in pictures[::step]])
+        # The last one always: it is how a training ends.
+        some = pictures[::-step][::-1]
+        packed = _gif([picture.resize(size) if share < 1 else picture for picture in some], rest)
         if len(packed) <= BYTES:
             return packed
     raise ConfigError(
@@ -146,20 +187,21 @@ def as_gif(draw: Any) -> bytes:
     )
 
 
-def _gif(pictures: Sequence[Image.Image]) -> bytes:
+def _gif(pictures: Sequence[Image.Image], rest: float) -> bytes:
     from PIL import Image
 
     # One palette for all: what does not change from picture to picture costs nothing then; dithering would change all.
     palette = Image.new("P", (1, 1))
     palette.putpalette(_palette())
     frames = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
+    each = round(1000 * SECONDS / len(frames))
     buffer = io.BytesIO()
     frames[0].save(
         buffer,
         "GIF",
         save_all=True,
         append_images=frames[1:],
-        duration=round(1000 * SECONDS / len(frames)),
+        duration=[each] * (len(frames) - 1) + [each + round(1000 * rest)],
         loop=0,
         optimize=True,
     )
@@ -171,7 +213,7 @@ def _palette() -> bytes:
     colours = [*ID_COLOURS, *(colour for palette in OOD_COLOURS.values() for colour in palette)]
     steps = [mixed(colour, "#ffffff", share) for colour in colours for share in (0, 0.3, 0.6, 0.85)]
     greys = [f"#{level:02x}{level:02x}{level:02x}" for level in range(0, 256, 15)]
-    return b"".join(bytes.fromhex(colour[1:]) for colour in (*greys, *steps))
+    return b"".join(bytes.fromhex(colour[1:]) for colour in (WALL, GRID, *greys, *steps))
 
 
 def as_mp4(draw: Any) -> bytes:

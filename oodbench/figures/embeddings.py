@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +24,8 @@ POINTS = 400
 """Drawn of each set: more hide each other."""
 MARGIN = 0.8
 """Left of the panels, for the names of the methods, in inches."""
+WALL, GRID = "#f6f6f6", "#dddddd"
+"""Colours behind points in three dimensions."""
 NAMES = 3
 LETTERS = 50
 """How many methods of one network are named, and with how many letters: more does not fit beside its panels."""
@@ -58,7 +60,8 @@ def draw_embeddings(results: Sequence[tuple[Record, Scores]]) -> Figure:
     class_names = results[0][0].class_names
     networks = by_network(results)
     width = 2.9 * len(roles) + MARGIN
-    columns, lines = _legend_shape([*_classes(class_names), *roles], width)
+    entries = _classes(class_names) | colours
+    columns, lines = _legend_shape([*entries], width)
     height = 3.0 * len(networks) + 0.9 + 0.2 * lines
     figure = Figure(figsize=(width, height))
     figure.subplots_adjust(
@@ -88,7 +91,7 @@ def draw_embeddings(results: Sequence[tuple[Record, Scores]]) -> Figure:
                 _panel(axes, scores, ood, colours[ood], project)
             else:
                 axes.set_axis_off()
-    _legend(figure, _classes(class_names) | colours, columns)
+    _legend(figure, entries, columns)
     return figure
 
 
@@ -108,12 +111,15 @@ def projector(embedding_id: NDArray[np.float32]) -> Callable[[NDArray[np.float32
 
 def _panel(axes: Any, scores: Scores, name: str, colour: str, project: Any) -> None:
     embedding_id, labels_id, embedding_ood = scores.embedding_id, scores.labels_id, scores.embedding_ood[name]
-    assert embedding_id is not None and labels_id is not None and embedding_ood is not None  # noqa: PT018  # drawn above
-    points, labels = project(embedding_id[:POINTS]), labels_id[:POINTS]
-    others = project(embedding_ood[:POINTS])
+    assert embedding_id is not None and embedding_ood is not None  # noqa: PT018  # drawn above
+    # Spread over the set, whose order may be that of its classes.
+    shown = _spread(len(embedding_id))
+    points = project(embedding_id[shown])
+    labels = np.zeros(len(shown), dtype=np.int64) if labels_id is None else labels_id[shown]
+    others = project(embedding_ood[_spread(len(embedding_ood))])
     # The OOD points come last, so that those that fall into a cluster are seen.
     axes.scatter(*points.T, c=[ID_COLOURS[label % len(ID_COLOURS)] for label in labels], s=9, linewidths=0, alpha=0.9)
-    axes.scatter(*others.T, c=colour, s=7, linewidths=0, alpha=0.55)
+    axes.scatter(*others.T, c=colour, s=8, linewidths=0, alpha=0.7)
     axes.set_xticklabels([])
     axes.set_yticklabels([])
     axes.tick_params(length=0)
@@ -124,8 +130,12 @@ def _panel(axes: Any, scores: Scores, name: str, colour: str, project: Any) -> N
     axes.view_init(elev=28, azim=40)
     axes.set_box_aspect(None, zoom=1.15)
     for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
-        axis.pane.set_facecolor("#f6f6f6")
-        axis._axinfo["grid"].update(color="#dddddd", linewidth=0.5)  # noqa: SLF001  # there is no public way
+        axis.pane.set_facecolor(WALL)
+        axis._axinfo["grid"].update(color=GRID, linewidth=0.5)  # noqa: SLF001  # there is no public way
+
+
+def _spread(count: int) -> NDArray[np.intp]:
+    return np.linspace(0, count - 1, min(POINTS, count)).astype(np.intp)
 
 
 def by_network(results: Sequence[tuple[Record, Scores]]) -> list[tuple[str, Scores]]:
@@ -146,8 +156,11 @@ def _row_name(names: Sequence[str], record: Record) -> str:
     return f"{network} ({len(names)} methods)"
 
 
-def _classes(class_names: Sequence[str]) -> dict[str, str]:
-    return {f"ID: {name}": ID_COLOURS[label] for label, name in enumerate(class_names[: len(ID_COLOURS)])}
+def _classes(class_names: Sequence[str]) -> dict[str, str | tuple[str, ...]]:
+    """Return an entry of the legend for each class; where colours stand for several classes, one for all."""
+    if len(class_names) > len(ID_COLOURS):
+        return {f"ID: {len(class_names)} classes, whose colours repeat": ID_COLOURS}
+    return {f"ID: {name}": ID_COLOURS[label] for label, name in enumerate(class_names)}
 
 
 def _legend_shape(names: Sequence[str], width: float) -> tuple[int, int]:
@@ -157,11 +170,23 @@ def _legend_shape(names: Sequence[str], width: float) -> tuple[int, int]:
     return columns, math.ceil(len(names) / columns)
 
 
-def _legend(figure: Figure, colours: dict[str, str], columns: int) -> None:
+def _legend(figure: Figure, colours: Mapping[str, str | tuple[str, ...]], columns: int) -> None:
+    from matplotlib.legend_handler import HandlerTuple
     from matplotlib.lines import Line2D
 
     handles = [
-        Line2D([], [], marker="o", linestyle="", color=colour, label=for_matplotlib(name))
-        for name, colour in colours.items()
+        tuple(
+            Line2D([], [], marker="o", linestyle="", color=colour, markersize=6 if len(several) == 1 else 3)
+            for colour in several
+        )
+        for several in (entry if isinstance(entry, tuple) else (entry,) for entry in colours.values())
     ]
-    figure.legend(handles=handles, loc="lower center", ncols=columns, fontsize=9, frameon=False)
+    figure.legend(
+        handles=handles,
+        labels=[for_matplotlib(name) for name in colours],
+        loc="lower center",
+        ncols=columns,
+        fontsize=9,
+        frameon=False,
+        handler_map={tuple: HandlerTuple(ndivide=None, pad=0)},
+    )

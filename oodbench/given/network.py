@@ -61,6 +61,11 @@ class GivenNetwork:
         return 0
 
     @property
+    def snapshots(self) -> int:
+        """Return 0: it is not trained."""
+        return 0
+
+    @property
     def given(self) -> Mapping[str, Any]:
         """What it came with, for records."""
         return self.model.facts_on(self.shape)
@@ -74,6 +79,10 @@ class GivenNetwork:
         """Return which of the ID training images methods are fitted on, and which are held out."""
         images = data.training_images
         return HoldOut.of(images.labels, len(images), self.benchmark.validation_share, None, self.seed)
+
+    def is_there(self, data: Mapping[str, BenchmarkData], workspace: Workspace) -> bool:
+        """Return True: it was given."""
+        return True
 
     def obtain(
         self, data: Mapping[str, BenchmarkData], workspace: Workspace, device: torch.device, pictures: Path

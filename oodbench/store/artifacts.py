@@ -168,6 +168,15 @@ class ArtifactStore:
                 )
         return [path for path in found if path is not None]
 
+    def discard(self, kind: str, key: str) -> None:
+        """Remove an artifact, if it is there: another one is to take its place."""
+        path = self.folder(kind, key)
+        self._known.pop(path, None)
+        self._unread.discard(path)
+        # Without it the folder is no artifact any more, at once.
+        remove(path / MANIFEST)
+        remove(path)
+
     def left_behind(self) -> Iterator[Path]:
         """Yield what processes that ended were writing, while nobody else can take it up."""
         yield from abandoned(path for pattern in _PLACES for path in self.root.glob(f"{pattern}/.*{TEMPORARY}"))

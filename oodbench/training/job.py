@@ -34,6 +34,9 @@ class TrainingJob:
         seen: which of the benchmark's seen OOD images it trains on, or None.
         start: the training whose network this one begins with, or None.
         key: hash of all this and of the images; names the artifact.
+        snapshots: of how many images of each test set outputs are kept epoch by epoch; 0 for none. They change nothing
+            in the network, and are no part of its key.
+        train_again: whether a network that is there without these snapshots is trained once more.
     """
 
     benchmark: Benchmark
@@ -43,6 +46,8 @@ class TrainingJob:
     key: str
     seen: str | None = None
     start: TrainingJob | None = None
+    snapshots: int = 0
+    train_again: bool = False
 
     @property
     def starts(self) -> tuple[TrainingJob, ...]:
@@ -82,6 +87,12 @@ class TrainingJob:
         return HoldOut.of(
             images.labels, len(images), self.benchmark.validation_share, self.config.max_images, self.seed
         )
+
+    def is_there(self, data: Mapping[str, BenchmarkData], workspace: Workspace) -> bool:
+        """Return whether the network was trained before, and need not be trained again."""
+        from .trained import is_trained
+
+        return is_trained(self, data, workspace)
 
     def obtain(
         self, data: Mapping[str, BenchmarkData], workspace: Workspace, device: torch.device, pictures: Path

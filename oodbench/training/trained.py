@@ -17,7 +17,9 @@ from oodbench.hashing.values import array_digest, plain
 from oodbench.jobs import ReadyNetwork
 from oodbench.objectives import copy_matching
 from oodbench.plugins import registry
+from oodbench.store.artifacts import CHECKPOINTS
 from oodbench.store.atomic import file_atomic
+from oodbench.store.snapshots import FILE
 from oodbench.store.space import reason
 
 from . import precision
@@ -25,10 +27,12 @@ from .checkpoint import Checkpoint
 from .learner import Learner
 from .loop import TrainingImages, train
 from .seeding import seeded
+from .snapshots import TAKEN, CheckpointWithSnapshots, SnapshotTaker, lacks_snapshots
 
 if TYPE_CHECKING:
     from oodbench.api import NetworkBuilder
     from oodbench.data.loading import BenchmarkData
+    from oodbench.progress import Reporter
     from oodbench.store.workspace import Workspace
 
     from .job import TrainingJob
@@ -57,10 +61,15 @@ def network_of(
     """
     artifacts = workspace.artifacts
     folder = artifacts.find("networks", job.key)
-    if folder is None:
-        folder = artifacts.save(
-            "networks", job.key, lambda aside: _train(job, data, workspace, device, pictures, aside)
-        )
+    if folder is None or not is_trained(job, data, workspace):
+
+        def write(aside: Path) -> dict[str, Any]:
+            facts = _train(job, data, workspace, device, pictures, aside)
+            # One without snapshots is there until the new one is whole.
+            artifacts.discard("networks", job.key)
+            return facts
+
+        folder = artifacts.save("networks", job.key, write)
     weights = torch.load(folder / "weights.pt", weights_only=True)
     # Building draws initial weights: without a seed of its own it would move the global generator.
     with seeded(0, torch.device("cpu")):
@@ -74,6 +83,13 @@ def network_of(
         digest=array_digest(*(tensor.numpy() for tensor in weights.values())),
         facts=artifacts.facts("networks", job.key),
     )
+
+
+def is_trained(job: TrainingJob, data: Mapping[str, BenchmarkData], workspace: Workspace) -> bool:
+    """Return whether the network of a training job is there, and need not be trained once more for its snapshots."""
+    if workspace.artifacts.find("networks", job.key, quick=True) is None:
+        return False
+    return not (job.train_again and lacks_snapshots(job, data, workspace))
 
 
 def _train(
@@ -91,7 +107,13 @@ def _train(
     fit = job.hold_out(own).fit
     labels = np.zeros(len(images), dtype=np.int64) if images.labels is None else images.labels
     seen = None if job.seen is None else own.seen[job.seen].images
-    checkpoint = Checkpoint(workspace.artifacts.root / "checkpoints" / f"{job.key}.pt", report)
+    saved = workspace.artifacts.root / CHECKPOINTS / f"{job.key}.pt"
+    taker = (
+        None
+        if not job.snapshots
+        else SnapshotTaker(data=own, objective=job.objective, count=job.snapshots, device=device)
+    )
+    checkpoint = Checkpoint(saved, report) if taker is None else CheckpointWithSnapshots(saved, report, taker=taker)
     started = time.monotonic()
 
     def build() -> torch.nn.Module:
@@ -99,10 +121,14 @@ def _train(
         if start is not None:
             begin = getattr(job.objective, "begin", copy_matching)
             begin(module, start)
+        if taker is not None:
+            taker.begin(module)
         return module
 
     def on_epoch(epoch: int, n_epochs: int, loss: float, learner: Learner) -> None:
         report.progress(f"training {job.label}, loss {loss:.4g}", epoch, n_epochs)
+        if taker is not None:
+            taker.after(epoch, n_epochs)
         if epoch % max(1, n_epochs // 10) == 0:
             _save_picture(learner, pictures / f"{job.objective.name}-{job.key[:8]}-seed{job.seed}-epoch{epoch:04d}.png")
 
@@ -122,6 +148,7 @@ def _train(
     # Into an open file: torch would tell of a full disk in words of its own.
     with (aside / "weights.pt").open("wb") as file:
         torch.save({name: tensor.cpu() for name, tensor in network.state_dict().items()}, file)
+    taken = {} if taker is None else _save_snapshots(taker, job, aside, report)
     checkpoint.remove()
     report.message(
         f"trained {job.label}: {job.config.length} on {len(fit)} images, "
@@ -135,7 +162,23 @@ def _train(
         "losses": log.losses,
         "config": plain(job.config),
         "precision": log.precision,
+        **taken,
     }
+
+
+def _save_snapshots(taker: SnapshotTaker, job: TrainingJob, aside: Path, report: Reporter) -> dict[str, Any]:
+    """Write snapshots beside the weights, and return what is noted of them: which images they are of."""
+    snapshots = taker.result()
+    if snapshots is None:
+        report.warning(f"no snapshots of {job.label}: {taker.nothing}")
+        return {TAKEN: {}}
+    if taker.resumed_without:
+        report.warning(
+            f"the snapshots of {job.label} lack the first {taker.resumed_without} epochs, which were trained without, "
+            "or with others, before the training was stopped"
+        )
+    (aside / FILE).write_bytes(snapshots.packed())
+    return {TAKEN: taker.fingerprints()}
 
 
 def _built(job: TrainingJob, data: BenchmarkData) -> torch.nn.Module:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
+
 import pytest
+from PIL import Image
 
 from oodbench.figures import animation
 from tests.report.made import save_results
@@ -43,6 +47,34 @@ def test_animated_embeddings_are_a_gif(oodbench, results, monkeypatch):
     done = oodbench("plot", "--animate", "--method", "odm", "--ood", "near")
 
     assert (done.code, done.out) == (0, "results/tiny/embeddings-odm-near.gif\n")
+
+
+def test_a_training_is_drawn_epoch_by_epoch(oodbench, monkeypatch):
+    monkeypatch.setattr(animation, "DPI", 40)
+    done = oodbench(
+        *("run", "--in", "digits", "--method", "ml", "--snapshots", "40", "--set", "recipe.epochs=3", "--device", "cpu")
+    )
+    assert done.code == 0
+    done = oodbench("plot", "embeddings", "--animate", "--epochs", "--in", "digits")
+
+    assert (done.code, done.out) == (0, "results/digits/embeddings-epochs.gif\n")
+    film = Image.open(io.BytesIO(Path("results/digits/embeddings-epochs.gif").read_bytes()))
+    # Before the training, and after each of three epochs.
+    assert film.n_frames == 4
+    assert Path("results/digits/embeddings-epochs.gif").stat().st_size < 1_000_000
+    before = film.convert("RGB").tobytes()
+    film.seek(3)
+    assert film.convert("RGB").tobytes() != before
+
+
+def test_sets_without_snapshots_are_named(oodbench, monkeypatch):
+    monkeypatch.setattr(animation, "DPI", 40)
+    run = ("run", "--in", "digits", "--method", "ml", "--set", "recipe.epochs=2", "--device", "cpu")
+    oodbench(*run, "--snapshots", "40")
+    oodbench(*run, "--out", "uniform")
+    done = oodbench("plot", "embeddings", "--animate", "--epochs", "--in", "digits")
+
+    assert (done.code, done.err) == (0, "left out, since there are no snapshots of it: uniform\n")
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,9 @@ class Network:
     """How the networks of one kind were trained, over seeds.
 
     Attributes:
-        name: the objective with its settings, or the given model.
-        training: recipe and configuration, in words.
+        name: the objective, or the given model.
+        settings: of the objective, in words.
+        training: recipe and configuration, in words, without what is at its default and says little.
         cut_short: by how much the training was shorter than the full one; "" where it was not.
         accuracy: share of ID test images that are classified right, in words.
         seconds: of training, mean over seeds, in words.
@@ -31,6 +32,7 @@ class Network:
     """
 
     name: str
+    settings: str
     training: str
     cut_short: str
     accuracy: str
@@ -115,13 +117,13 @@ def networks(chapter: Chapter) -> list[Network]:
 def _network(found: Sequence[tuple[str, Record]]) -> Network:
     records = [record for _, record in found]
     first = records[0]
-    settings = ", ".join(f"{name}={_brief(value)}" for name, value in first.objective.items() if name != "name")
-    name = str(first.objective.get("name", "?")) + (f" ({settings})" if settings else "")
-    config = ", ".join(f"{key}={_brief(value)}" for key, value in first.training.items() if value not in (None, [], ""))
+    settings = _in_words({name: value for name, value in first.objective.items() if name != "name"})
+    config = _in_words({name: value for name, value in first.training.items() if _telling(name, value)})
     accuracies = [record.accuracy for record in records if record.accuracy is not None]
     seconds = [record.seconds["train"] for record in records if "train" in record.seconds]
     return Network(
-        name=name if first.training else first.recipe,
+        name=str(first.objective.get("name", "?")) if first.training else first.recipe,
+        settings=settings if first.training else "",
         training=f"recipe {first.recipe}: {config}" if first.training else "trained elsewhere",
         cut_short=first.cut_short,
         accuracy=_percents(accuracies),
@@ -176,6 +178,21 @@ def _percents(values: Sequence[float]) -> str:
         return "–"
     low, high = f"{100 * min(values):.2f}", f"{100 * max(values):.2f}"
     return f"{low}%" if low == high else f"{low} to {high}%"
+
+
+_ALWAYS = ("epochs", "steps", "batch_size", "optimizer", "learning_rate", "schedule", "precision")
+"""Settings of a training that say what it was, whatever their defaults are."""
+
+
+def _telling(name: str, value: object) -> bool:
+    from oodbench.hashing.values import plain
+    from oodbench.training.config import TrainConfig
+
+    return name in _ALWAYS or value != plain(getattr(TrainConfig, name, None))
+
+
+def _in_words(settings: Mapping[str, object]) -> str:
+    return ", ".join(f"{name}={_brief(value)}" for name, value in settings.items() if value not in (None, [], ""))
 
 
 def _brief(value: object) -> str:

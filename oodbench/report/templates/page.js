@@ -26,7 +26,7 @@ const plots = {
   },
   roc: (c, chosen) => [lines(c, chosen, (m, s) => [[0, ...s.fpr, 1], [0, ...m.tpr, 1]]), {xaxis: {title: {text: "false positive rate"}, range: [0, 1]}, yaxis: {title: {text: "true positive rate"}, range: [0, 1.01]}}],
   pr: (c, chosen) => [lines(c, chosen, (m, s) => [m.tpr, m.tpr.map((t, i) => t * m.n_id / (t * m.n_id + s.fpr[i] * s.n))]),
-    {xaxis: {title: {text: "recall: share of ID images accepted"}, range: [0, 1]}, yaxis: {title: {text: "precision: share of ID among the accepted"}, range: [null, 1.01]}}],
+    {xaxis: {title: {text: "recall (ID images accepted)"}, range: [0, 1]}, yaxis: {title: {text: "precision"}, range: [null, 1.01]}}],
   cloud(c, chosen) {
     const cloud = c.clouds[chosen("network")], set = cloud.sets[chosen("set")], angle = chosen("turn") * Math.PI / 180;
     /* Paper gets the same view without WebGL, whose pictures are not printed. */
@@ -72,9 +72,11 @@ function draw(figure) {
     const [traces, layout] = plots[plot.dataset.plot](page.chapters[figure.dataset.chapter], chosen, figure);
     const paper = printing() ? {width: plot.closest(".pair") ? 330 : 680, height: layout.height || 300} : {};
     const height = paper.height || layout.height || plot.clientHeight || 380;
+    /* Below the title of the axis, however many lines of names there are. */
+    const rows = Math.ceil(95 * traces.filter(trace => trace.showlegend !== false).length / (paper.width || plot.clientWidth)), inner = Math.max(80, height - 65 - 20 * rows);
     const axis = given => ({gridcolor: line(), zerolinecolor: line(), linecolor: line(), ...given});
     Plotly.react(plot, traces, {paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: {color: text(), family: "system-ui, sans-serif", size: 12},
-      margin: {l: 55, r: 10, t: 10, b: 45}, legend: {orientation: "h", y: -55 / (height - 100), yanchor: "top"}, uirevision: "kept", ...layout, ...paper, xaxis: axis(layout.xaxis), yaxis: axis(layout.yaxis)},
+      margin: {l: 55, r: 10, t: 10, b: 45}, legend: {orientation: "h", y: -50 / inner, yanchor: "top"}, uirevision: "kept", ...layout, ...paper, xaxis: axis(layout.xaxis), yaxis: axis(layout.yaxis)},
       {responsive: true, displayModeBar: false});
   }
   figure.dataset.drawn = "yes";
@@ -84,7 +86,8 @@ const seen = new IntersectionObserver(entries => entries.filter(entry => entry.i
 figures.forEach(figure => { seen.observe(figure); figure.addEventListener("input", () => draw(figure)); });
 dark.addEventListener("change", () => figures.filter(figure => figure.dataset.drawn).forEach(draw));
 for (const [event, on] of [["beforeprint", true], ["afterprint", false]]) addEventListener(event, () => {
-  document.documentElement.classList.toggle("printing", on); figures.forEach(draw); });
+  document.documentElement.classList.toggle("printing", on); figures.forEach(draw);
+  document.querySelectorAll(on ? "details:not([open])" : "details[data-closed]").forEach(part => { part.open = on; part.toggleAttribute("data-closed", on); }); });
 
 /* Tables: which metric, which sets, sorted by what. */
 document.querySelectorAll(".results").forEach(section => section.addEventListener("input", () => {

@@ -27,6 +27,7 @@ UNKNOWN = "-1"
 class OpenOodList:
     """The images of one of OpenOOD's lists: `benchmark_imglist/<benchmark>/<split>_<name>.txt`.
 
+    The lists of its open-set splits lie a folder deeper: `benchmark_imglist/osr_mnist6/test/test_mnist_6_id_seed1.txt`.
     The folder is the data folder, or the one that `OPENOOD_DATA` names where the data folder has no
     `benchmark_imglist`. A line holds a path, which starts at `images_classic` or `images_largescale`, and a label: the
     index of an ID class, or -1. Class names are the indices as words ("0", "1", …), so that a covariate-shifted set
@@ -43,6 +44,7 @@ class OpenOodList:
         shorter: brings the shorter side of an image to so many pixels and cuts out the centre, as OpenOOD tests; 0
             resizes the whole image to what the benchmark asks for.
         per_class: reads the first so many images of each class only; 0 for all.
+        folders: whether lists lie in a folder that has the name of their split.
     """
 
     title: ClassVar[str] = "A list of OpenOOD's data folder"
@@ -55,6 +57,7 @@ class OpenOodList:
     part: Literal["", "train", "val", "test"] = ""
     shorter: int = 0
     per_class: int = 0
+    folders: bool = False
 
     def __post_init__(self) -> None:
         for name in ("shorter", "per_class"):
@@ -120,7 +123,8 @@ class OpenOodList:
 
     def _list(self, split: str, data_dir: Path) -> Path:
         part, name = self.part or split, self.name or self.benchmark
-        return self._home(data_dir) / LISTS / self.benchmark / f"{part}_{name}.txt"
+        folder = self._home(data_dir) / LISTS / self.benchmark
+        return (folder / part if self.folders else folder) / f"{part}_{name}.txt"
 
     def _root(self, data_dir: Path) -> Path:
         return self._home(data_dir) / f"images_{self.images}"

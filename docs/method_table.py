@@ -37,6 +37,7 @@ BEGIN, END = "<!-- written by method_table.py -->", "<!-- end -->"
 _COLUMNS = ("method", "seed", "accuracy", "auroc", "fpr_at_95tpr", "auroc_novelty", "seen", "settings")
 _SEES = {
     "id_validation": "held-out ID images",
+    "ood_validation": "validation OOD images",
     "seen_ood": "seen OOD images",
     "ood_test": "the OOD test sets",
 }

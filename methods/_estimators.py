@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from oodbench.api import FitInputs, Need, Objective, Sees
 from oodbench.errors import ConfigError
 from oodbench.objectives import CrossEntropy
-
-from ._drawn import drawn
+from oodbench.tuning import drawn
 
 if TYPE_CHECKING:
     import numpy as np

@@ -53,6 +53,8 @@ class AdaSCALE(PostHocMethod):
 
     title: ClassVar[str] = "Adaptive scaling (AdaSCALE)"
     source: ClassVar[str] = "Regmi, arXiv 2503.08023, Sec. 4; code sudarshanregmi/AdaSCALE"
+    # What the paper searches; OpenOOD v1.5 searches `low` as well, from 60 up.
+    grid: ClassVar[Mapping[str, tuple[object, ...]]] = {"high": (80.0, 85.0, 90.0, 95.0, 99.0)}
     needs: ClassVar[frozenset[Need]] = PostHocMethod.needs | {"gradients"}
     quick: ClassVar[Mapping[str, object]] = {"fit_images": 50}
 

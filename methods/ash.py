@@ -40,6 +40,8 @@ class ASH(ShapingMethod):
 
     title: ClassVar[str] = "Activation shaping (ASH)"
     source: ClassVar[str] = "Djurisic et al., ICLR 2023; code andrijazz/ash"
+    # That of OpenOOD v1.5.
+    grid: ClassVar[Mapping[str, tuple[object, ...]]] = {"percentile": (65.0, 70.0, 75.0, 80.0, 85.0, 90.0, 95.0)}
     known_exceptions: ClassVar[Mapping[str, str]] = {
         "higher_means_more_in_distribution": "variant s scales the features of noise, which are more alike, "
         "further up than those of ID images"

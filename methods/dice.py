@@ -34,6 +34,8 @@ class DICE(ShapingMethod):
 
     title: ClassVar[str] = "Sparsified head (DICE)"
     source: ClassVar[str] = "Sun & Li, ECCV 2022; code deeplearning-wisc/dice"
+    # The paper's; OpenOOD v1.5 has 90 alone.
+    grid: ClassVar[Mapping[str, tuple[object, ...]]] = {"percentile": (10.0, 30.0, 50.0, 70.0, 90.0, 99.0)}
     known_exceptions: ClassVar[Mapping[str, str]] = {
         "higher_means_more_in_distribution": "noise excites all units, and the tenth of a small head that is left has "
         "no negative weights to set against them"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -34,6 +35,8 @@ class FDBD(PostHocMethod):
 
     title: ClassVar[str] = "Distance to decision boundaries (fDBD)"
     source: ClassVar[str] = "Liu & Qin, ICML 2024"
+    # That of OpenOOD v1.5.
+    grid: ClassVar[Mapping[str, tuple[object, ...]]] = {"divisor": ("distance", "norm")}
 
     divisor: Literal["distance", "norm", "none"] = "distance"
 

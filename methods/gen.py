@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -31,6 +32,11 @@ class GEN(LogitMethod):
 
     title: ClassVar[str] = "Generalised entropy (GEN)"
     source: ClassVar[str] = "Liu et al., CVPR 2023"
+    # That of OpenOOD v1.5.
+    grid: ClassVar[Mapping[str, tuple[object, ...]]] = {
+        "gamma": (0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0),
+        "top": (10, 50, 100, 200, 500, 1000),
+    }
 
     gamma: float = 0.1
     top: Literal["all"] | int = 100

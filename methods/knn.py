@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -39,6 +40,8 @@ class KNN(PostHocMethod):
 
     title: ClassVar[str] = "k-th nearest neighbour"
     source: ClassVar[str] = "Sun et al., ICML 2022, Alg. 1"
+    # The paper's; OpenOOD v1.5 has those from 50 to 1000.
+    grid: ClassVar[Mapping[str, tuple[object, ...]]] = {"k": (1, 10, 20, 50, 100, 200, 500, 1000, 3000, 5000)}
 
     k: Literal["auto"] | int = "auto"
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from oodbench.api import FitInputs, Need, Network, Objective, Sees
 from oodbench.errors import ConfigError
 from oodbench.objectives import CrossEntropy
-
-from ._drawn import drawn
-from ._tuning import ood_samples, seen_in_tuning
+from oodbench.tuning import Tune, drawn, ood_samples, seen_in_tuning
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,8 +39,8 @@ class Mahalanobis:
             or names of modules, with "penultimate" for the features.
         epsilon: ε in units of the [0, 1] pixel range; the paper tries 0 to 0.01.
         tune: what the logistic regression tells held-out ID images from, where there are several layers: "fgsm" (the
-            same images after an adversarial step), "seen" (seen OOD training images) or "test" (the OOD test sets;
-            such rows are marked).
+            same images after an adversarial step), "seen" (seen OOD training images), "val" (the benchmark's validation
+            OOD images) or "test" (the OOD test sets; such rows are marked).
         tune_images: at most this many images of each set are looked at, drawn from the seed.
         fgsm_step: size of the adversarial step in units of the [0, 1] pixel range, as in the paper's code.
     """
@@ -53,7 +51,7 @@ class Mahalanobis:
 
     layers: Literal["penultimate", "all"] | tuple[str, ...] = "penultimate"
     epsilon: float = 0.0
-    tune: Literal["fgsm", "seen", "test"] = "fgsm"
+    tune: Literal["fgsm", "seen", "val", "test"] = "fgsm"
     tune_images: int = 1000
     fgsm_step: float = 0.05
 
@@ -82,6 +80,10 @@ class Mahalanobis:
         if self._one_layer:
             return frozenset()
         return seen_in_tuning(self.tune)
+
+    def tuned(self, tune: Tune) -> Mahalanobis:
+        """Return the method that weighs its layers as a word says; one layer has nothing to choose."""
+        return self if self._one_layer else replace(self, tune="fgsm" if tune == "id" else tune)
 
     def fit(self, inputs: FitInputs) -> MahalanobisDetector:
         """Fit the Gaussians of each layer, and the weights of the layers where there are several."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
@@ -49,6 +49,12 @@ class NAC(PostHocMethod):
 
     title: ClassVar[str] = "Neuron activation coverage (NAC)"
     source: ClassVar[str] = "Liu et al., ICLR 2024; code BierOne/ood_coverage"
+    # What the public code searches for the last layer, on CIFAR-10, CIFAR-100 and ImageNet together.
+    grid: ClassVar[Mapping[str, tuple[object, ...]]] = {
+        "alpha": ((1.0,), (50.0,), (100.0,), (3000.0,)),
+        "bins": (50, 500),
+        "full": ((10.0,), (50.0,), (500.0,)),
+    }
 
     layers: Literal["penultimate", "all"] | tuple[str, ...] = "penultimate"
     alpha: tuple[float, ...] = (100.0,)

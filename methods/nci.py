@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -31,6 +32,8 @@ class NCI(PostHocMethod):
 
     title: ClassVar[str] = "Neural collapse inspired (NCI)"
     source: ClassVar[str] = "Liu & Qin, CVPR 2025"
+    # That of OpenOOD v1.5.
+    grid: ClassVar[Mapping[str, tuple[object, ...]]] = {"alpha": (0.0001, 0.001, 0.01, 0.1)}
 
     alpha: float = 0.0001
 

@@ -10,9 +10,7 @@ from oodbench.api import FitInputs, Need, Network, Objective, Sees
 from oodbench.errors import ConfigError
 from oodbench.metrics import fpr_at_tpr
 from oodbench.objectives import CrossEntropy
-
-from ._drawn import drawn
-from ._tuning import at_edge, ood_samples, seen_in_tuning
+from oodbench.tuning import Tune, at_edge, drawn, ood_samples, seen_in_tuning
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,8 +39,9 @@ class ODIN:
         temperature: T.
         epsilon: ε in units of the [0, 1] pixel range, or "auto" to choose it as `tune` says.
         tune: what "auto" looks at: "id" (held-out ID images only, as Hsu et al.; this is what None takes), "seen"
-            (lowest FPR at 95% TPR against seen OOD training images) or "test" (the same against the OOD test sets, as
-            the early papers did; such rows are marked). Only with epsilon=auto.
+            (lowest FPR at 95% TPR against seen OOD training images), "val" (the same against the benchmark's validation
+            OOD images) or "test" (the same against the OOD test sets, as the early papers did; such rows are marked).
+            Only with epsilon=auto.
         seen: which of the benchmark's seen OOD images "seen" looks at; None for the benchmark's first.
         tune_images: at most this many images of each set are looked at, drawn from the seed.
     """
@@ -53,7 +52,7 @@ class ODIN:
 
     temperature: float = 1000.0
     epsilon: Literal["auto"] | float = 0.0014
-    tune: Literal["id", "seen", "test"] | None = None
+    tune: Tune | None = None
     seen: str | None = None
     tune_images: int = 1000
 
@@ -80,6 +79,10 @@ class ODIN:
         if self.epsilon != "auto":
             return frozenset()
         return seen_in_tuning(self.tune or "id")
+
+    def tuned(self, tune: Tune) -> ODIN:
+        """Return the method that chooses ε."""
+        return replace(self, epsilon="auto", tune=tune)
 
     def fit(self, inputs: FitInputs) -> ODINDetector:
         """Choose ε and return the detector."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -33,6 +33,8 @@ class ReAct(ShapingMethod):
 
     title: ClassVar[str] = "Rectified activations (ReAct)"
     source: ClassVar[str] = "Sun et al., NeurIPS 2021, Sec. 3"
+    # That of OpenOOD v1.5; the paper has 10, 65 and 80 too.
+    grid: ClassVar[Mapping[str, tuple[object, ...]]] = {"percentile": (85.0, 90.0, 95.0, 99.0)}
 
     percentile: float = 90.0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -37,6 +38,8 @@ class Relation(PostHocMethod):
 
     title: ClassVar[str] = "Neural relation graph"
     source: ClassVar[str] = "Kim et al., NeurIPS 2023; code snu-mllab/Neural-Relation-Graph"
+    # That of OpenOOD v1.5.
+    grid: ClassVar[Mapping[str, tuple[object, ...]]] = {"power": (1.0, 2.0, 4.0, 6.0, 8.0)}
 
     power: float = 1.0
     threshold: float = 0.03

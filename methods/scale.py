@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -33,6 +33,8 @@ class SCALE(ShapingMethod):
 
     title: ClassVar[str] = "Scaled activations (SCALE)"
     source: ClassVar[str] = "Xu et al., ICLR 2024; code kai422/SCALE"
+    # That of OpenOOD v1.5.
+    grid: ClassVar[Mapping[str, tuple[object, ...]]] = {"percentile": (65.0, 70.0, 75.0, 80.0, 85.0, 90.0, 95.0)}
 
     percentile: float = 85.0
 

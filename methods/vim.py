@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -36,6 +37,8 @@ class ViM(PostHocMethod):
 
     title: ClassVar[str] = "Virtual-logit matching (ViM)"
     source: ClassVar[str] = "Wang et al., CVPR 2022, Eq. 4-7"
+    # That of OpenOOD v1.5.
+    grid: ClassVar[Mapping[str, tuple[object, ...]]] = {"dimension": (256, 1000)}
 
     dimension: Literal["auto"] | int = "auto"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -43,6 +43,11 @@ class VRA(ShapingMethod):
 
     title: ClassVar[str] = "Variational rectified activations (VRA)"
     source: ClassVar[str] = "Xu et al., NeurIPS 2023; code zeroQiaoba/VRA"
+    # That of OpenOOD v1.5, and the 60 of the paper.
+    grid: ClassVar[Mapping[str, tuple[object, ...]]] = {
+        "low": (1.0, 5.0, 10.0, 15.0, 60.0),
+        "high": (85.0, 90.0, 95.0, 99.0),
+    }
 
     low: float = 60.0
     high: float = 95.0

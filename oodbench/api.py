@@ -6,7 +6,7 @@ Scores: higher = more in-distribution. Images: float32 in [0, 1], shape (n, chan
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -30,10 +30,10 @@ CONTRACT = 2
 """Version of this file. It counts up when a plugin that fitted the protocols below may fit them no longer; a plugin's
 package, module or file says which one it was written for: `OODBENCH_CONTRACT = 2`."""
 
-Sees = Literal["id_validation", "seen_ood", "ood_test"]
-"""What a method may see besides the labelled ID training images: held-out ID images, the benchmark's
-unlabelled seen OOD training images, or the OOD test sets themselves (its rows are then marked). Where a benchmark
-offers several kinds of seen OOD images, a method gets the first, or the one that its field `seen` names."""
+Sees = Literal["id_validation", "ood_validation", "seen_ood", "ood_test"]
+"""What a method may see besides the labelled ID training images: held-out ID images, the benchmark's validation OOD
+images, its unlabelled seen OOD training images, or the OOD test sets themselves (its rows are then marked). Where a
+benchmark offers several kinds of seen OOD images, a method gets the first, or the one that its field `seen` names."""
 
 
 Need = Literal["classes", "training_images", "seen_ood", "features", "gradients"]
@@ -128,6 +128,10 @@ class FitInputs:
         ood_test: the OOD test sets, for methods that declare "ood_test"; else empty.
         n_classes: number of ID classes.
         seed: for anything random.
+        ood_validation: OOD images that are there to choose settings on, for methods that declare "ood_validation"; else
+            empty.
+        altered: images made by altering held-out ID ones, which are no benchmark's OOD images, by the way in which they
+            were made; for methods that declare "id_validation", else empty. Nothing is made before it is asked for.
     """
 
     networks: tuple[Any, ...]
@@ -137,6 +141,8 @@ class FitInputs:
     ood_test: Mapping[str, Batch]
     n_classes: int
     seed: int
+    ood_validation: Mapping[str, Batch] = field(default_factory=dict)
+    altered: Mapping[str, Batch] = field(default_factory=dict)
 
     @property
     def network(self) -> Any:
@@ -151,6 +157,9 @@ class Method(Protocol):
 
     - `needs`: what it cannot do without, a frozenset of `Need`; nothing. What its objectives need is added.
     - `reads`: what it wants to see of inner layers, a tuple of `oodbench.readings.Reading`; nothing.
+    - `grid`: which values of which hyper-parameters are tried where a run is to choose them (`--tune`), a class
+      attribute that maps names to tuples; nothing. A method that chooses by itself has `tuned(tune)` instead, which
+      returns it with settings so that it does, for a word of `oodbench.tuning.Tune`.
 
     A method that cannot keep one of `oodbench.testing.METHOD_CHECKS` says so, with the reason, in a class attribute
     `known_exceptions`, a mapping from the check's name; so do plugins of the other kinds. One that takes long to train

@@ -107,6 +107,7 @@ class Benchmark:
         split: how the classes are divided among the parts that have a `share`.
         layout: the table layout that shows it best.
         validation_share: share of each class's training images that is held out for validation.
+        ood_validation: OOD images that settings may be chosen on (`--tune val`), and that are in no test set, by name.
         optional_seen: whether the benchmark is run without seen images that are missing; methods that need them are
             then left out.
         embedded: whether all its images come with the installation.
@@ -134,6 +135,7 @@ class Benchmark:
     layout: str = "table2"
     validation_share: float = 0.1
     id_validation: Part | None = None
+    ood_validation: Mapping[str, Part] = field(default_factory=dict)
     optional_seen: bool = False
     embedded: bool = False
     suite: str = ""
@@ -168,7 +170,8 @@ class Benchmark:
     def parts(self) -> tuple[Part, ...]:
         """All images that it names."""
         validation = () if self.id_validation is None else (self.id_validation,)
-        return (self.id_train, self.id_test, *validation, *self.seen.values(), *(ood.part for ood in self.ood))
+        others = (*self.seen.values(), *self.ood_validation.values(), *(ood.part for ood in self.ood))
+        return (self.id_train, self.id_test, *validation, *others)
 
     def contaminated(self, contamination: Contamination) -> Benchmark:
         """Return the benchmark with other images among its training images, under a name that says so."""
@@ -196,6 +199,7 @@ class Benchmark:
                 for name, part in self.seen.items()
                 if part.share is None or split.part(part.share)
             },
+            ood_validation={name: classes_of(part) for name, part in self.ood_validation.items()},
             ood=tuple(
                 replace(ood, part=classes_of(ood.part))
                 for ood in self.ood

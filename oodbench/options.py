@@ -158,7 +158,22 @@ class ModelOptions(GivenModelOptions, total=False):
     ]
 
 
-class RunOptions(Places, GivenImageOptions, total=False):
+class TuningOptions(TypedDict, total=False):
+    """How hyper-parameters are chosen."""
+
+    tune: Annotated[
+        str | None,
+        Option(
+            about="Choose what methods have a grid for and --set does not give: on held-out ID images (id), on the "
+            "benchmark's validation OOD images too (val), on its seen OOD images (seen), or on the OOD test sets, "
+            "which tables then say (test).",
+            without="nothing is chosen",
+            metavar="[id|val|seen|test]",
+        ),
+    ]
+
+
+class RunOptions(Places, GivenImageOptions, TuningOptions, total=False):
     """All options of a run but what is run: benchmarks and methods."""
 
     seeds: Annotated[int, Option(about="How many seeds: 0, 1, …", default=1)]

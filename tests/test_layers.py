@@ -19,6 +19,7 @@ LAYERS = (
     ("store",),
     ("plugins",),
     ("networks",),
+    ("tuning",),
     ("forward", "scoring"),
     ("api", "benchmark", "suite", "claims", "jobs", "objectives", "posthoc", "readings", "training.learner"),
     ("batch", "training.augment", "training.pixels", "training.precision", "training.seeding"),

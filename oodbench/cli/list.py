@@ -66,6 +66,7 @@ def _methods(_: Path) -> Table:
 
     words = {
         "id_validation": "held-out ID images",
+        "ood_validation": "validation OOD images",
         "seen_ood": "seen OOD images",
         "ood_test": "the OOD test sets",
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from oodbench.benchmark import COVARIATE
@@ -40,6 +40,7 @@ class BenchmarkData:
         id_validation: ID images that are neither trained nor tested on, where the benchmark has some of its own and
             they are there; None holds out training images as the benchmark says.
         contamination: how many of the ID training images are others, and of which set, where there are such.
+        ood_validation: OOD images to choose settings on, by name; none where they are not wanted.
     """
 
     benchmark: Benchmark
@@ -51,6 +52,7 @@ class BenchmarkData:
     split: ClassSplit | None = None
     id_validation: ImageSet | None = None
     contamination: Mapping[str, Any] | None = None
+    ood_validation: Mapping[str, ImageSet] = field(default_factory=dict)
 
     @property
     def n_classes(self) -> int:
@@ -89,6 +91,7 @@ def load_benchmark(
     *,
     download: bool = False,
     train_needed: bool = True,
+    ood_validation: bool = False,
 ) -> BenchmarkData:
     """Return all images of a benchmark; test images that are training images as well are left out.
 
@@ -98,6 +101,7 @@ def load_benchmark(
             test sets are missing, and which classes are not tested.
         download: whether to fetch what is missing and may be fetched.
         train_needed: whether ID training images must be there; a trained network does without.
+        ood_validation: whether settings are chosen on the benchmark's validation OOD images, which then must be there.
 
     Raises:
         MissingData: in-distribution or seen images, an OOD test set that is not optional, or all of these are missing.
@@ -127,7 +131,9 @@ def load_benchmark(
                 raise
             missing[entry.name] = str(error)
             report.warning(f"{benchmark.name}: skipping the OOD set {entry.name!r}: {error}")
-    for other in (id_test, *([id_validation] if id_validation else []), *seen.values(), *ood.values()):
+    chosen_on = {name: load(part) for name, part in benchmark.ood_validation.items()} if ood_validation else {}
+    validation = (*([id_validation] if id_validation else []), *chosen_on.values())
+    for other in (id_test, *validation, *seen.values(), *ood.values()):
         first = id_train or id_test
         if other.shape != first.shape:
             raise DataError(
@@ -146,9 +152,10 @@ def load_benchmark(
         split=split,
         id_validation=id_validation,
         contamination=contamination,
+        ood_validation=chosen_on,
     )
     _check_covariate(data)
-    data = without_shared_images(data, report)
+    data = _without_test_images(without_shared_images(data, report), report)
     if empty := _without_images(data.id_test):
         report.warning(f"{benchmark.name}: no test images of {', '.join(empty[:5])}: the accuracy says nothing of them")
     return data
@@ -245,20 +252,43 @@ def without_shared_images(data: BenchmarkData, report: Reporter) -> BenchmarkDat
     return replace(data, id_test=id_test, ood=ood)
 
 
+def _without_test_images(data: BenchmarkData, report: Reporter) -> BenchmarkData:
+    """Leave out the validation OOD images that are test images too: nothing may be chosen on these unseen."""
+    if not data.ood_validation:
+        return data
+    tested = frozenset(image for images in (data.id_test, *data.ood.values()) for image in _digests(images))
+    kept = {
+        name: _without(images, _digests(images), tested, report, "test images")
+        for name, images in data.ood_validation.items()
+    }
+    return replace(data, ood_validation=kept)
+
+
 def _digests(images: ImageSet) -> list[bytes]:
     return [image.tobytes() for image in images.digests]
 
 
 def _untrained(tests: ImageSet, digests: list[bytes], trained: frozenset[bytes], report: Reporter) -> ImageSet:
+    return _without(tests, digests, trained, report, "training images", "; test on others")
+
+
+def _without(
+    images: ImageSet, digests: list[bytes], others: frozenset[bytes], report: Reporter, of: str, advice: str = ""
+) -> ImageSet:
+    """Return the images of a set that are not among others, and tell how many are left out.
+
+    Raises:
+        DataError: none is left.
+    """
     import numpy as np
 
-    kept = np.array([i for i, image in enumerate(digests) if image not in trained], dtype=np.intp)
-    if len(kept) == len(tests):
-        return tests
+    kept = np.array([i for i, image in enumerate(digests) if image not in others], dtype=np.intp)
+    if len(kept) == len(images):
+        return images
     if not len(kept):
-        raise DataError(f"every image of {tests.name} is among the training images; test on others")
-    report.warning(f"leaving out {len(tests) - len(kept)} images of {tests.name}: they are training images as well")
-    return tests.at(kept)
+        raise DataError(f"every image of {images.name} is among the {of}{advice}")
+    report.warning(f"leaving out {len(images) - len(kept)} images of {images.name}: they are {of} as well")
+    return images.at(kept)
 
 
 def _if_there(load: Callable[[Part], ImageSet], part: Part) -> ImageSet | None:

@@ -22,6 +22,7 @@ from oodbench.metrics import Samples
 from oodbench.plugins import registry
 from oodbench.scoring import classes_of, scores_of
 from oodbench.store.records import Record, Row, Scores
+from oodbench.tuning import TunedDetector, settings_of
 
 from . import measures
 from .naming import is_registered
@@ -66,6 +67,8 @@ def evaluate(cell: Cell, material: Material) -> tuple[Record, Scores, Detector]:
             validation=material.validation if "id_validation" in method.sees else None,
             seen_ood=None if cell.seen is None else material.seen[cell.seen],
             ood_test=_out_of_distribution(material) if "ood_test" in method.sees else {},
+            ood_validation=material.ood_validation if "ood_validation" in method.sees else {},
+            altered=material.altered if "id_validation" in method.sees else {},
             n_classes=data.n_classes,
             seed=cell.seed,
         ),
@@ -230,7 +233,7 @@ def _record(
         },
         suite=benchmark.suite,
         method=cell.method_name,
-        settings=plain(cell.method),
+        settings=settings_of(cell.method),
         changed=plain(cell.changed),
         sees=tuple(sorted(cell.method.sees)),
         fitted=_numbers(detector),
@@ -274,6 +277,8 @@ def _record(
 
 def _numbers(detector: Detector) -> dict[str, Any]:
     """Return what fitting chose, where it is a plain number or word, such as ODIN's ε."""
+    if isinstance(detector, TunedDetector):
+        return _numbers(detector.detector) | dict(detector.chosen)
     state = getattr(detector, "__dict__", {})
     words = {name: value for name, value in state.items() if isinstance(value, bool | int | float | str)}
     return {name: value for name, value in words.items() if not isinstance(value, float) or math.isfinite(value)}

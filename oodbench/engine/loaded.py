@@ -27,7 +27,14 @@ def load_data(wanted: Request, workspace: Workspace, *, download: bool = False) 
         OodbenchError: images are missing, damaged, or do not fit.
     """
     data = {
-        benchmark.name: load_benchmark(benchmark, workspace, download=download, train_needed=wanted.model is None)
+        benchmark.name: load_benchmark(
+            benchmark,
+            workspace,
+            download=download,
+            train_needed=wanted.model is None,
+            # They are read for nothing else.
+            ood_validation=any("ood_validation" in entry.method.sees for entry in wanted.methods[benchmark.name]),
+        )
         for benchmark in wanted.benchmarks
     }
     if wanted.model is None:

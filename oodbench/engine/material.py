@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any, cast
@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from oodbench.batch import Batch
+from oodbench.data.altering import WAYS, altered
 from oodbench.errors import NeedsTrainingImages
+from oodbench.tuning import drawn
 
 from .outputs import KeptOutputs
 
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from oodbench.jobs import NetworkJob, ReadyNetwork
     from oodbench.readings import Reading
     from oodbench.store.workspace import Workspace
+
+ALTERED_IMAGES = 1000
+"""So many of each kind are made at most."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,6 +43,9 @@ class Material:
         id_test: the ID test images.
         seen: seen OOD training images, by the name of the OOD test set of that distribution.
         ood: the OOD test sets.
+        ood_validation: OOD images to choose settings on.
+        altered: images made by altering held-out ID images, by the way in which they are made; each is made, and seen
+            by the networks, when a method asks for it.
     """
 
     networks: tuple[ReadyNetwork, ...]
@@ -48,6 +56,8 @@ class Material:
     id_test: Batch
     seen: Mapping[str, Batch]
     ood: Mapping[str, Batch]
+    ood_validation: Mapping[str, Batch]
+    altered: Mapping[str, Batch]
 
     @classmethod
     def of(
@@ -86,6 +96,8 @@ class Material:
             id_test=batch(data.id_test),
             seen={name: batch(images) for name, images in data.seen.items()},
             ood={name: batch(images) for name, images in data.ood.items()},
+            ood_validation={name: batch(images) for name, images in data.ood_validation.items()},
+            altered=Altered(validation, batch, jobs[0].seed),
         )
 
 
@@ -99,6 +111,35 @@ def _halves(
     # Each network has its own, drawn from its seed: else several could not be the networks of other methods.
     held_out = reduce(np.intersect1d, (each.validation for each in halves))
     return whole.at(halves[0].fit), whole.at(held_out) if len(held_out) else None
+
+
+class Altered(Mapping[str, Batch]):
+    """Images made by altering held-out ID images, by the way in which they are made; made once, when asked for.
+
+    Args:
+        validation: held-out ID images, or None where there are none.
+        batch: lays images out as the networks see them.
+        seed: of everything random.
+    """
+
+    def __init__(self, validation: Batch | None, batch: Callable[[ImageSet], Batch], seed: int) -> None:
+        self._validation, self._batch, self._seed = validation, batch, seed
+        self._made: dict[str, Batch] = {}
+
+    def __getitem__(self, way: str) -> Batch:
+        if self._validation is None or way not in WAYS:
+            raise KeyError(way)
+        if way not in self._made:
+            chosen = drawn(self._validation, ALTERED_IMAGES, self._seed)
+            images = np.ascontiguousarray(chosen.source.images[chosen.rows])
+            self._made[way] = self._batch(altered(images, way, self._seed))
+        return self._made[way]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(() if self._validation is None else WAYS)
+
+    def __len__(self) -> int:
+        return 0 if self._validation is None else len(WAYS)
 
 
 class NoTrainingImages:

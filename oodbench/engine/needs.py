@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from oodbench.errors import ConfigError, NeedsTrainingImages
 from oodbench.objectives import CrossEntropy
+from oodbench.tuning import Tuned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from oodbench.api import Method, Need, Objective
+    from oodbench.benchmark import Benchmark
     from oodbench.data.loading import BenchmarkData
     from oodbench.given.model import GivenModel
 
@@ -49,12 +51,31 @@ def unmet(name: str, method: Method, data: BenchmarkData, model: GivenModel | No
     if "seen_ood" in needs and not data.seen:
         reason = f"{name} needs seen OOD training images, and {benchmark} has none"
         return ConfigError(f"{reason}; leave {name} out, or choose another benchmark")
+    if "ood_validation" in method.sees and not data.ood_validation:
+        return ConfigError(f"{name}.tune=val {untunable('val', data.benchmark)}")
     if "classes" in needs and data.n_classes < 2:
         reason = f"{name} tells classes apart, and {benchmark} has one class"
         return ConfigError(f"{reason}; leave {name} out, or choose a method that needs no classes")
-    if "training_images" in needs and data.id_train is None:
+    held_out = isinstance(method, Tuned) and data.id_validation is None
+    if ("training_images" in needs or held_out) and data.id_train is None:
         return without_training_images(name)
     return None
+
+
+def untunable(tune: str, benchmark: Benchmark) -> str:
+    """Say why settings cannot be chosen on what a benchmark has, or return "".
+
+    Args:
+        tune: what they are to be chosen on, a word of `oodbench.tuning.Tune`.
+        benchmark: that is to have it.
+    """
+    if benchmark.id_validation is None and not benchmark.validation_share:
+        return f"needs held-out ID images, and {benchmark.name} holds none out; leave it out"
+    if tune == "val" and not benchmark.ood_validation:
+        return f"needs validation OOD images, and {benchmark.name} has none; take --tune id, which needs no OOD images"
+    if tune == "seen" and not benchmark.seen:
+        return f"needs seen OOD training images, and {benchmark.name} has none; take --tune id, which needs none"
+    return ""
 
 
 def _not_on(offers: frozenset[Need], method: Method, needs: frozenset[Need]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oodbench.data.altering import altered
 from oodbench.errors import UnknownName, did_you_mean
 from oodbench.given.network import GivenNetwork
 from oodbench.hashing.code import code_digest
@@ -15,6 +16,7 @@ from oodbench.plugins import registry
 from oodbench.settings import differences, reconfigure, variant
 from oodbench.training.config import TrainConfig, cut_short
 from oodbench.training.job import TrainingJob
+from oodbench.tuning import Tuned
 
 from . import measures
 from .naming import is_registered
@@ -58,7 +60,9 @@ def _cell(wanted: Request, data: BenchmarkData, entry: ResolvedMethod, seed: int
     networks, name, cut, made_by = _networks(wanted, data, method, seed, seen)
     tests = {name: images.fingerprint for name, images in data.ood.items()}
     validation = data.id_validation if "id_validation" in method.sees else None
-    code = code_digest(method, measures.all_metrics, *measures.CODE, *measures.of_plugins().values())
+    ood_validation = data.ood_validation if "ood_validation" in method.sees else {}
+    inner = (method.method, altered) if isinstance(method, Tuned) else ()
+    code = code_digest(method, *inner, measures.all_metrics, *measures.CODE, *measures.of_plugins().values())
     return Cell(
         method_name=entry.name,
         method=method,
@@ -78,6 +82,7 @@ def _cell(wanted: Request, data: BenchmarkData, entry: ResolvedMethod, seed: int
                 # Only a method that looks at the OOD test sets gives other scores where there are others.
                 "ood_test": tests if "ood_test" in method.sees else None,
                 **({} if validation is None else {"id_validation": validation.fingerprint}),
+                **{f"ood_validation {name}": images.fingerprint for name, images in ood_validation.items()},
             }
         ),
         tests=tests,

@@ -22,6 +22,7 @@ from oodbench.options import (
     Option,
     Places,
     RunOptions,
+    TuningOptions,
     documented,
     with_defaults,
 )
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from .executors import Executor
 
 
-class EvaluateOptions(Places, GivenImageOptions, GivenModelOptions, total=False):
+class EvaluateOptions(Places, GivenImageOptions, GivenModelOptions, TuningOptions, total=False):
     """All options of `evaluate` but the model and the images."""
 
     name: Annotated[str, Option(about="Name of the model, for tables and records.", default="")]
@@ -115,7 +116,7 @@ def evaluate(
     data = BenchmarkData(benchmark=benchmark, id_train=train, id_test=test, seen={}, ood=loaded, missing={})
     data = without_shared_images(data, report)
     several = [methods] if isinstance(methods, str) or not isinstance(methods, Sequence) else methods
-    wanted = replace(request([benchmark], several, model=own), seeds=(chosen["seed"],))
+    wanted = replace(request([benchmark], several, tune=chosen["tune"], model=own), seeds=(chosen["seed"],))
     with tempfile.TemporaryDirectory() as aside:
         ready = prepare_with(
             wanted,
@@ -205,7 +206,7 @@ def asked_for(options: Mapping[str, Any], *, model: GivenModel | None = None) ->
         prescribed=None if model is None else model.conversion,
         data_dir=None if options["data_dir"] is None else Path(options["data_dir"]),
     )
-    asked = {name: options[name] for name in ("seeds", "recipe", "settings", "contaminate", "snapshots")}
+    asked = {name: options[name] for name in ("seeds", "recipe", "settings", "contaminate", "snapshots", "tune")}
     return {**asked, "out": _several(options["out"]), "own": given, "model": model}
 
 

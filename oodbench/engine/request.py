@@ -15,12 +15,13 @@ from oodbench.folders import is_path, place
 from oodbench.objectives import CrossEntropy
 from oodbench.plugins import registry
 from oodbench.plugins.shapes import unfit
-from oodbench.settings import configure, differences, parse_settings, reconfigure
+from oodbench.settings import configure, parse_settings, reconfigure
 from oodbench.spelling import for_shell
 from oodbench.suite import Suite
+from oodbench.tuning import changes, check_tune, tuned
 
 from .naming import GivenImages
-from .needs import objectives_of
+from .needs import objectives_of, untunable
 
 if TYPE_CHECKING:
     from oodbench.api import Method
@@ -31,6 +32,8 @@ Settings = Mapping[str, Mapping[str, object]]
 """By owner (a method's name, or "recipe"): settings by name."""
 
 RECIPE = "recipe"
+TUNE = "tune"
+"""Name of the setting that says what others are chosen on."""
 ALL = "all"
 POSTHOC = "posthoc"
 """All methods that score the plain classifier, or several of them, and train nothing else."""
@@ -56,17 +59,37 @@ class MethodChoice:
         """Return the method as a recipe prescribes it."""
         return configure(self.kind, recipe.methods.get(self.name, {}), of=self.name)
 
-    def resolved(self, benchmark: Benchmark, recipe: Recipe) -> list[ResolvedMethod]:
-        """Return the method as the user wants it, or the variants that a benchmark runs where nothing was said."""
+    def resolved(self, benchmark: Benchmark, recipe: Recipe, tune: str | None) -> list[ResolvedMethod]:
+        """Return the method as the user wants it, or the variants that a benchmark runs where nothing was said.
+
+        Args:
+            benchmark: that it is run on.
+            recipe: of the training.
+            tune: what settings are chosen on that were not given, where the method has such and does not say itself.
+        """
         prescribed = self.prescribed(recipe)
         if self.given is not None:
             methods = [self.given]
         else:
             several = [self.settings] if self.settings else benchmark.variants.get(self.name, ({},))
-            methods = [reconfigure(prescribed, settings, of=self.name) for settings in several]
+            methods = [self._method(prescribed, settings, tune) for settings in several]
         return [
-            ResolvedMethod(name=self.name, method=method, changed=differences(method, prescribed)) for method in methods
+            ResolvedMethod(name=self.name, method=method, changed=changes(method, prescribed)) for method in methods
         ]
+
+    def _method(self, prescribed: Method, settings: Mapping[str, object], tune: str | None) -> Method:
+        """Return the method with settings; `tune` is one of those of every method that has a grid."""
+        own = settings.get(TUNE) if hasattr(self.kind, "grid") else None
+        given = {name: value for name, value in settings.items() if own is None or name != TUNE}
+        method = reconfigure(prescribed, given, of=self.name)
+        if own is None and (tune is None or TUNE in given):
+            return method
+        changed = tuned(method, str(own or tune), name=self.name, given=given)
+        if own is not None and changed is None:
+            raise ConfigError(
+                f"{self.name}.{TUNE}={own} has nothing to choose, since {' and '.join(given)} is given; leave one out"
+            )
+        return changed or method
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +119,8 @@ class Request:
         recipe: name of a training recipe, or None for each benchmark's default.
         recipe_settings: changes to that recipe.
         seeds: to run with.
+        tune: what settings are chosen on that were not given, a word of `oodbench.tuning.Tune`, or None.
+        untuned: names of methods that have nothing to choose, where settings are to be chosen.
         model: a trained classifier to score instead of training networks, or None.
         snapshots: of how many images of each test set outputs are kept while networks are trained; 0 for none.
         train_again: whether networks that are there without these snapshots are trained once more.
@@ -108,6 +133,8 @@ class Request:
     recipe: str | None
     recipe_settings: Mapping[str, object]
     seeds: tuple[int, ...]
+    tune: str | None = None
+    untuned: tuple[str, ...] = ()
     model: GivenModel | None = None
     snapshots: int = 0
     train_again: bool = False
@@ -122,6 +149,7 @@ def request(
     settings: Settings | Sequence[str] = (),
     out: Sequence[str] = (),
     contaminate: str | None = None,
+    tune: str | None = None,
     own: GivenImages | None = None,
     model: GivenModel | None = None,
     snapshots: int | None = None,
@@ -138,6 +166,8 @@ def request(
         settings: by owner ("odm", "recipe"), or texts such as "odm.margin=5".
         out: more OOD test sets, each the name of a data set or a path; "lsun=scenes" puts one in the place of another.
         contaminate: other images among the training images, such as "0.1:omniglot": a share, and a set by name or path.
+        tune: what methods choose those of their settings on that were not given: "id", "val", "seen" or "test"; None
+            for nothing. A method says it for itself by the setting "tune": "react(tune=val)".
         own: how images of the user's own, or the classes of any labelled set, make a benchmark.
         model: a trained classifier to score instead of training networks.
         snapshots: of how many images of each test set outputs are kept after each epoch of a training; None for none.
@@ -165,14 +195,19 @@ def request(
     _check_methods(chosen)
     choices = sorted(chosen, key=_rank) if every else chosen
     recipe_settings = given.get(RECIPE, {})
+    if tune is not None:
+        _check_tunable(check_tune(tune), found)
+    methods_by_benchmark = {entry.name: _resolved(choices, entry, recipe, recipe_settings, tune) for entry in found}
     return Request(
         benchmarks=tuple(_with_sets(benchmark, out) for benchmark in found),
-        methods={entry.name: _resolved(choices, entry, recipe, recipe_settings) for entry in found},
+        methods=methods_by_benchmark,
         every_method=every,
         broken=tuple(broken),
         recipe=recipe,
         recipe_settings=recipe_settings,
         seeds=tuple(range(seeds)),
+        tune=tune,
+        untuned=() if tune is None else _untuned(methods_by_benchmark),
         model=model,
         snapshots=snapshots or 0,
     )
@@ -182,6 +217,25 @@ def _benchmarks(entry: str | Benchmark | Suite, own: GivenImages) -> tuple[Bench
     if isinstance(entry, Suite):
         return entry.benchmarks
     return own.benchmarks(entry) if isinstance(entry, str) else (entry,)
+
+
+def _check_tunable(tune: str, benchmarks: Sequence[Benchmark]) -> None:
+    """Refuse to choose settings on what a benchmark does not have, before its images are loaded.
+
+    Raises:
+        ConfigError: it has none.
+    """
+    for benchmark in benchmarks:
+        if reason := untunable(tune, benchmark):
+            raise ConfigError(f"--tune {tune} {reason}")
+
+
+def _untuned(methods: Mapping[str, Sequence[ResolvedMethod]]) -> tuple[str, ...]:
+    """Return the methods that choose nothing, in order, each once."""
+    chosen = {entry.name for entries in methods.values() for entry in entries if TUNE in entry.changed}
+    return tuple(
+        dict.fromkeys(entry.name for entries in methods.values() for entry in entries if entry.name not in chosen)
+    )
 
 
 MOST_SEEDS = 1000
@@ -346,7 +400,11 @@ def _check_owners(settings: Settings, chosen: Sequence[MethodChoice]) -> None:
 
 
 def _resolved(
-    choices: Sequence[MethodChoice], benchmark: Benchmark, recipe: str | None, recipe_settings: Mapping[str, object]
+    choices: Sequence[MethodChoice],
+    benchmark: Benchmark,
+    recipe: str | None,
+    recipe_settings: Mapping[str, object],
+    tune: str | None,
 ) -> tuple[ResolvedMethod, ...]:
     """Return the methods to run on a benchmark; a wrong setting is found here, before images are loaded.
 
@@ -359,7 +417,7 @@ def _resolved(
             f"benchmark {benchmark.name} has no recipe {recipe!r}{did_you_mean(recipe, benchmark.recipes)}"
         )
     chosen = benchmark.recipes[recipe or benchmark.recipe]
-    resolved = tuple(entry for choice in choices for entry in choice.resolved(benchmark, chosen))
+    resolved = tuple(entry for choice in choices for entry in choice.resolved(benchmark, chosen, tune))
     for entry in resolved:
         for objective in objectives_of(entry.method):
             reconfigure(chosen.config(objective.name), recipe_settings, of=RECIPE)

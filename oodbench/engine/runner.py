@@ -141,6 +141,8 @@ def prepare_with(
         for entry in data.values():
             _check_classes(wanted.model, entry)
     plan = make_plan(wanted, data)
+    if wanted.untuned:
+        workspace.report.message(f"nothing to choose, run with their settings: {', '.join(wanted.untuned)}")
     found = {} if force else {cell.file: results.load(cell.file) for cell in plan.cells}
     stored = {
         cell.file: _as_asked(record, cell)

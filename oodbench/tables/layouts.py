@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from oodbench.benchmark import COVARIATE
+from oodbench.tuning import CHOSEN
 
 from .columns import NO_RESULT, metric_columns, shown
 from .experiments import experiments, given_models
@@ -457,7 +458,7 @@ def _facts(rows: pd.DataFrame) -> str:
         runs["in_dist"], map(json.loads, runs["settings"]), map(json.loads, runs["fitted"]), strict=True
     ):
         for name, value in settings.items():
-            if value == "auto" and name in fitted:
+            if name in fitted and (value == "auto" or name in str(fitted.get(CHOSEN, "")).split(", ")):
                 edge = " (at the edge of what was tried)" if fitted.get(f"{name}_at_edge") else ""
                 chosen.setdefault(name, []).append(_brief(fitted[name]) + edge)
             elif value is not None:
@@ -482,6 +483,7 @@ def _brief(value: object) -> str:
 
 _SEES = {
     "id_validation": "held-out ID training images",
+    "ood_validation": "validation OOD images",
     "seen_ood": "seen OOD training images",
     "ood_test": "THE OOD TEST SETS",
 }

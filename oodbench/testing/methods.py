@@ -7,7 +7,7 @@ import dataclasses
 import pickle
 import random
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from unittest import SkipTest
 
@@ -17,8 +17,9 @@ from torch import Tensor
 
 from oodbench.api import Detector, Method, Need, Sees
 from oodbench.batch import Batch
-from oodbench.errors import PluginError
+from oodbench.errors import OodbenchError, PluginError
 from oodbench.hashing.values import array_digest
+from oodbench.settings import reconfigure
 
 from .contract import Check, require
 from .problem import Problem, problem
@@ -67,6 +68,24 @@ def check_data_needs_are_declared(subject: Subject) -> None:
     words = typing.get_args(Need)
     known = isinstance(needs, frozenset) and needs <= set(words)
     require(known, f"needs must be a frozenset of {', '.join(map(repr, words))}, got {needs!r}")
+
+
+def check_grid_can_be_tried(subject: Subject) -> None:
+    """`grid`, where there is one, names settings, and the method takes each of their values."""
+    method = _method(subject)
+    grid = getattr(method, "grid", {})
+    require(isinstance(grid, Mapping), f"grid must map names of settings to the values to try, got {grid!r}")
+    for name, values in grid.items():
+        known = [field.name for field in dataclasses.fields(typing.cast("typing.Any", method))]
+        require(name in known, f"grid names {name!r}, which is no setting; there is: {', '.join(known)}")
+        several = isinstance(values, tuple) and len(values) > 0
+        require(several, f"grid must have a tuple of values for {name}, got {values!r}")
+        for value in values:
+            try:
+                again = reconfigure(method, {name: value}, of="grid")
+            except OodbenchError as error:
+                require(holds=False, message=f"grid has a value that the method refuses ({error}); leave it out")
+            require(getattr(again, name) == value, f"grid has {value!r} for {name}, which is of another type")
 
 
 def check_one_finite_score_an_image(subject: Subject) -> None:
@@ -249,6 +268,7 @@ def _exact() -> Iterator[None]:
 METHOD_CHECKS: tuple[Check, ...] = (
     *VALUE_CHECKS,
     check_data_needs_are_declared,
+    check_grid_can_be_tried,
     check_one_finite_score_an_image,
     check_classes_are_indices_or_none,
     check_scores_do_not_depend_on_the_batch,

@@ -73,6 +73,8 @@ def problem(method: Method, *, other_ood: bool = False, device: str = "cpu") -> 
         ood_test={"stripes": batch(_stripes(40))} if "ood_test" in method.sees else {},
         n_classes=len(_CLASSES),
         seed=0,
+        ood_validation={"noise": batch(_noise(40, 6, high=120))} if "ood_validation" in method.sees else {},
+        altered={"noise": batch(_noise(40, 7, high=120))} if "id_validation" in method.sees else {},
     )
     return Problem(inputs=inputs, easy=batch(*_squares(90, seed=2)), far=far)
 

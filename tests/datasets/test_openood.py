@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
+import oodbench
 from oodbench.data.loading import load_benchmark
 from oodbench.errors import ConfigError, DataError, MissingData
 from oodbench.images import CentreCrop, Conversion
 from oodbench.plugins import registry
 from oodbench.store.artifacts import ArtifactStore
 from oodbench.store.workspace import Workspace
+from tests.helpers import Listener
 
 IMAGES = {"classic": "images_classic", "largescale": "images_largescale"}
 
@@ -128,8 +132,8 @@ def test_how_to_get_it_names_the_script_and_the_variable(data_dir):
 
 
 LISTS = {
-    "openood-cifar10": ("cifar10", ("cifar100", "tin"), ("mnist", "svhn", "texture", "places365"), ()),
-    "openood-cifar100": ("cifar100", ("cifar10", "tin"), ("mnist", "svhn", "texture", "places365"), ()),
+    "openood-cifar10": ("cifar10", ("cifar100", "tin"), ("mnist", "svhn", "texture", "places365"), ("cifar10c",)),
+    "openood-cifar100": ("cifar100", ("cifar10", "tin"), ("mnist", "svhn", "texture", "places365"), ("cifar100c",)),
     "openood-imagenet200": (
         "imagenet200",
         ("ssb_hard", "ninco"),
@@ -157,6 +161,95 @@ def test_a_benchmark_names_the_lists_of_openood(name):
     assert large == ({"classic"} if "cifar" in name else {"largescale"})
 
 
+VALIDATION = {"openood-cifar10": "tin", "openood-cifar100": "tin", "openood-imagenet200": "openimage_o"}
+
+
+@pytest.mark.parametrize("name", VALIDATION)
+def test_a_benchmark_has_the_validation_ood_images_of_openood(name):
+    benchmark = registry.benchmark(name)
+    ((known, part),) = benchmark.ood_validation.items()
+    assert known == part.settings["name"] == VALIDATION[name]
+    assert part.settings["part"] == "val"
+
+
+@pytest.mark.parametrize(
+    ("suite", "folder", "known", "unknown"),
+    [
+        ("openood-osr-mnist6", "osr_mnist6", "mnist_6", "mnist_4"),
+        ("openood-osr-cifar6", "osr_cifar6", "cifar10_6", "cifar10_4"),
+        ("openood-osr-cifar50", "osr_cifar50", "cifar100_50", "cifar100_50"),
+        ("openood-osr-tin20", "osr_tin20", "tin_20", "tin_180"),
+    ],
+)
+def test_open_set_splits_name_the_lists_of_openood(suite, folder, known, unknown, tmp_path):
+    def listed(part):
+        (place, *_) = registry.dataset(part.dataset, dict(part.settings)).locate(part.split, tmp_path).looked_for
+        return place.relative_to(tmp_path / "benchmark_imglist" / folder).as_posix()
+
+    members = registry.suite(suite).benchmarks
+    assert len(members) == 5
+    for seed, member in enumerate(members, start=1):
+        assert listed(member.id_train) == f"train/train_{known}_seed{seed}.txt"
+        assert listed(member.id_validation) == f"val/val_{known}_seed{seed}.txt"
+        assert listed(member.id_test) == f"test/test_{known}_id_seed{seed}.txt"
+        (ood,) = member.ood
+        assert listed(ood.part) == f"test/test_{unknown}_ood_seed{seed}.txt"
+
+
+def run(name, data_dir, *methods, **options):
+    return oodbench.run(name, methods, data_dir=data_dir, report=Listener(), **options)
+
+
+def test_an_open_set_split_is_run_from_lists(home):
+    place = "osr_mnist6"
+    for part, listed in (("train", "mnist_6"), ("val", "mnist_6"), ("test", "mnist_6_id")):
+        labels = {f"mnist/{part}/{i}.png": i % 2 for i in range(20)}
+        home(f"{place}/{part}/{part}_{listed}_seed1", labels, shape=(28, 28))
+    data_dir = home(f"{place}/test/test_mnist_4_ood_seed1", {f"mnist/other/{i}.png": -1 for i in range(6)})
+    member = registry.suite("openood-osr-mnist6").benchmarks[0]
+
+    frame = run(member, data_dir, "msp", "gen(tune=id)", recipe="quick")
+
+    assert set(frame["in_dist"]) == {"openood-osr-mnist6-seed1"}
+    assert set(frame["suite"]) == {"openood-osr-mnist6"}
+    assert set(zip(frame["out_dist"], frame["n_ood"], frame["n_id"], strict=True)) == {("mnist4", 6, 20)}
+    assert frame["oscr"].notna().all()
+
+
+@pytest.fixture
+def cifar10(home):
+    """Write the lists of a small CIFAR-10 with validation images, one OOD set, and corrupted ID images."""
+    for part in ("train", "val", "test"):
+        home(f"cifar10/{part}_cifar10", {f"cifar10/{part}/{i}.png": i % 2 for i in range(20)})
+    home("cifar10/test_cifar10c", {f"cifar10c/{i}.png": i % 2 for i in range(6)})
+    home("cifar10/val_tin", {f"tin/val/{i}.png": -1 for i in range(8)}, shape=(64, 64, 3))
+    return home("cifar10/test_svhn", {f"svhn/{i}.png": -1 for i in range(7)})
+
+
+def test_settings_are_chosen_on_the_validation_lists_and_scored_on_the_test_lists(cifar10):
+    frame = run("openood-cifar10", cifar10, "react", "msp", recipe="quick", tune="val", settings=QUICK)
+
+    react = frame[frame["method"] == "react"]
+    assert set(react["sees"]) == {"id_validation ood_validation"}
+    assert json.loads(react["fitted"].iloc[0])["chosen"] == "percentile"
+    scored = react[react["n_ood"] > 0]
+    assert dict(zip(scored["out_dist"], scored["n_ood"], strict=True)) == {"svhn": 7, "cifar10c": 6}
+    # Corrupted images count as in-distribution in the columns of the full spectrum, and have an accuracy of their own.
+    assert scored.set_index("out_dist")["full_spectrum_auroc"].notna().to_dict() == {"svhn": True, "cifar10c": False}
+    assert scored.set_index("out_dist")["shifted_accuracy"].notna().to_dict() == {"svhn": False, "cifar10c": True}
+
+
+QUICK = {"recipe": {"epochs": 1, "network": "tinynet"}}
+
+
+def test_validation_lists_that_are_missing_are_said_where_they_are_wanted(cifar10):
+    (cifar10 / "benchmark_imglist/cifar10/val_tin.txt").unlink()
+
+    run("openood-cifar10", cifar10, "react", recipe="quick", settings=QUICK)
+    with pytest.raises(MissingData, match="val_tin.txt"):
+        run("openood-cifar10", cifar10, "react", recipe="quick", tune="val", settings=QUICK)
+
+
 @pytest.fixture
 def load(data_dir, cache_dir, heard):
     def load_one(name):
@@ -176,7 +269,7 @@ def test_sets_that_are_missing_are_skipped_and_said(home, load, heard):
     assert list(data.ood) == ["tin"]
     assert data.ood["tin"].shape == (3, 32, 32)
     assert data.id_validation is None
-    assert set(data.missing) == {"cifar100", "mnist", "svhn", "texture", "places365"}
+    assert set(data.missing) == {"cifar100", "mnist", "svhn", "texture", "places365", "cifar10c"}
     said = "\n".join(heard.messages)
     assert "going on without the ID validation images" in said
     assert "skipping the OOD set 'svhn'" in said

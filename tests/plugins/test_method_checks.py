@@ -19,6 +19,7 @@ from oodbench.testing import check_method, methods, parametrize_with_checks, val
 ODIN = registry.method("odin")
 VARIANTS = [
     ODIN(tune="seen", epsilon="auto"),
+    ODIN(tune="val", epsilon="auto"),
     ODIN(tune="test", epsilon="auto"),
     registry.method("ccag")(outliers="seen", width=8),
 ]
@@ -40,6 +41,14 @@ class Sound(LogitMethod):
 
 class NoTitle(Sound):
     title = ""
+
+
+class GridOfNoSetting(Sound):
+    grid: ClassVar = {"power": (1.0, 2.0)}
+
+
+class GridOfRefusedValues(ODIN):
+    grid: ClassVar = {"temperature": (1.0, -1.0)}
 
 
 class NotOneScoreEach(Sound):
@@ -223,6 +232,8 @@ class TrainsTheNetwork(Sound):
         (values.check_settings_can_be_set_as_text, Hidden, "repr\\(\\) must show the setting power"),
         (methods.check_data_needs_are_declared, OfOddNeeds, "sees must be a frozenset of 'id_validation'"),
         (methods.check_data_needs_are_declared, TrainsOnUndeclaredImages, "add 'seen_ood' to sees"),
+        (methods.check_grid_can_be_tried, GridOfNoSetting, "grid names 'power', which is no setting"),
+        (methods.check_grid_can_be_tried, GridOfRefusedValues, "temperature must be positive, got -1"),
         (methods.check_one_finite_score_an_image, NotOneScoreEach, r"must return shape \(90,\).* got \(90, 3\)"),
         (methods.check_one_finite_score_an_image, Infinite, "finite"),
         (methods.check_classes_are_indices_or_none, WrongClasses, "right on 33% of easy images"),
@@ -263,7 +274,7 @@ def test_what_a_method_did_to_the_network_is_undone_before_the_next_check():
 
 def test_all_checks_say_together_what_is_wrong():
     with pytest.raises(
-        PluginError, match=r"Flipped fails 1 of 16 checks\nhigher_means_more_in_distribution: ID images"
+        PluginError, match=r"Flipped fails 1 of 17 checks\nhigher_means_more_in_distribution: ID images"
     ):
         check_method(Flipped)
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 N_CLASSES = 10
 SHAPES = {"lenet": (1, 28, 28), "resnet18": (3, 32, 32)}
 DROPOUT = 0.5
+LAST_MAPS = "maps"
+"""Name of the module that gives the last maps of a network here."""
 
 
 class Counted(nn.Module):
@@ -36,13 +38,29 @@ class Counted(nn.Module):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
+        self.until_maps, self.from_maps = _parts(network)
+        # Does nothing, and gives methods that read the last maps one name for them in all networks.
+        self.maps = nn.Identity()
         # Does nothing in evaluation mode, and gives Monte-Carlo dropout something to drop.
         self.dropout = nn.Dropout(DROPOUT)
+
+    @property
+    def halves(self) -> tuple[nn.Module, nn.Module]:
+        """What gives the last maps, and what makes logits of them, as pytorch-ood wants them."""
+        return _CountedBody(self.until_maps), nn.Sequential(self.from_maps, self.network.head)
+
+    def as_maps(self, images: Tensor) -> Tensor:
+        """Return the penultimate features as maps of one position, shape (n, n_features, 1, 1)."""
+        return self.features(images)[:, :, None, None]
+
+    def flat_head(self, maps: Tensor) -> Tensor:
+        """Return logits, shape (n, n_classes), of maps of one position."""
+        return self.head(maps.flatten(1))
 
     def features(self, images: Tensor) -> Tensor:
         """Return the penultimate features, shape (n, n_features)."""
         Counted.images += len(images)
-        features: Tensor = self.dropout(self.network.features(images))  # type: ignore[operator]
+        features: Tensor = self.dropout(self.from_maps(self.maps(self.until_maps(images))))
         return features
 
     def head(self, features: Tensor) -> Tensor:
@@ -53,6 +71,27 @@ class Counted(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return logits, shape (n, n_classes)."""
         return self.head(self.features(images))
+
+
+def _parts(network: nn.Module) -> tuple[nn.Module, nn.Module]:
+    """Return what a network does up to its last maps, and what makes features of them."""
+    if isinstance(body := getattr(network, "body", None), nn.Sequential):
+        flatten = next(i for i, layer in enumerate(body) if isinstance(layer, nn.Flatten))
+        return body[:flatten], body[flatten:]
+    return nn.Sequential(network.stem, network.stages), network.pool  # type: ignore[return-value, arg-type]
+
+
+class _CountedBody(nn.Module):
+    """The part up to the last maps, which counts as `Counted` does."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+
+    def forward(self, images: Tensor) -> Tensor:
+        Counted.images += len(images)
+        maps: Tensor = self.body(images)
+        return maps
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

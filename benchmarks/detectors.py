@@ -25,9 +25,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from _scene import Counted, Scene, Seconds, machine, threads, timed
+from _scene import LAST_MAPS, N_CLASSES, Counted, Scene, Seconds, machine, threads, timed
 from torch.utils.data import ConcatDataset, DataLoader, TensorDataset
 
+from oodbench.api import Method
 from oodbench.benchmark import Benchmark, OodSet, Part, Recipe
 from oodbench.data.loading import BenchmarkData
 from oodbench.engine.evaluation import evaluate
@@ -37,6 +38,7 @@ from oodbench.engine.runner import Prepared, prepare_with
 from oodbench.given.model import GivenModel
 from oodbench.images import Conversion
 from oodbench.jobs import ReadyNetwork
+from oodbench.plugins import registry
 from oodbench.store.artifacts import ArtifactStore
 from oodbench.store.records import ResultStore
 from oodbench.store.workspace import Workspace
@@ -61,7 +63,7 @@ class Peer:
         differs: why scores are not compared.
     """
 
-    ours: str
+    ours: str | Method
     make: Callable[[Any, Counted], Any]
     passes: int = 1
     gradients: bool = False
@@ -70,30 +72,28 @@ class Peer:
 
 
 def peers(passes: int) -> dict[str, Peer]:
-    """Return the detectors that both have, by our names; `passes` are those of Monte-Carlo dropout."""
+    """Return the detectors that both have, by our names; `passes` are those of Monte-Carlo dropout.
+
+    pytorch-ood's `MultiMahalanobis` adds up its layers, ours weighs them by a logistic regression; `LTS`, `WeightedEBO`,
+    `GradUncertainty` and `MCM` we do not have.
+    """
     return {
         "msp": Peer(ours="msp", make=lambda d, net: d.MaxSoftmax(net)),
         "max_logit": Peer(ours="max_logit", make=lambda d, net: d.MaxLogit(net)),
         "energy": Peer(ours="energy", make=lambda d, net: d.EnergyBased(net)),
         "entropy": Peer(ours="entropy", make=lambda d, net: d.Entropy(net)),
-        "react": Peer(ours="react", make=lambda d, net: d.ReAct(net.features, net.head)),
-        "mahalanobis": Peer(
-            ours="mahalanobis",
-            make=lambda d, net: d.Mahalanobis(net.features),
-            # Half the squared distance, and a covariance that is a sum instead of a mean.
-            alike=lambda scores, n_train: -scores / (2 * n_train),
+        # A mean over classes where ours is a sum.
+        "gen": Peer(
+            ours="gen(top=all,floor=1e-7)",
+            make=lambda d, net: d.GEN(net),
+            alike=lambda scores, _: -scores / N_CLASSES,
         ),
-        "vim": Peer(
-            ours="vim",
-            make=lambda d, net: d.ViM(
-                net.features, net.network.head.in_features // 2, net.network.head.weight, net.network.head.bias
-            ),
-        ),
-        "knn": Peer(ours="knn", make=lambda d, net: d.KNN(net.features)),
-        "gradnorm": Peer(
-            ours="gradnorm",
-            make=lambda d, net: d.GradNorm(net, param_filter=lambda name: name == "network.head.weight"),
-            gradients=True,
+        "klm": Peer(ours="klm(fit_to=train)", make=lambda d, net: d.KLMatching(net)),
+        "temperature_scaling": Peer(
+            ours="temperature_scaling(solver=pytorch_ood)",
+            make=lambda d, net: d.TemperatureScaling(net),
+            alike=None,
+            differs="theirs fits T to the training images, ours to held-out ones",
         ),
         "openmax": Peer(
             ours="openmax",
@@ -101,11 +101,69 @@ def peers(passes: int) -> dict[str, Peer]:
             alike=None,
             differs="theirs depends on the batch",
         ),
+        "mahalanobis": Peer(
+            ours="mahalanobis",
+            make=lambda d, net: d.Mahalanobis(net.features),
+            # Half the squared distance, and a covariance that is a sum instead of a mean.
+            alike=lambda scores, n_train: -scores / (2 * n_train),
+        ),
+        "rmds": Peer(
+            ours="rmds", make=lambda d, net: d.RMD(net.features), alike=lambda scores, n_train: -scores / n_train
+        ),
+        "gmm": Peer(ours="gmm", make=lambda d, net: d.GMM(net.features)),
+        "knn": Peer(ours="knn(k=50)", make=lambda d, net: d.KNN(net.features)),
+        "she": Peer(ours="she", make=lambda d, net: d.SHE(net.features, net.head)),
+        "nnguide": Peer(ours="nnguide", make=lambda d, net: d.NNGuide(net.features, net.head)),
+        "fdbd": Peer(ours="fdbd", make=lambda d, net: d.fDBD(net.features, net.network.head)),
+        "nci": Peer(ours="nci(alpha=0)", make=lambda d, net: d.NCI(net.features, net.network.head)),
+        "pnml": Peer(ours="pnml", make=lambda d, net: d.PNML(net.features, net.head)),
+        "vim": Peer(
+            ours="vim",
+            make=lambda d, net: d.ViM(
+                net.features, net.network.head.in_features // 2, net.network.head.weight, net.network.head.bias
+            ),
+        ),
+        "react": Peer(ours="react", make=lambda d, net: d.ReAct(net.features, net.head)),
+        "ash": Peer(ours="ash(percentile=65)", make=lambda d, net: d.ASH(net.as_maps, net.flat_head)),
+        "scale": Peer(ours="scale(percentile=65)", make=lambda d, net: d.SCALE(net.as_maps, net.flat_head)),
+        "dice": Peer(
+            ours="dice(percentile=70)",
+            make=lambda d, net: d.DICE(net.features, net.network.head.weight, net.network.head.bias, p=0.7),
+        ),
+        "vra": Peer(
+            ours="vra(low=1,high=99,below=low,thresholds=unit)",
+            make=lambda d, net: d.VRA(net.as_maps, net.flat_head),
+        ),
+        "gradnorm": Peer(
+            ours="gradnorm",
+            make=lambda d, net: d.GradNorm(net, param_filter=lambda name: name == "network.head.weight"),
+            gradients=True,
+        ),
+        "nac": Peer(
+            ours="nac(spacing=ends,fit_images=1000000)",
+            # The dropout behind the features does nothing in evaluation mode.
+            make=lambda d, net: d.NACUE(net, [net.dropout]),
+            gradients=True,
+        ),
+        "gram": Peer(
+            ours=registry.method("gram")(
+                layers=(LAST_MAPS,), powers=(1, 2, 3), divide_by_confidence=False, held_out=0.0
+            ),
+            make=_gram,
+        ),
+        "rankfeat": Peer(ours=f"rankfeat(layers={LAST_MAPS})", make=lambda d, net: d.RankFeat(*net.halves)),
         "odin": Peer(
             ours="odin(epsilon=0.0014)",
             make=lambda d, net: d.ODIN(net, eps=0.0014),
             passes=2,
             gradients=True,
+        ),
+        "mahalanobis_step": Peer(
+            ours="mahalanobis(epsilon=0.002)",
+            make=lambda d, net: d.MahalanobisODIN(net.features, eps=0.002),
+            passes=2,
+            gradients=True,
+            alike=lambda scores, n_train: -scores / (2 * n_train),
         ),
         "mc_dropout": Peer(
             ours=f"mc_dropout(where=network,passes={passes})",
@@ -117,7 +175,15 @@ def peers(passes: int) -> dict[str, Peer]:
     }
 
 
-NEED_PASSES = ("odin", "mc_dropout")
+def _gram(detectors: Any, net: Counted) -> Any:
+    body, rest = net.halves
+    detector = detectors.Gram(rest, [body], N_CLASSES, num_poles_list=[1, 2, 3])
+    # It draws what it holds out from the global generator.
+    detector.validation_fraction = 0.0
+    return detector
+
+
+NEED_PASSES = ("rankfeat", "odin", "mahalanobis_step", "mc_dropout")
 """Methods of ours that put images through the network themselves."""
 ALONE = ("isolation_forest", "lof", "oc_svm", "dbscan")
 """Methods that need nothing but features, and that pytorch-ood does not have."""
@@ -188,7 +254,7 @@ def tensors(scene: Scene, fit: np.ndarray) -> tuple[TensorDataset, TensorDataset
     return train, test, ood
 
 
-def ours(names: Mapping[str, str], scene: Scene) -> tuple[dict[str, Seconds], dict[str, Scores]]:
+def ours(names: Mapping[str, str | Method], scene: Scene) -> tuple[dict[str, Seconds], dict[str, Scores]]:
     """Return how long each of our methods and the shared forward pass take, and the scores of the methods."""
     taken, scores = dict[str, Seconds](), dict[str, Scores]()
     with tempfile.TemporaryDirectory() as folder:
@@ -205,7 +271,7 @@ def ours(names: Mapping[str, str], scene: Scene) -> tuple[dict[str, Seconds], di
     return taken, scores
 
 
-def _set_up(methods: Sequence[str], scene: Scene, folder: Path) -> tuple[Prepared, Material]:
+def _set_up(methods: Sequence[str | Method], scene: Scene, folder: Path) -> tuple[Prepared, Material]:
     benchmark = Benchmark(
         name="scene",
         title="made-up images",
@@ -233,7 +299,9 @@ def _set_up(methods: Sequence[str], scene: Scene, folder: Path) -> tuple[Prepare
     module = copy.deepcopy(scene.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     module.eval().requires_grad_(requires_grad=False)
     network = ReadyNetwork(module=module, digest=model.digest, facts={"seconds": 0.0, "device": device.type})
-    return prepared, Material.of(prepared.plan.cells[0].networks, [network], data, workspace, device)
+    readings = dict.fromkeys(reading for cell in prepared.plan.cells for reading in getattr(cell.method, "reads", ()))
+    jobs = prepared.plan.cells[0].networks
+    return prepared, Material.of(jobs, [network], data, workspace, device, tuple(readings))
 
 
 def fitted_images(scene: Scene) -> np.ndarray:
@@ -355,10 +423,12 @@ def print_table(both: Mapping[str, Peer], mine: Mapping[str, Seconds], other: Ma
         line(title, sum((other[name] for name in names), Seconds()), sum((mine[name] for name in names), mine[SHARED]))
 
     total("all", ())
-    for without in (("odin", "mc_dropout"), ("openmax",), ("odin", "mc_dropout", "openmax")):
-        there = [name for name in without if name in both]
-        if len(there) == len([name for name in without if name != "mc_dropout"]) or "mc_dropout" in there:
-            total(f"- {', '.join(there)}", there)
+    for title, without in (
+        ("with ODIN alone", set(NEED_PASSES) - {"odin"}),
+        ("without passes", set(NEED_PASSES)),
+        ("and no OpenMax", {*NEED_PASSES, "openmax"}),
+    ):
+        total(title, sorted(without))
 
 
 if __name__ == "__main__":

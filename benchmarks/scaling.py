@@ -1,7 +1,9 @@
-"""How time grows with the number of methods, of OOD sets and of images: a figure with logarithmic axes.
+"""How time grows with the number of methods, of OOD sets and of images, and what one method more costs: a figure.
 
 From a base of some methods, sets and images, one of the three is changed at a time. pytorch-ood's detectors and ours
-run as in `detectors.py`; what every evaluation of ours needs (fingerprints, the forward pass, records) counts.
+run as in `detectors.py`; what every evaluation of ours needs (fingerprints, the forward pass, records) counts. The last
+panel has all methods without passes of their own, each with its fit, scores, metrics and record, in percent of the
+forward pass that they share, with the sets and images of the base or of `--costs`.
 
     python benchmarks/scaling.py --out scaling.png
 """
@@ -9,16 +11,20 @@ run as in `detectors.py`; what every evaluation of ours needs (fingerprints, the
 from __future__ import annotations
 
 import argparse
+import statistics
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from _scene import SHAPES, Scene, Seconds, machine, threads
-from detectors import fitted_images, ours, peers, theirs
+from detectors import NEED_PASSES, SHARED, fitted_images, ours, peers, theirs
 
-METHODS = ("msp", "max_logit", "energy", "entropy", "react", "gradnorm", "mahalanobis", "vim")
-Point = tuple[float, float]
+FIRST = ("msp", "max_logit", "energy", "entropy", "react", "gradnorm", "mahalanobis", "vim")
+METHODS = (*FIRST, *(name for name in peers(1) if name not in (*FIRST, *NEED_PASSES)))
+"""All without passes of their own, in the order in which they are added."""
+AIM = 2.0
+"""Percent of a forward pass that a method more may cost."""
 
 
 def measure(network: str, n_methods: int, n_sets: int, n_images: int, device: torch.device) -> tuple[Seconds, Seconds]:
@@ -31,14 +37,33 @@ def measure(network: str, n_methods: int, n_sets: int, n_images: int, device: to
     return sum(other, Seconds()), sum(mine.values(), Seconds())
 
 
+def costs(network: str, n_sets: int, n_images: int, device: torch.device, rounds: int) -> dict[str, float]:
+    """Return what each method costs, in percent of the forward pass: medians of some rounds, the cheapest first."""
+    scene = Scene.of(network, n_images=n_images, n_sets=n_sets, n_train=max(1000, n_images), device=device)
+    known = {name: peer.ours for name, peer in peers(1).items() if name in METHODS}
+    found: dict[str, list[float]] = {name: [] for name in known}
+    for _ in range(rounds):
+        taken, _ = ours(known, scene)
+        # What the process worked, where nothing else works for it: the clock counts what other processes do as well.
+        seconds = {name: each.cpu if device.type == "cpu" else each.wall for name, each in taken.items()}
+        for name in known:
+            found[name].append(100 * seconds[name] / seconds[SHARED])
+    medians = {name: statistics.median(shares) for name, shares in found.items()}
+    return dict(sorted(medians.items(), key=lambda entry: entry[1]))
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print and draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", choices=list(SHAPES), default="lenet")
-    parser.add_argument("--methods", type=int, nargs="+", default=[1, 2, 4, 8])
+    parser.add_argument("--methods", type=int, nargs="+", default=[1, 2, 4, 8, 16, len(METHODS)])
     parser.add_argument("--sets", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--images", type=int, nargs="+", default=[250, 500, 1000, 2000])
     parser.add_argument("--base", type=int, nargs=3, default=[8, 2, 500], metavar=("METHODS", "SETS", "IMAGES"))
+    parser.add_argument(
+        "--costs", type=int, nargs=2, metavar=("SETS", "IMAGES"), help="of the last panel, where not the base's"
+    )
+    parser.add_argument("--rounds", type=int, default=1, help="of the last panel")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("scaling.png"))
@@ -63,15 +88,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     flush=True,
                 )
             panels[title] = [(value, *taken[(*given.base[:i], value, *given.base[i + 1 :])]) for value in values]
-    draw(panels, given.network, given.out, cpu=device.type == "cpu")
+        shares = costs(given.network, *(given.costs or given.base[1:]), device, given.rounds)
+    for name, share in shares.items():
+        print(f"{name:20} costs {share:7.2f} % of the forward pass")
+    below = sum(share < AIM for share in shares.values())
+    print(f"{below} of {len(shares)} below {AIM:g} %, median {statistics.median(shares.values()):.2f} %")
+    draw(panels, shares, given.network, given.out, cpu=device.type == "cpu")
     print(f"figure: {given.out}")
 
 
-def draw(panels: dict[str, list[tuple[int, Seconds, Seconds]]], network: str, out: Path, *, cpu: bool) -> None:
-    """Write a figure with a panel for each thing that was changed.
+def draw(
+    panels: dict[str, list[tuple[int, Seconds, Seconds]]],
+    shares: dict[str, float],
+    network: str,
+    out: Path,
+    *,
+    cpu: bool,
+) -> None:
+    """Write a figure with a panel for each thing that was changed, and one of what each method costs.
 
     Args:
         panels: for each value of the thing, what theirs and ours took.
+        shares: of each method, in percent of the forward pass.
         network: for the title.
         out: file to write.
         cpu: whether to show processor seconds, which do not depend on what else the machine does.
@@ -79,8 +117,10 @@ def draw(panels: dict[str, list[tuple[int, Seconds, Seconds]]], network: str, ou
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator
 
-    figure = Figure(figsize=(10, 3.4), layout="constrained")
-    for axes, (title, points) in zip(figure.subplots(1, len(panels), sharey=True), panels.items(), strict=True):
+    figure = Figure(figsize=(14, 4.2), layout="constrained")
+    *growing, last = figure.subplots(1, len(panels) + 1)
+    for axes, (title, points) in zip(growing, panels.items(), strict=True):
+        axes.sharey(growing[0])
         values = [value for value, _, _ in points]
         for i, (label, marker) in enumerate((("pytorch-ood, one after another", "s"), ("oodbench", "o")), start=1):
             seconds = [point[i].cpu if cpu else point[i].wall for point in points]  # type: ignore[union-attr]
@@ -91,6 +131,11 @@ def draw(panels: dict[str, list[tuple[int, Seconds, Seconds]]], network: str, ou
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter("{x:g}")
         axes.grid(alpha=0.3)
+    last.barh([*shares], [*shares.values()], color="C1")
+    last.axvline(AIM, color="0.4", linestyle=":")
+    last.set(xscale="log", xlabel="% of the forward pass, each method more")
+    last.tick_params(axis="y", labelsize=6)
+    last.grid(alpha=0.3, axis="x")
     first = figure.axes[0]
     first.set_ylabel("processor seconds" if cpu else "seconds")
     first.legend(frameon=False)

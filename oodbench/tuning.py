@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from .errors import ConfigError, did_you_mean
 from .hashing.values import plain
-from .settings import differences
+from .settings import differences, short
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -117,7 +117,9 @@ def tuned(method: Method, tune: str, *, name: str, given: Iterable[str] = ()) ->
         chooses = set(differences(method, changed))
         return changed if chooses and chooses.isdisjoint(given) else None
     names = tuple(setting for setting in getattr(method, "grid", {}) if setting not in set(given))
-    return Tuned(method=method, tune=word, names=names, of=name) if names else None
+    chooses_here = Tuned(method=method, tune=word, names=names, of=name)
+    # Its title and source are properties where the protocol has constants of a class.
+    return cast("Method", chooses_here) if names else None
 
 
 def settings_of(method: Method) -> dict[str, Any]:
@@ -183,8 +185,8 @@ class Tuned:
     @property
     def reads(self) -> tuple[Reading, ...]:
         """What the method reads of inner layers, with whatever settings."""
-        points = (self._with(point) for point in self.points())
-        return tuple(dict.fromkeys(reading for point in points for reading in getattr(point, "reads", ())))
+        methods = (method for _, method in self.candidates())
+        return tuple(dict.fromkeys(reading for method in methods for reading in getattr(method, "reads", ())))
 
     @property
     def sees(self) -> frozenset[Sees]:
@@ -197,15 +199,21 @@ class Tuned:
         """Which seen OOD images it is given."""
         return getattr(self.method, "seen", None)
 
-    def points(self) -> Iterator[Mapping[str, object]]:
-        """Yield the settings to try, the method's own first, each once."""
+    def candidates(self) -> Iterator[tuple[Mapping[str, object], Method]]:
+        """Yield the settings to try with the method that has them, its own first, each once."""
         own = {name: getattr(self.method, name) for name in self.names}
         grid = {name: tuple(self.method.grid[name]) for name in self.names}
-        yield own
+        yield own, self.method
         for values in itertools.product(*grid.values()):
             point = dict(zip(grid, values, strict=True))
-            if point != own:
-                yield point
+            if point == own:
+                continue
+            try:
+                method = replace(self.method, **point)
+            except ConfigError:
+                # Values that do not go together are no point.
+                continue
+            yield point, method
 
     def fit(self, inputs: FitInputs) -> TunedDetector:
         """Return the detector of the best point.
@@ -216,9 +224,8 @@ class Tuned:
         validation, others = self._validation(inputs)
         best: tuple[float, Mapping[str, object], Detector] | None = None
         refused: ConfigError | None = None
-        for point in self.points():
+        for point, method in self.candidates():
             try:
-                method = self._with(point)
                 detector = method.fit(_declared(inputs, method))
             except ConfigError as error:
                 refused = error
@@ -231,9 +238,6 @@ class Tuned:
             raise refused
         value, point, detector = best
         return TunedDetector(detector=detector, chosen={**self._facts(point), "validation_auroc": value})
-
-    def _with(self, point: Mapping[str, object]) -> Any:
-        return replace(self.method, **point)
 
     def _validation(self, inputs: FitInputs) -> tuple[Batch, Sequence[Batch]]:
         if inputs.validation is None:
@@ -261,7 +265,7 @@ class Tuned:
             grid = tuple(self.method.grid[name])
             # What "auto" comes to is said by the detector.
             if value != "auto":
-                facts[name] = value if isinstance(value, bool | int | float | str) else str(value)
+                facts[name] = ",".join(map(short, value)) if isinstance(value, tuple) else cast("Any", value)
             if len(grid) > 1 and all(isinstance(entry, int | float) for entry in grid):
                 facts[f"{name}_at_edge"] = at_edge(value, grid)  # type: ignore[arg-type]  # of a grid of numbers
         return facts

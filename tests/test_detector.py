@@ -27,7 +27,7 @@ from oodbench.store.workspace import Workspace
 
 from .helpers import Listener, small_benchmark
 
-METHODS = ("msp", "odin", "mahalanobis", "knn", "lof", "ensemble(members=2)", "odm", "ml")
+METHODS = ("msp", "odin", "mahalanobis", "knn", "lof", "react(tune=id)", "ensemble(members=2)", "odm", "ml")
 
 
 @pytest.fixture(scope="module")

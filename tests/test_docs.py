@@ -206,6 +206,15 @@ def test_method_table_is_as_the_registry_and_the_results_say(method_table):
     assert method_table.page() == method_table.PAGE.read_text(encoding="utf-8"), "run: python docs/method_table.py"
 
 
+def test_every_grid_has_a_line(method_table):
+    page = method_table.PAGE.read_text(encoding="utf-8").partition("## Choosing hyper-parameters")[2]
+    lines = [line for line in page.splitlines() if line.startswith("|")]
+
+    for choice in method_table.choices():
+        for setting in getattr(choice.method, "grid", {}):
+            assert any(f"`{choice.name}`" in line and f"`{setting}`" in line for line in lines), choice.name
+
+
 def test_every_built_in_method_has_a_line_in_both_tables(method_table):
     names = [choice.name for choice in method_table.choices()]
     page = method_table.PAGE.read_text(encoding="utf-8")

@@ -105,14 +105,17 @@ class CAC:
 
     def fit(self, inputs: FitInputs) -> CACDetector:
         """Return a detector with the centres."""
-        train, labels = inputs.train, inputs.train.labels
-        assert labels is not None  # the engine only fits on labelled images
+        from ._moments import labels_of
+
+        train = inputs.train
         centres = self._objective.anchors(inputs.n_classes).double().to(train.device)
         if self.centres == "means":
-            logits = train.logits.double()
-            right = logits.argmax(dim=1) == labels
-            for k in sorted(set(labels[right].tolist())):
-                centres[k] = logits[right & (labels == k)].mean(dim=0)
+            labels = labels_of(train).cpu().numpy()
+            for k in range(inputs.n_classes):
+                logits = train.at((labels == k).nonzero()[0]).logits.double()
+                right = logits[logits.argmax(dim=1) == k]
+                if len(right):
+                    centres[k] = right.mean(dim=0)
         return CACDetector(centres=centres)
 
 

@@ -151,4 +151,4 @@ class CombOODDetector(PostHocDetector):
             values = _finite(self.transform.transform(_extremes(batch)[:, self.kept]))
         squared = torch.tensor(np.einsum("ni,ij,nj->n", values, self.precision, values), device=batch.device)
         distances = -self.neighbours.score(batch).clamp(max=-SMALLEST_DISTANCE)
-        return -2 * math.sqrt(self.neighbours.train.shape[1]) * distances.log() - squared
+        return -2 * math.sqrt(self.neighbours.train.features.shape[1]) * distances.log() - squared

@@ -25,7 +25,8 @@ class IsolationForest(EstimatorMethod):
     standardised all the same, since scikit-learn takes a dimension whose values differ by less than 1e-7 for constant.
 
     Attributes:
-        on, max_images: see `EstimatorMethod`. All training images are drawn from by default: each tree sees ψ of them.
+        on, max_images: see `EstimatorMethod`. Each tree sees ψ of them, so that more than the default make no
+            difference worth their memory.
         n_trees: t.
         tree_images: ψ; fewer where there are fewer training images.
     """
@@ -33,6 +34,7 @@ class IsolationForest(EstimatorMethod):
     title: ClassVar[str] = "Isolation forest"
     source: ClassVar[str] = "Liu et al., ICDM 2008, Eq. 2"
 
+    max_images: int | None = 100_000
     n_trees: int = 100
     tree_images: int = 256
 

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     from oodbench.batch import Batch
 
+    from ._neighbours import Bank
+
 IMAGES_A_NEIGHBOUR = 1000
 """How many training images there are for each neighbour that "auto" passes over."""
-DISTANCES_AT_ONCE = 2**25
-"""How many distances are held in memory, 256 MiB in float64."""
 NEAR = 1 / 16
 """Below this distance, float32 does not tell neighbours apart: squared distances have an error of about 4e-7 in it."""
 
@@ -31,11 +31,18 @@ class KNN(PostHocMethod):
     the training images; in [−2, 0].
     Source: Sun et al., ICML 2022, Algorithm 1.
 
-    The public code scores by the squared distance, which ranks images the same.
+    The public code scores by the squared distance, which ranks images the same. The features of the training images are
+    kept in float32; they are searched exactly, a part at a time.
 
     Attributes:
         k: which neighbour; the paper chooses 50 for CIFAR-10, 200 for CIFAR-100 and 1000 for ImageNet. "auto" is one
-            for every 1,000 training images, which is 50 for CIFAR-10's 50,000, and about the share of ImageNet's.
+            for every 1,000 training images that are kept, which is 50 for CIFAR-10's 50,000, and about the share of
+            ImageNet's.
+        max_images: this many training images are kept; none for all. The paper's smallest share of ImageNet's is 1%.
+        chosen: how they are chosen: "random", drawn from the seed, or "coreset", each the farthest from those before
+            (Sener & Savarese, ICLR 2018), which takes time with the product of both numbers.
+        search: what finds the neighbours: "torch", or "faiss" where that is installed; both are exact, and agree but
+            for neighbours whose distances differ by less than float32 resolves.
     """
 
     title: ClassVar[str] = "k-th nearest neighbour"
@@ -44,32 +51,44 @@ class KNN(PostHocMethod):
     grid: ClassVar[Mapping[str, tuple[object, ...]]] = {"k": (1, 10, 20, 50, 100, 200, 500, 1000, 3000, 5000)}
 
     k: Literal["auto"] | int = "auto"
+    max_images: int | None = None
+    chosen: Literal["random", "coreset"] = "random"
+    search: Literal["torch", "faiss"] = "torch"
 
     def __post_init__(self) -> None:
         if self.k != "auto" and self.k < 1:
             raise ConfigError(f"k must be 'auto' or at least 1, got {self.k}")
+        if self.max_images is not None and self.max_images < 1:
+            raise ConfigError(f"max_images must be at least 1, or none for all, got {self.max_images}")
+        if self.chosen not in ("random", "coreset"):
+            raise ConfigError(f"chosen must be random or coreset, got {self.chosen!r}")
+        if self.search not in ("torch", "faiss"):
+            raise ConfigError(f"search must be torch or faiss, got {self.search!r}")
 
     def fit(self, inputs: FitInputs) -> KNNDetector:
-        """Return a detector with the features of all training images.
+        """Return a detector with the features of the training images that are kept.
 
         Raises:
-            ConfigError: there are fewer than k training images.
+            ConfigError: there are fewer than k training images, or faiss is asked for and is not installed.
         """
-        n = len(inputs.train)
+        from ._neighbours import Bank
+
+        train = self._kept(inputs.train, inputs.seed)
+        n = len(train)
         k = max(1, round(n / IMAGES_A_NEIGHBOUR)) if self.k == "auto" else self.k
         if n < k:
             raise ConfigError(
                 f"knn cannot find neighbour k={k} among {n} training images; give a smaller one: --set knn.k={n}"
             )
-        return KNNDetector(k=k, train=_on_unit_sphere(inputs.train.features))
+        return KNNDetector(k=k, train=Bank.of(train, self.search))
 
+    def _kept(self, train: Batch, seed: int) -> Batch:
+        from ._drawn import drawn
+        from ._neighbours import coreset
 
-def _on_unit_sphere(features: Tensor) -> Tensor:
-    """Return features divided by their L2 norms, in float64; features that are all 0 stay so."""
-    import torch
-
-    # float64: squared distances are small differences of numbers near 1, and float32 leaves them few digits.
-    return torch.nn.functional.normalize(features.double())
+        if self.chosen == "random" or self.max_images is None or self.max_images >= len(train):
+            return drawn(train, self.max_images, seed)
+        return coreset(train, self.max_images, seed)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,37 +97,25 @@ class KNNDetector(PostHocDetector):
 
     Attributes:
         k: which neighbour.
-        train: features of the training images on the unit sphere, float64, shape (n_train, n_features).
+        train: the training images.
     """
 
     k: int
-    train: Tensor
+    train: Bank
 
     def score(self, batch: Batch) -> Tensor:
         """Return minus the distance to the k-th nearest training image, float64 of shape (n,), in [−2, 0]."""
-        import torch
+        from ._neighbours import on_unit_sphere
 
-        single = self.train.float()
-        parts = batch.split(max(1, DISTANCES_AT_ONCE // len(self.train)))
-        return -torch.cat([self._kth_distances(_on_unit_sphere(part.features), single) for part in parts])
-
-    def _kth_distances(self, features: Tensor, single: Tensor) -> Tensor:
+        directions = on_unit_sphere(batch.features)
         # float32 finds the k-th neighbour in half the time, float64 says how far it is. Neighbours whose squared
         # distances differ by less than 1e-6 may change places, which is at most 1e-4 of a distance.
-        distances = self._distances_to(self._kth_neighbours(features.float(), single), features)
+        distances = self._kth_distances(directions, directions.float())
         near = distances < NEAR
         if near.any():
-            distances[near] = self._distances_to(self._kth_neighbours(features[near], self.train), features[near])
-        return distances
+            distances[near] = self._kth_distances(directions[near], directions[near])
+        return -distances
 
-    def _kth_neighbours(self, features: Tensor, train: Tensor) -> Tensor:
-        """Return the indices of the k-th nearest training images, in the precision of the features."""
-        import torch
-
-        # ‖z − t‖² = ‖z‖² + (‖t‖² − 2 z·t), and the first term is the same for all t.
-        beyond = torch.addmm(train.square().sum(dim=1), features, train.T, alpha=-2)
-        return beyond.topk(self.k, dim=1, largest=False).indices[:, -1]
-
-    def _distances_to(self, neighbours: Tensor, features: Tensor) -> Tensor:
-        differences: Tensor = features - self.train[neighbours]
-        return differences.square().sum(dim=1).sqrt()
+    def _kth_distances(self, directions: Tensor, searched: Tensor) -> Tensor:
+        """Return the distances of directions to their neighbours, which are found in a precision of their own."""
+        return self.train.distances(directions, self.train.nearest(searched, self.k)[:, -1])

@@ -56,6 +56,8 @@ class NNGuide(PostHocMethod):
         import numpy as np
         import torch
 
+        from ._neighbours import features_of
+
         train = inputs.train
         size = max(1, round(self.share * len(train)))
         if size < self.k:
@@ -66,9 +68,12 @@ class NNGuide(PostHocMethod):
         if size < len(train):
             drawn = np.random.default_rng(inputs.seed).choice(len(train), size, replace=False)
             train = train.at(np.sort(drawn))
-        bank = torch.nn.functional.normalize(train.features)
+        bank = features_of(train)
         energies = torch.cat([part.logits.double().logsumexp(dim=1) for part in train.split(2**14)])
-        return NNGuideDetector(k=self.k, bank=bank.mul_(energies.float()[:, None]))
+        # In place: there may be room for the features once, and not twice.
+        for part, energy in zip(bank.split(2**14), energies.float().split(2**14), strict=True):
+            torch.nn.functional.normalize(part, out=part).mul_(energy[:, None])
+        return NNGuideDetector(k=self.k, bank=bank)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -71,15 +71,16 @@ class OpenMax:
 
         from ._weibull import WeibullTail
 
-        logits, labels = inputs.train.logits.double(), inputs.train.labels
-        assert labels is not None  # the engine only fits on labelled images
-        right = logits.argmax(dim=1) == labels
+        from ._moments import labels_of
+
+        labels = labels_of(inputs.train).cpu().numpy()
         means, tails = [], []
         for k in range(inputs.n_classes):
-            of_class = labels == k
-            found = self._mean_and_distances(logits[of_class & right])
+            # The images of one class at a time: all of them may not fit the memory.
+            logits = inputs.train.at((labels == k).nonzero()[0]).logits.double()
+            found = self._mean_and_distances(logits[logits.argmax(dim=1) == k])
             # A class of which hardly an image is classified right is described by all of its images.
-            found = found or self._mean_and_distances(logits[of_class])
+            found = found or self._mean_and_distances(logits)
             if found is None:
                 name = inputs.train.source.class_names[k]
                 raise ConfigError(

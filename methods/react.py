@@ -45,10 +45,9 @@ class ReAct(ShapingMethod):
 
     def shaped_head(self, inputs: FitInputs) -> CutHead:
         """Return a head with the threshold c."""
-        import numpy as np
+        from ._percentiles import shared_percentiles
 
-        # NumPy: torch.quantile refuses more than 2**24 numbers.
-        threshold = np.percentile(inputs.train.features.cpu().numpy(), self.percentile)
+        (threshold,) = shared_percentiles(inputs.train, [self.percentile])
         return CutHead(head=inputs.network.head, threshold=float(threshold))
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from oodbench.batch import Batch
 
-RELATIONS_AT_ONCE = 2**24
+VALUES_AT_ONCE = 2**24
 """How many relations are held in memory, 128 MiB in float64."""
 
 
@@ -57,21 +57,22 @@ class Relation(PostHocMethod):
         """Return a detector with the features and predictions of the training images."""
         import numpy as np
 
+        from ._neighbours import features_of
+
         train = inputs.train
         if self.max_images is not None and self.max_images < len(train):
             drawn = np.random.default_rng(inputs.seed).choice(len(train), self.max_images, replace=False)
             train = train.at(np.sort(drawn))
-        directions, probabilities = _nodes(train)
         return RelationDetector(
-            directions=directions, probabilities=probabilities, power=self.power, threshold=self.threshold
+            features=features_of(train), logits=train.logits, power=self.power, threshold=self.threshold
         )
 
 
-def _nodes(batch: Batch) -> tuple[Tensor, Tensor]:
+def _nodes(features: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
     """Return features on the unit sphere, those that are all 0 as they are, and class probabilities, in float64."""
     import torch
 
-    return torch.nn.functional.normalize(batch.features.double()), batch.logits.double().softmax(dim=1)
+    return torch.nn.functional.normalize(features.double()), logits.double().softmax(dim=1)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -79,24 +80,28 @@ class RelationDetector(PostHocDetector):
     """Sum of the relations to training images.
 
     Attributes:
-        directions: features of the training images on the unit sphere, float64, shape (n_train, n_features).
-        probabilities: their class probabilities, float64, shape (n_train, n_classes).
+        features: of the training images, float32, shape (n_train, n_features).
+        logits: theirs, float32, shape (n_train, n_classes).
         power: t.
         threshold: c.
     """
 
-    directions: Tensor
-    probabilities: Tensor
+    features: Tensor
+    logits: Tensor
     power: float
     threshold: float
 
     def score(self, batch: Batch) -> Tensor:
         """Return the sum of the relations, float64 of shape (n,), from 0 to the number of training images."""
-        import torch
+        directions, probabilities = _nodes(batch.features, batch.logits)
+        # A part of the training images at a time: in float64 all of them may not fit the memory.
+        width = directions.shape[1] + probabilities.shape[1] + len(directions)
+        parts = (values.split(max(1, VALUES_AT_ONCE // width)) for values in (self.features, self.logits))
+        total = directions.new_zeros(len(directions))
+        for known in zip(*parts, strict=True):
+            total += self._sums(directions, probabilities, *_nodes(*known))
+        return total
 
-        return torch.cat([self._sums(part) for part in batch.split(max(1, RELATIONS_AT_ONCE // len(self.directions)))])
-
-    def _sums(self, batch: Batch) -> Tensor:
-        directions, probabilities = _nodes(batch)
-        relations = (directions @ self.directions.T).clamp(min=0) * (probabilities @ self.probabilities.T)
+    def _sums(self, directions: Tensor, probabilities: Tensor, known: Tensor, known_probabilities: Tensor) -> Tensor:
+        relations = (directions @ known.T).clamp(min=0) * (probabilities @ known_probabilities.T)
         return (relations * (relations > self.threshold)).pow(self.power).sum(dim=1)

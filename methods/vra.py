@@ -66,14 +66,13 @@ class VRA(ShapingMethod):
 
     def shaped_head(self, inputs: FitInputs) -> RectifiedHead:
         """Return a head with the thresholds α and β."""
-        import numpy as np
         import torch
 
-        features = inputs.train.features
-        # NumPy: torch.quantile refuses more than 2**24 numbers.
-        axis = None if self.thresholds == "shared" else 0
-        found = np.percentile(features.cpu().numpy(), [self.low, self.high], axis=axis)
-        low, high = torch.as_tensor(found, dtype=features.dtype, device=features.device)
+        from ._percentiles import percentiles_of_units, shared_percentiles
+
+        percentiles = shared_percentiles if self.thresholds == "shared" else percentiles_of_units
+        found = percentiles(inputs.train, [self.low, self.high])
+        low, high = torch.as_tensor(found, dtype=torch.float32, device=inputs.train.device)
         return RectifiedHead(head=inputs.network.head, low=low, high=high, below=self.below, gamma=self.gamma)
 
 

@@ -42,6 +42,8 @@ class WeiPer(PostHocMethod):
         bins: of the histograms.
         smooth_features: s₁, for the histogram of z.
         smooth_projections: s₂, for the histogram of the projections.
+        max_images: the mean histograms are of this many training images, drawn from the seed; none for all. Each costs
+            `heads` times as many numbers as there are classes, twice.
     """
 
     title: ClassVar[str] = "Weight perturbations (WeiPer)"
@@ -55,6 +57,7 @@ class WeiPer(PostHocMethod):
     bins: int = 100
     smooth_features: int = 4
     smooth_projections: int = 15
+    max_images: int | None = None
 
     def __post_init__(self) -> None:
         if self.score not in ("kld", "msp"):
@@ -64,6 +67,8 @@ class WeiPer(PostHocMethod):
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.bins < 2:
             raise ConfigError(f"bins must be at least 2, got {self.bins}")
+        if self.max_images is not None and self.max_images < 1:
+            raise ConfigError(f"max_images must be at least 1, or none for all, got {self.max_images}")
         for name in ("distance", "weight_projections", "weight_msp"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name} must be at least 0, got {getattr(self, name)}")
@@ -77,6 +82,7 @@ class WeiPer(PostHocMethod):
         import torch
 
         from ._affine_head import affine_head
+        from ._drawn import drawn
 
         weights, bias = affine_head(inputs.network, inputs.train, "weiper")
         generator = torch.Generator().manual_seed(inputs.seed)
@@ -85,7 +91,7 @@ class WeiPer(PostHocMethod):
         heads = PerturbedHeads(weights=(weights + self.distance * noise).flatten(0, 1), bias=bias, n_heads=self.heads)
         spreads: tuple[Spread, ...] = ()
         if self.score == "kld":
-            train = inputs.train
+            train = drawn(inputs.train, self.max_images, inputs.seed)
             spreads = (
                 Spread.of(heads.parts(train, 0), heads.parts(train, 0), self.bins, self.smooth_features, 0.01),
                 Spread.of(heads.parts(train, 1), heads.parts(train, 1), self.bins, self.smooth_projections, 0.025),
@@ -150,8 +156,11 @@ class Spread:
         import torch
 
         low, high = torch.stack([torch.stack([part.min(), -part.max()]) for part in values]).amin(dim=0).tolist()
-        shares = torch.cat([histograms(part, low, -high, bins) for part in again])
-        return cls(low=low, high=-high, density=shares.mean(dim=0), smooth=smooth, epsilon=epsilon)
+        density, count = torch.zeros((), dtype=torch.float64), 0
+        for part in again:
+            density = density.to(part) + histograms(part, low, -high, bins).sum(dim=0)
+            count += len(part)
+        return cls(low=low, high=-high, density=density / count, smooth=smooth, epsilon=epsilon)
 
     def divergence(self, values: Tensor) -> Tensor:
         """Return Σ (p − q)(log p − log q) for the values of each image, shape (n,), at least 0.

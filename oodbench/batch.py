@@ -134,7 +134,8 @@ class Batch:
         return None if self.source.labels is None else self._tensor(self.source.labels)
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
-        return torch.tensor(array[self.rows], device=self.device)
+        # Rows that are asked for by index are a copy already.
+        return torch.from_numpy(np.asarray(array[self.rows])).to(self.device)
 
     @property
     def members(self) -> tuple[Batch, ...]:

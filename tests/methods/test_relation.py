@@ -45,7 +45,7 @@ def test_pieces_that_fit_the_memory_have_the_scores_of_the_whole(monkeypatch):
     classifier, train, test = Classifier.random(), random_features(50), random_features(10, seed=2)
     detector = classifier.fit("relation", train)
     whole = detector.score(classifier.batch(test))
-    monkeypatch.setattr(sys.modules[registry.method("relation").__module__], "RELATIONS_AT_ONCE", 3 * 50)
+    monkeypatch.setattr(sys.modules[registry.method("relation").__module__], "VALUES_AT_ONCE", 30 * 7)
 
     torch.testing.assert_close(detector.score(classifier.batch(test)), whole)
 
@@ -53,8 +53,8 @@ def test_pieces_that_fit_the_memory_have_the_scores_of_the_whole(monkeypatch):
 def test_as_many_training_images_are_kept_as_are_asked_for():
     classifier, train = Classifier.random(), random_features(50)
 
-    assert len(classifier.fit("relation", train, max_images=7).directions) == 7
-    assert len(classifier.fit("relation", train, max_images=70).directions) == 50
+    assert len(classifier.fit("relation", train, max_images=7).features) == 7
+    assert len(classifier.fit("relation", train, max_images=70).features) == 50
 
 
 def test_features_of_zeros_have_no_relations():

@@ -17,21 +17,40 @@ from .images import ImageSet
 
 T = TypeVar("T")
 
-CPU_BATCH_SIZE = 200
-"""Images in one pass on a processor: more do not fit its caches."""
-BATCH_SIZE = 1000
+CPU_BATCH_SIZE = 256
+"""Images in one pass on a processor."""
+CPU_VALUES_AT_ONCE = 2**20
+"""How many values the images of one pass on a processor may have, 4 images of 224 × 224 pixels: what layers make of
+more does not fit its caches, and takes up to three times as long (`benchmarks/batches.py`)."""
+BATCH_SIZE = 1024
 """Images in one pass on other devices."""
 VALUES_AT_ONCE = 1000 * 3 * 64 * 64
 """How many values the images that go through a network together may have: larger images go in smaller batches."""
 
 
-def batch_size(shape: tuple[int, ...], most: int = BATCH_SIZE) -> int:
+def batch_size(shape: tuple[int, ...], most: int = BATCH_SIZE, values: int = VALUES_AT_ONCE) -> int:
     """Return how many images of a shape (channels, height, width) are looked at together, at most `most`.
 
-    >>> batch_size((3, 32, 32)), batch_size((3, 224, 224))
-    (1000, 81)
+    It is a rule, with no measurement in it: the last digits of scores depend on batches, and are to be the same in each
+    run and in each use of a detector. A power of two, so that smaller batches divide larger ones.
+
+    Args:
+        shape: of an image.
+        most: a power of two as well.
+        values: how many values all of them may have.
+
+    >>> batch_size((3, 32, 32)), batch_size((3, 224, 224)), batch_size((3, 224, 224), values=CPU_VALUES_AT_ONCE)
+    (1024, 64, 4)
     """
-    return max(1, min(most, VALUES_AT_ONCE // math.prod(shape)))
+    fitting = max(1, values // math.prod(shape))
+    return min(most, 1 << fitting.bit_length() - 1)
+
+
+def pass_size(shape: tuple[int, ...], device: torch.device) -> int:
+    """Return how many images of a shape go through a network together."""
+    if device.type == "cpu":
+        return batch_size(shape, CPU_BATCH_SIZE, CPU_VALUES_AT_ONCE)
+    return batch_size(shape)
 
 
 def in_passes(shape: tuple[int, ...], n: int, device: torch.device, compute: Callable[[slice], T]) -> Iterator[T]:
@@ -43,7 +62,7 @@ def in_passes(shape: tuple[int, ...], n: int, device: torch.device, compute: Cal
         device: where the network runs; parts are halved where its memory does not suffice.
         compute: runs the network on a part.
     """
-    start, size = 0, batch_size(shape, CPU_BATCH_SIZE if device.type == "cpu" else BATCH_SIZE)
+    start, size = 0, pass_size(shape, device)
     while start < n:
         try:
             result = compute(slice(start, min(start + size, n)))

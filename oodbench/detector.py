@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -18,7 +18,7 @@ from .batch import Batch, batch_size
 from .detector_file import FORMAT, Contents, read_contents, write_contents
 from .errors import DataError
 from .files import Member, Pictures, Source, images_at, printable
-from .forward import outputs_in_memory
+from .forward import Forward
 from .hashing.values import plain
 from .images import Conversion, ImageSet, RawImages, convert, pixels_of
 from .metrics import roc_curve
@@ -221,8 +221,7 @@ class Detector:
         """
         threshold = self.threshold(tpr)
         entries = self._decoded(images, unreadable, passed_over)
-        assert self.conversion.size is not None
-        size = batch_size((self.conversion.channels or 3, *self.conversion.size), BATCH_SIZE)
+        size = batch_size(self._shape, BATCH_SIZE)
         # The batches of a run, so that the same images in the same order get the same scores to the last bit.
         while some := list(itertools.islice(entries, size)):
             sources, pixels = zip(*some, strict=True)
@@ -230,7 +229,7 @@ class Detector:
 
     def _detections(self, sources: Sequence[str], pixels: NDArray[np.uint8], threshold: float) -> Iterator[Detection]:
         images = ImageSet(name="your own", images=pixels)
-        first, *others = (_Outputs(partial(self._outputs_of, network, pixels)) for network in self.networks)
+        first, *others = (_Outputs(partial(forward.in_memory, pixels)) for forward in self._forwards)
         batch = Batch.of(images, first, self.device, tuple(others))
         scores = scores_of(self.fitted, batch, self.method)
         classes = classes_of(self.fitted, batch, self.method)
@@ -242,8 +241,15 @@ class Detector:
                 is_in_distribution=bool(scores[i] >= threshold),
             )
 
-    def _outputs_of(self, network: torch.nn.Module, pixels: NDArray[np.uint8]) -> Mapping[str, NDArray[Any]]:
-        return outputs_in_memory(network, pixels, self.device, self.readings)
+    @cached_property
+    def _forwards(self) -> tuple[Forward, ...]:
+        """The networks, made ready for passes as they are in a run."""
+        return tuple(Forward(network, self._shape, self.device, self.readings) for network in self.networks)
+
+    @property
+    def _shape(self) -> tuple[int, int, int]:
+        assert self.conversion.size is not None
+        return self.conversion.channels or 3, *self.conversion.size
 
     def _decoded(
         self,

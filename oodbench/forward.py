@@ -12,6 +12,7 @@ import torch
 
 from .batch import in_passes, to_unit_interval
 from .errors import ScoreError
+from .folding import folded
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,19 +21,27 @@ if TYPE_CHECKING:
     from .readings import Reading
 
 
-def says(module: Any, images: Tensor, readings: Sequence[Reading] = ()) -> dict[str, Tensor]:
+Watched = Mapping["Reading", Sequence[str]]
+"""Readings with the names of the layers that each of them watches."""
+
+
+def watched_by(readings: Sequence[Reading], module: Any, shape: tuple[int, int, int]) -> Watched:
+    """Return which layers of a network each reading watches, for images of a shape (channels, height, width)."""
+    return {reading: reading.layers(module, shape) for reading in readings}
+
+
+def says(module: Any, images: Tensor, watched: Watched | None = None) -> dict[str, Tensor]:
     """Return what a network says of images, by name, each a row an image.
 
     Args:
         module: fits `oodbench.api.Network`, or has `outputs(images)`; in evaluation mode.
         images: float32 in [0, 1], shape (n, channels, height, width).
-        readings: what is wanted of inner layers besides.
+        watched: what is wanted of inner layers besides, as `watched_by` gives it.
 
     Raises:
         ScoreError: something has not a row for each image.
     """
-    _, channels, height, width = images.shape
-    watched = {reading: reading.layers(module, (channels, height, width)) for reading in readings}
+    watched = watched or {}
     with _watching(module, {layer for layers in watched.values() for layer in layers}) as seen:
         if hasattr(module, "outputs"):
             found = dict(module.outputs(images))
@@ -75,12 +84,45 @@ def passes(
         device: to compute on.
         readings: what is wanted of inner layers besides.
     """
+    return Forward(module, images.shape[1:], device, readings).passes(images)
 
-    def one_pass(part: slice) -> dict[str, NDArray[Any]]:
-        pixels = to_unit_interval(torch.tensor(images[part], device=device))
-        return {name: _as_array(values) for name, values in says(module, pixels, readings).items()}
 
-    return in_passes(images.shape[1:], len(images), device, one_pass)
+class Forward:
+    """A network made ready for passes over images of a shape.
+
+    Batch normalisation is folded into convolutions where that gives the same to 1e-5, and nobody watches what a
+    convolution gives; images go in with their channels last, as weights are.
+
+    Args:
+        module: in evaluation mode, on the device; it stays as it is.
+        shape: of the images: channels, height, width.
+        device: to compute on.
+        readings: what is wanted of inner layers besides.
+    """
+
+    def __init__(
+        self, module: Any, shape: tuple[int, int, int], device: torch.device, readings: Sequence[Reading] = ()
+    ) -> None:
+        self._watched = watched_by(readings, module, shape)
+        layers = frozenset(layer for layers in self._watched.values() for layer in layers)
+        self._module = folded(module, shape, device, says, layers)
+        self._shape, self._device = shape, device
+
+    def passes(self, images: NDArray[np.uint8]) -> Iterator[dict[str, NDArray[Any]]]:
+        """Yield what the network says of images, uint8 of shape (n, channels, height, width), as `passes` does."""
+
+        def one_pass(part: slice) -> dict[str, NDArray[Any]]:
+            pixels = to_unit_interval(torch.tensor(images[part], device=self._device))
+            pixels = pixels.contiguous(memory_format=torch.channels_last)
+            return {name: _as_array(values) for name, values in says(self._module, pixels, self._watched).items()}
+
+        return in_passes(self._shape, len(images), self._device, one_pass)
+
+    @torch.inference_mode()
+    def in_memory(self, images: NDArray[np.uint8]) -> Mapping[str, NDArray[Any]]:
+        """Return what the network says of images that fit the memory, by name, each of shape (n, …)."""
+        parts = list(self.passes(images))
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _as_array(values: Tensor) -> NDArray[Any]:
@@ -95,5 +137,4 @@ def outputs_in_memory(
     module: Any, images: NDArray[np.uint8], device: torch.device, readings: Sequence[Reading] = ()
 ) -> Mapping[str, NDArray[Any]]:
     """Return the outputs of a network on images that fit the memory, by name, each of shape (n, …)."""
-    parts = list(passes(module, images, device, readings))
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return Forward(module, images.shape[1:], device, readings).in_memory(images)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from .api import Detector
 
-BATCH_SIZE = 2000
+BATCH_SIZE = 2048
 """How many images a detector scores together, where they are small."""
 
 

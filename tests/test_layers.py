@@ -20,7 +20,7 @@ LAYERS = (
     ("plugins",),
     ("networks",),
     ("tuning",),
-    ("forward", "scoring"),
+    ("forward", "scoring", "folding"),
     ("api", "benchmark", "suite", "claims", "jobs", "objectives", "posthoc", "readings", "training.learner"),
     ("batch", "training.augment", "training.pixels", "training.precision", "training.seeding"),
     ("statistics",),

@@ -1,9 +1,9 @@
 """Whether batches of our passes suit the processor: our pass against the best batch size and order found by search.
 
-The search runs each network as its package gives it, with images in either order (channels last or first), in batches of
-each size. Ours is the pass of a run: the size that the rule gives, channels last, batch normalisation folded. Processor
-time is compared, the best of some rounds, on one thread; ours and the best are measured in turn, so that what else the
-machine does meets both.
+The search runs each network as its package gives it, with images in either order (channels last or first), in batches
+of each size. Ours is the pass of a run: the size that the rule gives, channels last, batch normalisation folded. Processor
+time is compared, the best of some rounds, on one thread; ours and the best are measured in turn: what else the machine
+does is to meet both.
 
     nice -n 19 python benchmarks/batches.py
     nice -n 19 python benchmarks/batches.py --networks efficientnet_lite0 --sizes 2 4 8 --pixels 160
@@ -126,7 +126,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         warnings.simplefilter("ignore")
         print(machine(CPU))
         lines = [measure(name, given.sizes, given.pixels, given.rounds) for name in given.networks]
-    print("| network | ours, images at once | ms an image | best found | ms an image | ratio | largest, channels first |")
+    print(
+        "| network | ours, images at once | ms an image | best found | ms an image | ratio | largest, channels first |"
+    )
     print("| --- | ---: | ---: | --- | ---: | ---: | ---: |")
     print(*lines, sep="\n")
 

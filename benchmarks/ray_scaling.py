@@ -134,9 +134,7 @@ def run(wanted: Any, n_workers: int) -> Measured:
             workspace = Workspace.of(cache_dir=Path(folder) / "cache", report=SILENT)
             executor = Watched(measured)
             execute(
-                prepare(
-                    wanted, workspace=workspace, results_dir=Path(folder) / "r", device="cpu", executor=executor
-                )
+                prepare(wanted, workspace=workspace, results_dir=Path(folder) / "r", device="cpu", executor=executor)
             )
     finally:
         ray.shutdown()
@@ -144,9 +142,7 @@ def run(wanted: Any, n_workers: int) -> Measured:
     return measured
 
 
-def simulated(
-    tasks: Sequence[Task], seconds: Mapping[tuple[str, str], float], n_workers: int, driver: float
-) -> float:
+def simulated(tasks: Sequence[Task], seconds: Mapping[tuple[str, str], float], n_workers: int, driver: float) -> float:
     """Return how long a schedule takes: tasks go to free workers in order, each handed over and taken by one driver.
 
     Args:

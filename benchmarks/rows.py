@@ -216,7 +216,8 @@ def measure(method: Any, made: Made, answer: Connection) -> None:
 
 def in_a_process(method: Any, made: Made, limit: float) -> Taken | str:
     """Return what a method takes in a process of its own, or why that is not known."""
-    context = multiprocessing.get_context("spawn")
+    # A copy of this process, where that can be: what is imported need not be imported again.
+    context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=measure, args=(method, made, sender))
     process.start()
@@ -234,7 +235,7 @@ def in_a_process(method: Any, made: Made, limit: float) -> Taken | str:
 def chosen_methods(names: Sequence[str]) -> dict[str, Any]:
     """Return the methods of these names and settings; without names, all that see nothing but one classifier."""
     if names:
-        resolved = request(["svhn-cifar10"], list(names)).methods["svhn-cifar10"]
+        resolved = request(["digits"], list(names)).methods["digits"]
         return {name: entry.method for name, entry in zip(names, resolved, strict=True)}
     every = {name: registry.method(name)() for name in registry.names("methods")}
     return {name: method for name, method in every.items() if sees_outputs_only(method)}
@@ -273,7 +274,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--scored", type=int, default=10_000, help="images that are scored")
     parser.add_argument("--features", type=int, default=512)
     parser.add_argument("--classes", type=int, default=100)
-    parser.add_argument("--methods", nargs="+", default=[], help="with settings, as for a run; all that can be by default")
+    parser.add_argument(
+        "--methods", nargs="+", default=[], help="with settings, as for a run; all that can be by default"
+    )
     parser.add_argument("--limit", type=float, default=600, help="seconds for each method")
     parser.add_argument("--folder", type=Path, help="for the files, which are kept; else a temporary one")
     given = parser.parse_args(arguments)

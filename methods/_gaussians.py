@@ -53,13 +53,14 @@ class TiedGaussians:
         return cls(means=means, whitening=whitening)
 
     @classmethod
-    def of_batch(cls, train: Batch, n_classes: int, method: str) -> TiedGaussians:
+    def of_batch(cls, train: Batch, n_classes: int, method: str, otherwise: str = "") -> TiedGaussians:
         """Return the same of the features of labelled training images, a part of them at a time.
 
         Args:
             train: labelled images; classes without any are left out.
             n_classes: number of classes.
             method: who asks, for messages.
+            otherwise: what else to do where it cannot be fitted; "" for to leave it out.
 
         Raises:
             ConfigError: the images of each class have the same features.
@@ -69,7 +70,7 @@ class TiedGaussians:
         if whitening.shape[1] == 0:
             raise ConfigError(
                 f"{method} needs training images of one class with different features, and here all are alike; "
-                f"train on more images, or leave {method} out"
+                f"train on more images, or {otherwise or f'leave {method} out'}"
             )
         return cls(means=means[counts > 0], whitening=whitening)
 

@@ -18,7 +18,7 @@ from oodbench.errors import ConfigError
 from ._moments import parts_of
 
 Search: TypeAlias = Literal["torch", "faiss"]
-"""What finds neighbours: matrix products of PyTorch, on the device of the run, or the library faiss, on the processor."""
+"""What finds neighbours: PyTorch's matrix products, on the device of the run, or faiss, on the processor."""
 
 VALUES_AT_ONCE = 2**25
 """How many features or distances are held at once, 128 MiB in float32."""
@@ -115,7 +115,9 @@ def _faiss() -> Any:
     try:
         return import_module("faiss")
     except ImportError as error:
-        raise ConfigError("search=faiss needs faiss, which is not installed; run: pip install 'oodbench[faiss]'") from error
+        raise ConfigError(
+            "search=faiss needs faiss, which is not installed; run: pip install 'oodbench[faiss]'"
+        ) from error
 
 
 def on_unit_sphere(features: Tensor) -> Tensor:

@@ -68,8 +68,8 @@ def _values_at(batch: Batch, ranks: NDArray[np.int64], firsts: NDArray[np.int64]
     seconds = {int(half): np.zeros(2**_BITS, dtype=np.int64) for half in halves}
     for keys in _keys(batch):
         first = keys >> _BITS
-        for half, counts in seconds.items():
-            counts += np.bincount(keys[first == half] & (2**_BITS - 1), minlength=2**_BITS)
+        for half in seconds:
+            seconds[half] += np.bincount(keys[first == half] & (2**_BITS - 1), minlength=2**_BITS)
     found = {}
     for rank, half in zip(ranks.tolist(), halves.tolist(), strict=True):
         within = rank - (ends[half] - firsts[half])

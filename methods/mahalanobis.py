@@ -175,6 +175,10 @@ class LayerScores:
 
         from ._gaussians import TiedGaussians
 
+        if names == ("penultimate",):
+            otherwise = "take other layers: --set mahalanobis.layers=all"
+            only = TiedGaussians.of_batch(inputs.train, inputs.n_classes, "mahalanobis", otherwise)
+            return cls(network=inputs.network, names=names, gaussians=(only,), epsilon=epsilon)
         labels = inputs.train.labels
         assert labels is not None  # the engine only fits on labelled images
         parts = zip(*_activations(inputs.network, inputs.train, names), strict=True)

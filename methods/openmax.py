@@ -69,9 +69,8 @@ class OpenMax:
         """Fit the mean and the tail of each class."""
         import torch
 
-        from ._weibull import WeibullTail
-
         from ._moments import labels_of
+        from ._weibull import WeibullTail
 
         labels = labels_of(inputs.train).cpu().numpy()
         means, tails = [], []

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -21,7 +22,7 @@ EXACT = 1e-5
 
 @torch.inference_mode()
 def folded(
-    module: Any, shape: tuple[int, int, int], device: torch.device, says: Says, watched: Set[str] = frozenset()
+    module: Any, shape: tuple[int, int, int], device: torch.device, says: Says, watched: AbstractSet[str] = frozenset()
 ) -> Any:
     """Return a network that says the same to 1e-5 with fewer layers, or the network itself where there is none.
 
@@ -43,7 +44,7 @@ def folded(
         return _folded(module, images, says, watched)
 
 
-def _folded(module: nn.Module, images: Tensor, says: Says, watched: Set[str]) -> nn.Module:
+def _folded(module: nn.Module, images: Tensor, says: Says, watched: AbstractSet[str]) -> nn.Module:
     try:
         with _following(module) as pairs:
             before = says(module, images)

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from oodbench import batch as module
-from oodbench.batch import Batch, batch_size
+from oodbench.batch import Batch, batch_size, pass_size
 from oodbench.images import ImageSet
+from oodbench.scoring import BATCH_SIZE as SCORED_TOGETHER
 
 N = 23
 CPU = torch.device("cpu")
@@ -61,3 +62,19 @@ def test_passes_that_need_too_much_memory_are_halved_and_nothing_is_lost(batch, 
 def test_one_image_that_needs_too_much_memory_is_an_error(batch):
     with pytest.raises(torch.cuda.OutOfMemoryError):
         list(batch.in_passes(with_memory_for(0, [])))
+
+
+def test_smaller_batches_divide_larger_ones():
+    # A detector scores pieces of a set, and its passes must be those of the run, to the last bit.
+    for side in (1, 28, 32, 48, 64, 96, 100, 160, 224, 299, 500, 1000, 4000):
+        for channels in (1, 3):
+            size = pass_size((channels, side, side), CPU)
+            assert 1 <= size <= 256
+            assert batch_size((channels, side, side), SCORED_TOGETHER) % size == 0
+            assert batch_size((channels, side, side)) % size == 0
+
+
+def test_few_large_images_pass_through_a_processor_together():
+    assert pass_size((3, 224, 224), CPU) == 4
+    assert pass_size((3, 32, 32), CPU) == 256
+    assert pass_size((3, 224, 224), torch.device("cuda")) == 64

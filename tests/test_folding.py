@@ -149,9 +149,7 @@ def test_readings_of_a_folded_network_are_those_of_the_whole():
     with torch.no_grad():
         expected = whole.conv(torch.tensor(images) / 255).flatten(1)
 
-    np.testing.assert_allclose(
-        outputs_in_memory(whole, images, CPU, [Maps()])["maps"], expected, rtol=1e-5, atol=1e-5
-    )
+    np.testing.assert_allclose(outputs_in_memory(whole, images, CPU, [Maps()])["maps"], expected, rtol=1e-5, atol=1e-5)
 
 
 def test_a_network_that_is_made_ready_once_says_what_each_pass_says():

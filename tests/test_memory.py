@@ -1,9 +1,12 @@
-"""Memory: sets that are larger than what is allowed go through a network piece by piece."""
+"""Memory: sets that are larger than what is allowed go through a network, and into fits, piece by piece."""
 
 from __future__ import annotations
 
+import importlib
 import threading
 import time
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +14,17 @@ import pytest
 import torch
 from numpy.lib.format import open_memmap
 
+from oodbench.api import FitInputs
 from oodbench.batch import Batch
 from oodbench.engine.evaluation import scores_of
 from oodbench.engine.outputs import KeptOutputs
+from oodbench.engine.request import request
 from oodbench.images import ImageSet
 from oodbench.jobs import ReadyNetwork
 from oodbench.plugins import registry
 from oodbench.progress import SILENT
 from oodbench.store.workspace import Workspace
+from tests.linear_head import Classifier
 
 STATUS = Path("/proc/self/status")
 N, SIDE = 40_000, 64
@@ -48,24 +54,75 @@ def test_a_set_larger_than_the_memory_it_is_given_is_scored(tmp_path):
     large = ImageSet(name="large", images=images)
     network = ReadyNetwork(module=Means().eval(), digest="means", facts={})
     cpu = torch.device("cpu")
-    highest, running = [own_memory()], True
-
-    def watch():
-        while running:
-            highest.append(own_memory())
-            time.sleep(0.005)
-
-    watcher = threading.Thread(target=watch)
-    before = own_memory()
-    watcher.start()
-    try:
+    with growth() as highest:
         batch = Batch.of(
             large, KeptOutputs(network, large, Workspace.of(cache_dir=tmp_path / "cache", report=SILENT), cpu), cpu
         )
         scores = scores_of(registry.method("energy")().fit(None), batch, "energy")
+
+    assert scores.shape == (N,)
+    assert max(highest) < LIMIT
+
+
+@contextmanager
+def growth():
+    """Give, after the block, by how much the memory of the process had grown at many moments within it."""
+    before, running = own_memory(), True
+    highest = [0]
+
+    def watch():
+        while running:
+            highest.append(own_memory() - before)
+            time.sleep(0.005)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield highest
     finally:
         running = False
         watcher.join()
 
-    assert scores.shape == (N,)
-    assert max(highest) - before < LIMIT
+
+@pytest.fixture(scope="module")
+def mapped(tmp_path_factory):
+    """Return a batch of mapped outputs, 80 MB of features, and the network whose head gives its logits."""
+    folder = tmp_path_factory.mktemp("rows")
+    features = open_memmap(folder / "features.npy", mode="w+", dtype=np.float32, shape=(N, 512))
+    logits = open_memmap(folder / "logits.npy", mode="w+", dtype=np.float32, shape=(N, 10))
+    torch.manual_seed(0)
+    network = Classifier(head=torch.nn.Linear(512, 10))
+    labels = np.arange(N) % 10
+    for start in range(0, N, 1000):
+        rng = np.random.default_rng(start)
+        part = rng.random((1000, 512), dtype=np.float32)
+        part[np.arange(1000), labels[start : start + 1000]] += 2
+        features[start : start + 1000] = part
+        logits[start : start + 1000] = network.head(torch.from_numpy(part))
+    images = np.broadcast_to(np.zeros(1, np.uint8), (N, 1, 1, 1))
+    source = ImageSet(name="rows", images=images, labels=labels, class_names=tuple("abcdefghij"))
+    return Batch.of(source, {"features": features, "logits": logits}, torch.device("cpu")), network
+
+
+@pytest.mark.skipif(not STATUS.exists(), reason="only Linux tells a process's own memory from mapped files")
+@pytest.mark.parametrize(
+    ("method", "kept"),
+    [("react", 0), ("vra", 0), ("openmax", 0), ("klm(fit_to=train)", 0), ("she", 0), ("mahalanobis", 0), ("vim", 0)]
+    # These keep the features of training images, once.
+    + [("knn", 1), ("nnguide", 1), ("relation", 1)],
+)
+def test_fitting_to_mapped_features_holds_no_more_than_it_keeps(method, kept, mapped, monkeypatch):
+    train, network = mapped
+    (entry,) = request(["digits"], [method]).methods["digits"]
+    monkeypatch.setattr(importlib.import_module("oodbench.methods._moments"), "VALUES_AT_ONCE", 2**20)
+    inputs = FitInputs(
+        networks=(network,), train=train, validation=None, seen_ood=None, ood_test={}, n_classes=10, seed=0
+    )
+    # What is imported and allocated once does not count.
+    entry.method.fit(replace(inputs, train=train.at(slice(2000))))
+    with growth() as highest:
+        entry.method.fit(inputs)
+
+    whole = train.outputs["features"].nbytes
+    # What is in work has a size of its own, here up to 60 MB.
+    assert max(highest) < (kept + 0.9) * whole

@@ -112,7 +112,7 @@ class Together(LogitMethod):
             import ray
             folder = Path(self.folder)
             folder.joinpath(ray.get_runtime_context().get_node_id()).touch()
-            deadline = time.time() + 60
+            deadline = time.time() + 300
             while len(list(folder.iterdir())) < self.files and time.time() < deadline:
                 time.sleep(0.05)
         return logits.amax(dim=1)
@@ -141,7 +141,7 @@ def test_workers_that_are_lost_again_and_again_are_one_sentence(cluster):
         run("gone", on="ray", methods=("always",))
 
 
-def until(condition, seconds=90):
+def until(condition, seconds=300):
     """Return whether a condition came true in time."""
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
@@ -171,8 +171,8 @@ def test_a_node_that_is_removed_in_mid_run_is_done_without(cluster, tmp_path):
 
     alone, _ = run("stayed", methods=("together",), seeds=2)
     assert {file.name for file in folder.iterdir()} >= {leaving.node_id, "gone"}
-    scores = [*TIMES, "device", "trained_on", "settings", "variant"]
-    pd.testing.assert_frame_equal(*(table.drop(columns=scores, errors="ignore") for table in (frame, alone)))
+    # The folder is a setting, and so a part of the key.
+    pd.testing.assert_frame_equal(*(table.drop(columns=[*IGNORED, "key"]) for table in (alone, frame)))
     # The nodes share the cache: what was trained before is not trained again.
     assert len([line for line in listener.messages if "] trained small ce" in line]) == 2
 
@@ -226,7 +226,7 @@ def test_two_drivers_on_one_cluster_give_their_tables(cluster):
     other = driver("told", "other", "cache-other", "max_logit")
     try:
         together, _ = run("mine", on="ray", methods=("msp", "odm"))
-        assert other.wait(timeout=120) == 0
+        assert other.wait(timeout=300) == 0
     finally:
         other.kill()
     theirs = oodbench.load_results("other").query("method != 'max_logit'").reset_index(drop=True)
@@ -273,9 +273,7 @@ def test_a_given_model_reaches_every_node(cluster, tmp_path):
     here = scored("here", None, ["max_logit"])
 
     assert len(list(folder.iterdir())) == 2
-    pd.testing.assert_frame_equal(
-        here.drop(columns=IGNORED), there.drop(columns=IGNORED).reset_index(drop=True)
-    )
+    pd.testing.assert_frame_equal(here.drop(columns=IGNORED), there.drop(columns=IGNORED).reset_index(drop=True))
 
 
 def test_an_address_where_no_cluster_answers_is_one_sentence():

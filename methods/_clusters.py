@@ -154,6 +154,7 @@ class ClusterLearner(LookFirstLearner):
     def _class_means(self, otherwise: Tensor) -> Tensor:
         """Return the mean of the kept codes of each class; where there are none, that of `otherwise`."""
         codes, labels = torch.cat(self._known["codes"]), torch.cat(self._known["labels"])
+        codes, labels = codes[labels >= 0], labels[labels >= 0]
         sums = torch.zeros_like(otherwise).index_add_(0, labels, codes)
         counts = torch.bincount(labels, minlength=len(otherwise))[:, None]
         return torch.where(counts > 0, sums / counts.clamp(min=1), otherwise)

@@ -19,6 +19,7 @@ class LikelihoodObjective(LossObjective):
     """Base of objectives that maximise the `log_likelihood` their network gives of each image."""
 
     name: ClassVar[str]
+    unlabelled: ClassVar[bool] = True
 
     def loss(self, outputs: Mapping[str, Tensor], labels: Tensor, generator: torch.Generator) -> Tensor:
         """Return minus the mean log-likelihood, in bits per dimension; a scalar."""

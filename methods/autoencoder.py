@@ -31,21 +31,27 @@ class Reconstruction(LossObjective):
             128 for CIFAR-10).
         width: filters of the first layer.
         denoise: standard deviation of the Gaussian noise on the images that are encoded; the clean ones are to be made.
+        clean_share: share of the clean training images that it learns from, and from no others; 0 for all as they are.
         bias: whether layers have biases and batch normalisation its scale and shift; Deep SVDD starts from one without.
     """
 
     name: ClassVar[str] = "autoencoder"
     uses_seen_ood: ClassVar[bool] = False
+    unlabelled: ClassVar[bool] = True
+    drawn: ClassVar[str] = "code"
 
     code_dim: int | None = None
     width: int = 32
     denoise: float = 0.0
     bias: bool = True
+    clean_share: float = 0.0
 
     def __post_init__(self) -> None:
         check_sizes(code_dim=self.code_dim, width=self.width)
         if not 0 <= self.denoise < math.inf:
             raise ConfigError(f"denoise must be at least 0 and finite, got {self.denoise}")
+        if not 0 <= self.clean_share <= 1:
+            raise ConfigError(f"clean_share must be in [0, 1], got {self.clean_share}")
 
     def build(
         self, backbone: NetworkBuilder, shape: tuple[int, int, int], n_classes: int, embedding_dim: int
@@ -63,6 +69,10 @@ class Reconstruction(LossObjective):
     def loss(self, outputs: Mapping[str, Tensor], labels: Tensor, generator: torch.Generator) -> Tensor:
         """Return the mean of the images' errors; a scalar."""
         return outputs["error"].mean()
+
+    def embed(self, outputs: Tensor) -> Tensor:
+        """Return codes as they are."""
+        return outputs
 
 
 @dataclass(frozen=True, kw_only=True)

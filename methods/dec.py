@@ -36,6 +36,8 @@ class Clustering(LossObjective):
 
     name: ClassVar[str]
     uses_seen_ood: ClassVar[bool] = False
+    unlabelled: ClassVar[bool] = True
+    drawn: ClassVar[str] = "code"
     sift: ClassVar[float] = 0.0
     """Share of the images with the largest errors that is left out; `skip` may have some."""
 
@@ -58,9 +60,13 @@ class Clustering(LossObjective):
         Args:
             outputs: `error`, shape (n,), `squared_distances` and their target `p`, shape (n, n_clusters), and `logits`
                 where there are classes.
-            labels: int64, shape (n,).
+            labels: int64, shape (n,); −1 for images without one.
             generator: the only source of randomness to use.
         """
+
+    def embed(self, outputs: Tensor) -> Tensor:
+        """Return codes as they are."""
+        return outputs
 
     def learner(self, network: nn.Module, setting: Setting) -> Learner:
         """Return a learner that finds the clusters first."""

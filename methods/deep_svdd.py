@@ -40,6 +40,7 @@ class Sphere(LossObjective):
 
     name: ClassVar[str] = "deep_svdd"
     uses_seen_ood: ClassVar[bool] = False
+    unlabelled: ClassVar[bool] = True
 
     boundary: Literal["one-class", "soft"] = "one-class"
     nu: float = 0.1

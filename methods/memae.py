@@ -39,6 +39,7 @@ class MemoryReconstruction(LossObjective):
 
     name: ClassVar[str] = "memae"
     uses_seen_ood: ClassVar[bool] = False
+    unlabelled: ClassVar[bool] = True
 
     items: int = 100
     shrinkage: float = 1.0

@@ -29,6 +29,7 @@ class PixelLikelihood:
 
     name: ClassVar[str] = "pixel_gmm"
     uses_seen_ood: ClassVar[bool] = False
+    unlabelled: ClassVar[bool] = True
 
     components: int = 3
 

@@ -40,6 +40,7 @@ class RobustReconstruction(LossObjective):
 
     name: ClassVar[str] = "robust_ae"
     uses_seen_ood: ClassVar[bool] = False
+    unlabelled: ClassVar[bool] = True
 
     norm: Literal["l21", "l1"] = "l21"
     penalty: float = 0.1

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from oodbench.api import FitInputs, Need, Objective, Sees
 from oodbench.errors import ConfigError
 
 from .autoencoder import Reconstruction
-from .dec import Clustering, Score, divergence, scored_by
+from .dec import Clustering, divergence
 
 if TYPE_CHECKING:
     import torch
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
     from oodbench.api import NetworkBuilder
     from oodbench.batch import Batch
-
-    from ._named_scores import NamedScore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +38,8 @@ class SkipLoss(Clustering):
         denoise: standard deviation of the Gaussian noise on the images that are encoded.
         sift: ε, the share of the images with the largest reconstruction errors that is left out; the limit is renewed
             every `interval` steps, so that images may come back. 0 for none.
+        clean: share of the clean training images that the auto-encoder before it learns from, and from no others: "part
+            of clean dataset" in Algorithm 1. 0 for all images as they are, clean or not.
     """
 
     name: ClassVar[str] = "skip"
@@ -49,6 +50,7 @@ class SkipLoss(Clustering):
     class_weight: float = 0.1
     denoise: float = 0.0
     sift: float = 0.0  # type: ignore[misc]
+    clean: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -59,13 +61,15 @@ class SkipLoss(Clustering):
         for name in ("cluster_weight", "class_weight"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name} must be at least 0, got {getattr(self, name)}")
+        if not 0 <= self.clean <= 1:
+            raise ConfigError(f"clean must be in [0, 1], got {self.clean}")
         # The auto-encoder checks the noise.
         _ = self.starts_from
 
     @property
     def starts_from(self) -> Objective:
         """An auto-encoder with the same noise."""
-        return Reconstruction(code_dim=self.code_dim, width=self.width, denoise=self.denoise)
+        return Reconstruction(code_dim=self.code_dim, width=self.width, denoise=self.denoise, clean_share=self.clean)
 
     def build(
         self, backbone: NetworkBuilder, shape: tuple[int, int, int], n_classes: int, embedding_dim: int
@@ -87,31 +91,29 @@ class SkipLoss(Clustering):
         )
 
     def loss(self, outputs: Mapping[str, Tensor], labels: Tensor, generator: torch.Generator) -> Tensor:
-        """Return J of a batch; a scalar."""
+        """Return J of a batch, with J_c a mean over the images that have a label; a scalar."""
         from torch.nn.functional import cross_entropy
 
-        return (
-            outputs["error"].mean()
-            + self.cluster_weight * divergence(outputs)
-            + self.class_weight * cross_entropy(outputs["logits"], labels)
-        )
-
-    def embed(self, outputs: Tensor) -> Tensor:
-        """Return class probabilities."""
-        return outputs.softmax(dim=1)
+        loss = outputs["error"].mean() + self.cluster_weight * divergence(outputs)
+        labelled = labels >= 0
+        if not labelled.any():
+            return loss
+        return loss + self.class_weight * cross_entropy(outputs["logits"][labelled], labels[labelled])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Skip:
     """Reconstruction error of an auto-encoder whose code is clustered by class and classified.
 
-    Score: −‖x − D(E(x))‖² / d, over the d values of an image in [0, 1]; or minus the squared distance of the code to
-    the nearest centre, which the paper's Section V proposes. Class: the largest logit.
+    Score: −‖x − D(E(x))‖² / d, over the d values of an image in [0, 1], as in the paper's experiments; or minus the
+    squared distance of the code to the nearest centre; or minus their weighted sum, which the paper's Section V
+    proposes: J_r(x) + λ·ℓ(x, μ_i). Class: the largest logit.
     Source: "Skip the question you don't know: an embedding space approach" (Chen et al.), Section III and Algorithm 1.
 
     Attributes:
-        score: "error" as in the paper's experiments, or "distance".
-        alpha, cluster_weight, class_weight, denoise, sift: of the objective, see `SkipLoss`.
+        score: "error", "distance" or "sum".
+        distance_weight: λ of the sum; the paper gives none.
+        alpha, cluster_weight, class_weight, denoise, sift, clean: of the objective, see `SkipLoss`.
         code_dim, width, interval: the same, see `Clustering`.
     """
 
@@ -121,18 +123,22 @@ class Skip:
     needs: ClassVar[frozenset[Need]] = frozenset({"classes"})
     quick: ClassVar[Mapping[str, Any]] = {"width": 8}
 
-    score: Score = "error"
+    score: Literal["error", "distance", "sum"] = "error"
+    distance_weight: float = 0.01
     alpha: float = 0.5
     cluster_weight: float = 0.1
     class_weight: float = 0.1
     denoise: float = 0.0
     sift: float = 0.0
+    clean: float = 0.0
     code_dim: int | None = None
     width: int = 32
     interval: int = 140
 
     def __post_init__(self) -> None:
-        # The objective checks the values it is given: a wrong one is refused here, not in the middle of a run.
+        if not 0 <= self.distance_weight < math.inf:
+            raise ConfigError(f"distance_weight must be at least 0 and finite, got {self.distance_weight}")
+        # The objective checks the other values: a wrong one is refused here, not in the middle of a run.
         _ = self.networks
 
     @property
@@ -144,6 +150,7 @@ class Skip:
             class_weight=self.class_weight,
             denoise=self.denoise,
             sift=self.sift,
+            clean=self.clean,
             code_dim=self.code_dim,
             width=self.width,
             interval=self.interval,
@@ -152,22 +159,26 @@ class Skip:
 
     def fit(self, inputs: FitInputs) -> SkipDetector:
         """Return a detector at once: there is nothing to fit."""
-        return SkipDetector(scored=scored_by(self.score))
+        error, distance = {"error": (1.0, 0.0), "distance": (0.0, 1.0), "sum": (1.0, self.distance_weight)}[self.score]
+        return SkipDetector(error_weight=error, distance_weight=distance)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SkipDetector:
-    """Scores by one of the network's outputs, and leaves the classes to its classifier.
+    """Scores by two of the network's outputs, and leaves the classes to its classifier.
 
     Attributes:
-        scored: how images are scored.
+        error_weight: of the reconstruction error.
+        distance_weight: of the squared distance to the nearest centre.
     """
 
-    scored: NamedScore
+    error_weight: float
+    distance_weight: float
 
     def score(self, batch: Batch) -> Tensor:
-        """Return the score, float64 of shape (n,); higher = more in-distribution."""
-        return self.scored.score(batch)
+        """Return minus the weighted sum, float64 of shape (n,); higher = more in-distribution."""
+        error, distance = (batch.output(name).double() for name in ("error", "distance"))
+        return -(self.error_weight * error + self.distance_weight * distance)
 
     def classify(self, batch: Batch) -> Tensor:
         """Return the index of the largest logit, shape (n,)."""

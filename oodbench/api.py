@@ -76,8 +76,13 @@ class Objective(Protocol):
       for all who start from it.
     - `begin(network, start)`: takes over what the new network begins with of the trained one's weights; without it
       every tensor whose name and shape agree is copied.
+    - `unlabelled`: whether it can learn from ID training images without a label, whose label is −1; False: they are
+      left out. There are such where other images were mixed in as `--contaminate-labels none` has them.
+    - `clean_share`: the share of the clean ID training images that it is trained on, and on no others; 0 for all as
+      they are. Clean is what `--contaminate` has not mixed in.
     - `embed(outputs)`: the array "logits" as it is drawn in embedding figures, shape (n, n_outputs); without it nothing
       is drawn.
+    - `drawn`: the name of the array that `embed` takes instead, such as "code".
     """
 
     name: ClassVar[str]

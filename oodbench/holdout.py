@@ -40,6 +40,14 @@ class HoldOut:
             fit = np.sort(_one_of_each_first(rng.permutation(fit), labels)[:max_images])
         return cls(fit=fit, validation=held_out)
 
+    def only(self, kept: NDArray[np.bool_]) -> HoldOut:
+        """Return the same without the images that are not kept.
+
+        Args:
+            kept: shape (n_images,).
+        """
+        return HoldOut(fit=self.fit[kept[self.fit]], validation=self.validation[kept[self.validation]])
+
 
 def _one_of_each_first(order: NDArray[np.intp], labels: NDArray[np.int64]) -> NDArray[np.intp]:
     """Bring one image of each class to the front, so that no cut loses a class."""

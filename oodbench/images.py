@@ -144,6 +144,7 @@ class ImageSet:
         images: uint8, shape (n, channels, height, width).
         labels: int64, shape (n,), each in 0 … len(class_names) − 1, or None.
         class_names: in the order of the labels.
+        partly_labelled: whether there may be images of which nothing is said; their label is −1.
         kept_digests: what tells each image from all others, as `digest_of` gives it, uint8, shape (n, 16), where that
             is known; None has it computed when it is asked for.
     """
@@ -152,6 +153,7 @@ class ImageSet:
     images: NDArray[np.uint8]
     labels: NDArray[np.int64] | None = None
     class_names: tuple[str, ...] = field(default=())
+    partly_labelled: bool = False
     kept_digests: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
@@ -169,7 +171,7 @@ class ImageSet:
         if len(self.labels) != len(self.images):
             raise DataError(f"{self.name} has {len(self.images)} images but {len(self.labels)} labels")
         low, high = int(self.labels.min()), int(self.labels.max())
-        if low < 0 or high >= len(self.class_names):
+        if low < (-1 if self.partly_labelled else 0) or high >= len(self.class_names):
             raise DataError(
                 f"{self.name} has labels from {low} to {high}, outside of its {len(self.class_names)} classes "
                 f"(0 to {len(self.class_names) - 1})"

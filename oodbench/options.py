@@ -200,8 +200,17 @@ class RunOptions(Places, GivenImageOptions, TuningOptions, total=False):
         str | None,
         Option(
             about="Train on a set that is not clean: that share of the training images is of another set, given by "
-            "name or path, under random labels (0.1:omniglot).",
+            "name or path (0.1:omniglot).",
             metavar="SHARE:SET",
+        ),
+    ]
+    contaminate_labels: Annotated[
+        str | None,
+        Option(
+            about="What is said of these images: a random ID class (random), or nothing (none): then what reads labels "
+            "learns from the others alone.",
+            metavar="[random|none]",
+            without="random",
         ),
     ]
     split: Annotated[

@@ -140,6 +140,31 @@ class SplitRule:
 
 
 @dataclass(frozen=True, kw_only=True)
+class KnownSplit(SplitRule):
+    """A division that was drawn before: whatever drew it, these are its classes, in their order.
+
+    Attributes:
+        drawn: the classes of each part.
+    """
+
+    drawn: Mapping[Share, tuple[str, ...]]
+
+    def draw(self, counts: Mapping[str, int]) -> ClassSplit:
+        """Return the split as it was drawn.
+
+        Raises:
+            DataError: a class is not there any more.
+        """
+        parts = {share: self.drawn.get(share, ()) for share in SHARES}
+        used = {name for classes in parts.values() for name in classes}
+        if gone := sorted(used - counts.keys()):
+            raise DataError(f"{self.dataset} has no class {gone[0]!r} any more, which was in the split")
+        return ClassSplit(
+            rule=self, **parts, dropped={name: "not drawn" for name in counts if name not in used}, groups={}
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClassSplit:
     """The classes of a data set, divided.
 

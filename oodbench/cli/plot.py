@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,19 @@ NEAREST = "nearest"
 @click.option("--recipe", metavar="NAME", help="Only results of this training recipe.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Which seed to draw.")
 @click.option("--metric", default="auroc", show_default=True, metavar="NAME", help="What ranks are by.")
-@click.option("--ood", "sets", multiple=True, metavar="NAME", help="Only this OOD set; can be repeated.")
+@click.option(
+    "--ood",
+    "sets",
+    multiple=True,
+    metavar="NAME|PATH",
+    help="Only this OOD set; can be repeated. Nearest looks for its images at a path that is given.",
+)
+@click.option(
+    "--id",
+    "id_path",
+    metavar="PATH",
+    help="Folder or ZIP of your own that the result is about, for nearest.  [default: of its name, in the data folder]",
+)
 @click.option("--animate", is_flag=True, help="Embeddings that turn, as a GIF (1 MB at most) or an MP4.")
 @click.option("--epochs", is_flag=True, help="With --animate, embeddings as they are learnt.")
 @click.option(
@@ -56,6 +68,7 @@ def command(
     seed: int,
     metric: str,
     sets: tuple[str, ...],
+    id_path: str | None,
     animate: bool,
     epochs: bool,
     format_: str | None,
@@ -72,8 +85,9 @@ def command(
     the ID test images. histograms: scores of ID and OOD images. roc: ROC curves. split: Figure 2, the classes of a
     split with an image of each, which are looked for in the data folder. ranks: mean ranks of the methods over all
     benchmarks, OOD sets and seeds together, with bars over those that cannot be told apart (critical difference).
-    nearest: images that a method refused, with the training images that lie nearest in its network's embedding or
-    features; a picture for each method. The images are looked for in the data folder, the network in the cache.
+    nearest: images that a method refused, with the clusters, where its network has some, and the training images that
+    lie nearest in its code, embedding or features; a picture for each method. The images are looked for in the data
+    folder, or at the paths that --id and --ood give, and the network in the cache.
 
     \b
     oodbench plot --in mnist-267
@@ -82,13 +96,19 @@ def command(
     oodbench plot ranks --in mnist-267 --in svhn
     oodbench plot split --in tsinghua
     oodbench plot nearest --in mnist-267 --method msp
+    oodbench plot nearest --in photos --id ./photos --ood ./scenes --method knn
     """
     from oodbench.comparison.ranking import rank_records
-    from oodbench.errors import StoreError
+    from oodbench.errors import ConfigError, StoreError
     from oodbench.figures import KINDS, draw_pages, draw_ranks
+    from oodbench.folders import place
     from oodbench.store.selection import select
 
     kinds, format_ = _checked(kinds, format_, animate=animate, epochs=epochs)
+    if id_path is not None and NEAREST not in kinds:
+        raise ConfigError("--id says where images lie, for pictures that show them: oodbench plot nearest")
+    places = _places(sets)
+    sets = tuple(place(name)[0] for name in sets)
     store, records = select(results_dir, benchmarks=benchmarks, methods=methods, recipe=recipe)
     # A picture of a part of the results does not take the place of the whole one.
     choice = [*methods, *sets, *([recipe] if recipe else [])]
@@ -117,7 +137,8 @@ def command(
         for record, scores in results if NEAREST in kinds else ():
             words = [NEAREST, record.variant, *([recipe] if recipe else []), *([f"seed{seed}"] if seed else [])]
             file = (out or store.root / name) / f"{'-'.join(words)}.{format_}"
-            _save(_nearest(record, scores, data_dir, cache_dir), file)
+            at = places if id_path is None else {**places, **_id_places(record, id_path)}
+            _save(_nearest(record, scores, data_dir, cache_dir, at), file)
         for kind in [kind for kind in kinds if kind not in (RANKS, NEAREST)] or (() if kinds else KINDS):
             figures = [_split(results[0][0], data_dir)] if kind == SPLIT else draw_pages(kind, results)
             for page, figure in enumerate(figures, start=1):
@@ -152,9 +173,11 @@ def _with_sets(record: Record, sets: Sequence[str]) -> Record:
     from oodbench.errors import UnknownName, did_you_mean
 
     names = [row.out_dist for row in record.rows]
-    if unknown := [name for name in sets if name not in names]:
+    # A set in the place of another has the name of both.
+    called = {name: {name, name.partition(" (for ")[0]} for name in names}
+    if unknown := [name for name in sets if not any(name in both for both in called.values())]:
         raise UnknownName(f"no OOD set {unknown[0]!r} in {record.benchmark['name']}{did_you_mean(unknown[0], names)}")
-    return replace(record, rows=tuple(row for row in record.rows if row.out_dist in sets)) if sets else record
+    return replace(record, rows=tuple(row for row in record.rows if called[row.out_dist] & {*sets})) if sets else record
 
 
 def _animate(store: ResultStore, records: Sequence[Record], sets: Sequence[str], file: Path, *, epochs: bool) -> None:
@@ -230,10 +253,31 @@ def _split(record: Record, data_dir: Path | None) -> Figure:
     return draw_split(record.split, load_part(part, conversion, Workspace.of(data_dir)))
 
 
-def _nearest(record: Record, scores: Scores, data_dir: Path | None, cache_dir: Path | None) -> Figure:
+def _places(sets: Sequence[str]) -> dict[str, str]:
+    """Return the paths among names of sets, by the name that each set has."""
+    from oodbench.folders import is_path, place
+
+    return {place(path)[0]: path for path in sets if is_path(path)}
+
+
+def _id_places(record: Record, path: str) -> dict[str, str]:
+    """Return the path of the ID images by the names that a record may call them: of the benchmark, or of a split."""
+    from oodbench.contamination import Contamination
+
+    name = record.benchmark["name"]
+    if record.contamination:
+        facts = record.contamination
+        mixed = Contamination.parsed(f"{facts['share']:g}:{facts['set']}", str(facts["labels"]))
+        name = name.removesuffix(mixed.suffix)
+    return {name: path} if record.split is None else {str(record.split["dataset"]): path}
+
+
+def _nearest(
+    record: Record, scores: Scores, data_dir: Path | None, cache_dir: Path | None, places: Mapping[str, str]
+) -> Figure:
     from oodbench.engine.backtrack import backtrack
     from oodbench.figures import draw_nearest
     from oodbench.store.workspace import Workspace
 
-    found = backtrack(record, scores, Workspace.of(data_dir, cache_dir))
+    found = backtrack(record, scores, Workspace.of(data_dir, cache_dir), places)
     return draw_nearest(record, found.sets, found.space)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from oodbench.benchmark import Part
-from oodbench.contamination import Contamination
+from oodbench.contamination import UNLABELLED, Contamination
 from oodbench.errors import DataError, MissingData
 from oodbench.holdout import HoldOut
 from oodbench.images import ImageSet
@@ -24,8 +24,9 @@ class Mixture:
     """In-distribution training images with others among them.
 
     Attributes:
-        images: all of them; the others stand last, under random labels. None where there are no training images.
-        facts: for a record: the share, the set and its split, and how many images are of it; None of a clean set.
+        images: all of them; the others stand last. None where there are no training images.
+        facts: for a record: the share, the set and its split, how many images are of it, and their labels; None of a
+            clean set.
     """
 
     images: ImageSet | None
@@ -85,12 +86,15 @@ def contaminated(
     chosen = np.sort(rng.permutation(rows)[:n_others])
     assert id_train.labels is not None  # ID images without labels are of one class by now
     labels = rng.integers(len(id_train.class_names), size=n_others)
+    if contamination.labels == "none":
+        labels = np.full(n_others, UNLABELLED, dtype=np.int64)
     images = replace(
         id_train,
         name=f"{id_train.name} with {contamination.described}",
         images=np.concatenate([id_train.images[kept], others.images[chosen]]),
         labels=np.concatenate([id_train.labels[kept], labels]),
         kept_digests=np.concatenate([id_train.digests[kept], others.digests[chosen]]),
+        partly_labelled=contamination.labels == "none",
     )
     facts = {
         "share": contamination.share,
@@ -98,7 +102,7 @@ def contaminated(
         "split": split,
         "images": n_others,
         "of": len(images),
-        "labels": "random",
+        "labels": contamination.labels,
     }
     return Mixture(images=images, facts=facts)
 

@@ -65,6 +65,11 @@ class BenchmarkData:
         return self.id_test.class_names
 
     @property
+    def n_others(self) -> int:
+        """How many of the last ID training images are others, which a benchmark has mixed in."""
+        return 0 if self.contamination is None else int(self.contamination["images"])
+
+    @property
     def training_images(self) -> ImageSet:
         """The ID training images, where a network is to be trained.
 

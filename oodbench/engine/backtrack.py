@@ -1,22 +1,26 @@
-"""From a stored result back to its images: which training images lie nearest to an image that was refused."""
+"""From a stored result back to its images: which clusters and training images lie nearest to one that was refused."""
 
 from __future__ import annotations
 
-import dataclasses
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from oodbench.benchmark import OodSet, Part
 from oodbench.contamination import Contamination
-from oodbench.errors import OodbenchError, ScoreError, StoreError
+from oodbench.errors import OodbenchError, ScoreError, StoreError, UnknownName
+from oodbench.folders import place
 from oodbench.hashing.values import plain
 from oodbench.metrics import roc_curve
 from oodbench.plugins import registry
+from oodbench.splits import SHARES, KnownSplit
 
 from .loaded import load_data
+from .naming import GivenImages
 from .plan import make_plan
 from .request import RECIPE, request
 
@@ -35,8 +39,27 @@ if TYPE_CHECKING:
 
 REFUSED_OF_EACH = 3
 NEIGHBOURS = 8
+CLUSTERS = 3
+"""Of the nearest ones that are shown."""
+TO_CENTRES = "squared_distances"
+"""The output of a network with clusters: of each image to each centre, shape (n, n_clusters)."""
 ID_TEST = "in-distribution"
 """What stands for the ID test images that are refused."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Cluster:
+    """A cluster of the training images, as a refused image sees it.
+
+    Attributes:
+        image: the training image nearest to its centre, uint8, shape (channels, height, width).
+        name: the class that most of its training images are of, with their share where that is below 1; or its number.
+        distance: of the refused image to the centre; inf in a cluster without training images, which is not shown.
+    """
+
+    image: NDArray[np.uint8]
+    name: str
+    distance: float
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,6 +73,7 @@ class Refused:
         neighbours: the nearest training images, the nearest one first; uint8, shape (n, channels, height, width).
         classes: their names; "" where there are no classes.
         distances: how far away they are, shape (n,).
+        clusters: the nearest clusters, the nearest one first; none where the network has no clusters.
     """
 
     image: NDArray[np.uint8]
@@ -58,11 +82,12 @@ class Refused:
     neighbours: NDArray[np.uint8]
     classes: Sequence[str]
     distances: NDArray[np.float64]
+    clusters: Sequence[Cluster] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Backtracked:
-    """Refused images of a result with their nearest training images.
+    """Refused images of a result with their nearest training images, and clusters where there are some.
 
     Attributes:
         space: where they are near: "code", "embedding" or "features".
@@ -73,8 +98,10 @@ class Backtracked:
     sets: dict[str, list[Refused]]
 
 
-def backtrack(record: Record, scores: Scores, workspace: Workspace) -> Backtracked:
-    """Return refused test images of a stored result, with their nearest training images.
+def backtrack(
+    record: Record, scores: Scores, workspace: Workspace, places: Mapping[str, str] | None = None
+) -> Backtracked:
+    """Return refused test images of a stored result, with their nearest clusters and training images.
 
     An image is refused whose score is below the threshold at 95% TPR. Of each set those are taken that have the lowest
     score, the middle one and the highest one. Nothing is trained: the network must be in the cache still.
@@ -83,17 +110,25 @@ def backtrack(record: Record, scores: Scores, workspace: Workspace) -> Backtrack
         record: of the result.
         scores: that it was made from.
         workspace: where images and the network are looked for.
+        places: paths of folders or ZIPs of images of a user's own, by the name that the set has in the record; others
+            are looked for in the data folder. OOD sets that are not there are left out, and told.
 
     Raises:
         StoreError: images, code or settings are not those of the result any more, or the network is gone.
         ScoreError: the network has nothing in which images could be near to each other.
     """
-    cell, material = _again(record, workspace)
+    cell, material = _again(record, workspace, places or {})
     objective = cell.method.networks[0]
     space = _space(material.id_test, objective)
     trained = _points(material.train, objective, space)
     threshold = _threshold(scores)
-    near = _Near(train=material.train, points=trained, class_names=material.data.class_names, to=_to(objective, space))
+    near = _Near(
+        train=material.train,
+        points=trained,
+        class_names=material.data.class_names,
+        to=_to(objective, space),
+        clusters=_Clusters.of(material.train, material.data.class_names),
+    )
     there = {row.out_dist: row.fingerprint for row in record.rows}
     tests: dict[str, tuple[Batch, NDArray[np.float64], NDArray[np.int64] | None]] = {
         ID_TEST: (material.id_test, scores.id, scores.predicted_id)
@@ -121,12 +156,14 @@ class _Near:
         points: where each of them lies, float64, shape (n, n_dimensions).
         class_names: in label order.
         to: says where images of another batch lie.
+        clusters: of the training images, or None.
     """
 
     train: Batch
     points: NDArray[np.float64]
     class_names: tuple[str, ...]
     to: Callable[[Batch], NDArray[np.float64]]
+    clusters: _Clusters | None
 
     def of(self, batch: Batch) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float64]]]:
         """Yield which training images lie nearest to each image of a batch, and how far away they are."""
@@ -134,6 +171,56 @@ class _Near:
             distances = np.linalg.norm(self.points - point, axis=1)
             nearest = np.argsort(distances, kind="stable")[:NEIGHBOURS]
             yield self.train.rows[nearest], distances[nearest]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Clusters:
+    """The clusters of the training images that are not empty.
+
+    Attributes:
+        numbers: of each, as the network counts them.
+        images: the training image nearest to each centre, uint8, shape (n_clusters, channels, height, width).
+        names: of each, see `Cluster`.
+    """
+
+    numbers: NDArray[np.intp]
+    images: NDArray[np.uint8]
+    names: Sequence[str]
+
+    @classmethod
+    def of(cls, train: Batch, class_names: Sequence[str]) -> _Clusters | None:
+        """Return the clusters of the training images, or None where the network has none."""
+        if TO_CENTRES not in train.outputs:
+            return None
+        distances = train.output(TO_CENTRES).double().cpu().numpy()
+        home = distances.argmin(axis=1)
+        numbers = np.unique(home)
+        labels = train.labels
+        names = [
+            str(number) if labels is None else _most(labels.cpu().numpy()[home == number], class_names)
+            for number in numbers
+        ]
+        central = train.rows[distances[:, numbers].argmin(axis=0)]
+        return cls(numbers=numbers, images=train.source.images[central], names=names)
+
+    def near(self, batch: Batch) -> Iterator[list[Cluster]]:
+        """Yield the clusters nearest to each image of a batch, the nearest one first."""
+        for row in batch.output(TO_CENTRES).double().sqrt().cpu().numpy()[:, self.numbers]:
+            yield [
+                Cluster(image=self.images[i], name=self.names[i], distance=float(row[i]))
+                for i in np.argsort(row, kind="stable")[:CLUSTERS]
+            ]
+
+
+def _most(labels: NDArray[np.int64], class_names: Sequence[str]) -> str:
+    """Return the class of most images, with their share where that is not all.
+
+    >>> _most(np.array([1, 1, 1, 0]), ["2", "7"])
+    '7 (75%)'
+    """
+    counts = np.bincount(labels, minlength=len(class_names))
+    share = counts.max() / counts.sum()
+    return class_names[counts.argmax()] + ("" if share == 1 else f" ({math.floor(100 * share)}%)")
 
 
 def _threshold(scores: Scores) -> float:
@@ -154,8 +241,9 @@ def _refused(
     if not len(order):
         return
     chosen = order[np.unique(np.linspace(0, len(order) - 1, REFUSED_OF_EACH).astype(np.intp))]
-    labels = near.train.source.labels
-    for index, (rows, distances) in zip(chosen, near.of(batch.at(chosen)), strict=True):
+    labels, refused = near.train.source.labels, batch.at(chosen)
+    clusters = [[]] * len(chosen) if near.clusters is None else list(near.clusters.near(refused))
+    for index, (rows, distances), close in zip(chosen, near.of(refused), clusters, strict=True):
         yield Refused(
             image=batch.source.images[index],
             score=float(scores[index]),
@@ -163,6 +251,7 @@ def _refused(
             neighbours=near.train.source.images[rows],
             classes=tuple("" if labels is None else near.class_names[labels[row]] for row in rows),
             distances=distances,
+            clusters=close,
         )
 
 
@@ -204,7 +293,7 @@ def _points(batch: Batch, objective: Objective, space: str) -> NDArray[np.float6
     return points
 
 
-def _again(record: Record, workspace: Workspace) -> tuple[Cell, Material]:
+def _again(record: Record, workspace: Workspace, places: Mapping[str, str]) -> tuple[Cell, Material]:
     """Return the cell that a record came from, and its images as its networks see them.
 
     Raises:
@@ -219,7 +308,7 @@ def _again(record: Record, workspace: Workspace) -> tuple[Cell, Material]:
             f"{name} was scored with a model that was given, which is not kept; nothing can be drawn of it"
         )
     try:
-        wanted = _request(record)
+        wanted = _request(record, places, workspace)
         data = load_data(wanted, workspace)
     except OodbenchError as error:
         raise StoreError(f"the images of {record.variant} on {name} cannot be laid out again: {error}") from error
@@ -236,13 +325,21 @@ def _again(record: Record, workspace: Workspace) -> tuple[Cell, Material]:
     return cell, Material.of(cell.networks, networks, data[cell.benchmark.name], workspace, device)
 
 
-def _request(record: Record) -> Request:
-    """Return the request that a record answers."""
-    name, contaminate = record.benchmark["name"], None
+def _request(record: Record, places: Mapping[str, str], workspace: Workspace) -> Request:
+    """Return the request that a record answers.
+
+    Args:
+        record: of a result.
+        places: paths of images of a user's own, by the name of the set.
+        workspace: knows the data folder, where others are looked for.
+    """
+    name, contaminate, labels = record.benchmark["name"], None, None
     if record.contamination:
-        contaminate = f"{record.contamination['share']:g}:{record.contamination['set']}"
-        name = name.removesuffix(Contamination.parsed(contaminate).suffix)
-    benchmark = _benchmark(name, record.suite)
+        others = str(record.contamination["set"])
+        contaminate = f"{record.contamination['share']:g}:{places.get(others, others)}"
+        labels = str(record.contamination["labels"])
+        name = name.removesuffix(Contamination.parsed(contaminate, labels).suffix)
+    benchmark = _with_sets_of(record, _benchmark(record, name, places, workspace), places)
     recipe = record.recipe.partition(" (")[0]
     prescribed = benchmark.recipes[recipe].config(str(record.objective["name"]))
     settings: dict[str, dict[str, object]] = {
@@ -255,11 +352,67 @@ def _request(record: Record) -> Request:
         recipe=recipe,
         settings={owner: entry for owner, entry in settings.items() if entry},
         contaminate=contaminate,
+        contaminate_labels=labels,
     )
-    return dataclasses.replace(wanted, seeds=(record.seed,))
+    return replace(wanted, seeds=(record.seed,))
 
 
-def _benchmark(name: str, suite: str) -> Benchmark:
+def _with_sets_of(record: Record, benchmark: Benchmark, places: Mapping[str, str]) -> Benchmark:
+    """Return a benchmark with the OOD sets that a run added or put in the place of others; each may be missing."""
+    sets = {entry.name: replace(entry, optional=True) for entry in benchmark.ood}
+    for row in record.rows:
+        if row.out_dist in sets:
+            continue
+        name, _, stands_for = row.out_dist.removesuffix(")").partition(" (for ")
+        where = places.get(row.out_dist, places.get(name, name))
+        sets.pop(stands_for, None)
+        sets[row.out_dist] = OodSet(name=row.out_dist, part=Part(dataset=place(where)[1]), role=row.role)
+    return replace(benchmark, ood=tuple(sets.values()))
+
+
+def _benchmark(record: Record, name: str, places: Mapping[str, str], workspace: Workspace) -> Benchmark:
+    """Return the benchmark of a record: a registered one, a member of a suite, or one of a user's own images.
+
+    Args:
+        record: of a result.
+        name: of the benchmark, without what says that it was contaminated.
+        places: paths of images of a user's own, by the name of the set.
+        workspace: knows the data folder, where others are looked for.
+    """
+    if record.split is not None:
+        return _divided(record, name, places, workspace)
+    if name not in places:
+        try:
+            return _registered(name, record.suite)
+        except UnknownName:
+            if "shape" not in record.benchmark:
+                raise
+    path = places.get(name, str(workspace.data_dir / name))
+    return replace(_as_given(record).benchmark(path), name=name)
+
+
+def _as_given(record: Record) -> GivenImages:
+    """Return how images of a user's own were made a benchmark."""
+    channels, height, width = record.benchmark.get("shape", "3x32x32").split("x")
+    return GivenImages(image_size=f"{height}x{width}", channels=int(channels))
+
+
+def _divided(record: Record, name: str, places: Mapping[str, str], workspace: Workspace) -> Benchmark:
+    """Return a benchmark with the classes divided as they were."""
+    assert record.split is not None  # as the caller knows
+    dataset = str(record.split["dataset"])
+    rule = KnownSplit(dataset=dataset, drawn={share: tuple(record.split[share]) for share in SHARES})
+    for known in registry.usable("benchmarks").values():
+        if known.split is not None and known.split.dataset == dataset and name.startswith(known.name):
+            return replace(known, name=name, split=rule)
+    path = places.get(dataset, places.get(name))
+    if path is None and dataset not in registry.names("datasets"):
+        path = str(workspace.data_dir / dataset)
+    given = replace(_as_given(record), split="50/20/30").benchmark(path or dataset)
+    return replace(given, name=name, split=rule)
+
+
+def _registered(name: str, suite: str) -> Benchmark:
     """Return a registered benchmark, or a member of a registered suite."""
     members = [
         member

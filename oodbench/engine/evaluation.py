@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from oodbench.api import Detector
+    from oodbench.api import Detector, Objective
     from oodbench.batch import Batch, Outputs
     from oodbench.benchmark import Benchmark
     from oodbench.data.loading import BenchmarkData
@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 
 DRAWN = 1000
 """How many embeddings of each set are kept to be drawn."""
+MOST_DIMENSIONS = 10
+"""Of these embeddings: wider ones are projected on the first principal components of the ID test images, of which
+pictures show three."""
 BY_HAND = "passed to oodbench.run"
 """Where benchmarks and methods come from that are not registered."""
 
@@ -80,8 +83,7 @@ def evaluate(cell: Cell, material: Material) -> tuple[Record, Scores, Detector]:
     scores_ood = {name_ood: scores_of(detector, batch, name) for name_ood, batch in material.ood.items()}
     scored = time.monotonic()
     predicted_id = classes_of(detector, id_test, name)
-    # Nothing is computed only to be drawn: a method that never asks for the network's outputs has no picture of them.
-    embed = getattr(method.networks[0], "embed", None) if "logits" in asked.names else None
+    draw = _drawing(method.networks[0], asked, id_test)
     scores = Scores(
         id=scores_id,
         ood=scores_ood,
@@ -92,16 +94,16 @@ def evaluate(cell: Cell, material: Material) -> tuple[Record, Scores, Detector]:
             for name_ood, batch in material.ood.items()
         },
         true_ood={name_ood: batch.source.labels for name_ood, batch in material.ood.items()},
-        embedding_id=_drawn(material.id_test, embed),
+        embedding_id=draw and draw(material.id_test),
         labels_id=None if data.id_test.labels is None else data.id_test.labels[_spread(len(data.id_test))],
-        embedding_ood={name_ood: _drawn(batch, embed) for name_ood, batch in material.ood.items()},
+        embedding_ood={name_ood: draw and draw(batch) for name_ood, batch in material.ood.items()},
     )
     seconds = {
         "train": sum(float(network.facts["seconds"]) for network in material.networks),
         "fit": fitted - started,
         "score": scored - fitted,
     }
-    probabilities = _probabilities(material.id_test, data.n_classes) if embed is not None else None
+    probabilities = _probabilities(material.id_test, data.n_classes) if draw and "logits" in asked.names else None
     return _record(cell, material, detector, scores, probabilities, seconds), scores, detector
 
 
@@ -135,12 +137,26 @@ def _fitted(cell: Cell, inputs: FitInputs) -> Detector:
         raise without_training_images(cell.method_name) from error
 
 
-def _drawn(batch: Batch, embed: Any) -> NDArray[np.float32] | None:
-    if embed is None:
+def _drawing(objective: Objective, asked: _Asked, id_test: Batch) -> Callable[[Batch], NDArray[np.float32]] | None:
+    """Return what gives the embeddings of a batch that are kept to be drawn, or None where nothing is drawn."""
+    embed = getattr(objective, "embed", None)
+    name: str = getattr(objective, "drawn", "logits")
+    # Nothing is computed only to be drawn: a method that never asks for the network's outputs has no picture of them.
+    if embed is None or not ({name} if name == "logits" else {*asked}) & asked.names:
         return None
-    outputs: Tensor = embed(batch.at(_spread(len(batch))).logits)
-    drawn: NDArray[np.float32] = outputs.float().cpu().numpy()
-    return drawn
+
+    def embedded(batch: Batch) -> NDArray[np.float32]:
+        outputs: Tensor = embed(batch.at(_spread(len(batch))).output(name))
+        drawn: NDArray[np.float32] = outputs.float().cpu().numpy()
+        return drawn
+
+    points = embedded(id_test)
+    if points.shape[1] <= MOST_DIMENSIONS:
+        return embedded
+    from sklearn.decomposition import PCA
+
+    project = PCA(n_components=MOST_DIMENSIONS, random_state=0).fit(points).transform
+    return lambda batch: project(embedded(batch)).astype(np.float32)
 
 
 def _samples(scores: Scores, name: str, n_classes: int, probabilities: NDArray[np.float64] | None) -> Samples:
@@ -230,6 +246,7 @@ def _record(
             "layout": benchmark.layout,
             "recipe": benchmark.recipe,
             "plugin": _origin_of(benchmark),
+            **({} if is_registered(benchmark) else {"shape": "x".join(map(str, data.id_test.shape))}),
         },
         suite=benchmark.suite,
         method=cell.method_name,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from oodbench.batch import Batch
+from oodbench.contamination import UNLABELLED
 from oodbench.data.altering import WAYS, altered
 from oodbench.errors import NeedsTrainingImages
 from oodbench.tuning import drawn
@@ -37,7 +38,7 @@ class Material:
         networks: what is evaluated: one, or several for methods that combine some.
         data: the images.
         device: to compute on.
-        train: the ID images that the first network was trained on.
+        train: the labelled ID images that the first network was trained on.
         validation: the ID images that no network was trained on: the benchmark's own validation images, or the training
             images that were held out from all networks; None where there are none.
         id_test: the ID test images.
@@ -108,9 +109,14 @@ def _halves(
     if data.id_train is None:
         return cast("Batch", NoTrainingImages()), None
     halves, whole = [job.hold_out(data) for job in jobs], batch(data.id_train)
+    fit = halves[0].fit
+    if data.id_train.partly_labelled:
+        assert data.id_train.labels is not None  # some have one
+        # Some objectives learn from images without a label; what is fitted to their outputs counts on labels.
+        fit = fit[data.id_train.labels[fit] != UNLABELLED]
     # Each network has its own, drawn from its seed: else several could not be the networks of other methods.
     held_out = reduce(np.intersect1d, (each.validation for each in halves))
-    return whole.at(halves[0].fit), whole.at(held_out) if len(held_out) else None
+    return whole.at(fit), whole.at(held_out) if len(held_out) else None
 
 
 class Altered(Mapping[str, Batch]):

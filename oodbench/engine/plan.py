@@ -193,6 +193,8 @@ def _training_key(
             data.training_images.fingerprint,
             None if seen is None else data.seen[seen].fingerprint,
             benchmark.validation_share,
+            # What is learnt from clean images alone depends on which these are.
+            *([data.n_others] if getattr(objective, "clean_share", 0.0) else []),
         ],
         "config": config,
         "seed": seed,

@@ -206,7 +206,8 @@ def asked_for(options: Mapping[str, Any], *, model: GivenModel | None = None) ->
         prescribed=None if model is None else model.conversion,
         data_dir=None if options["data_dir"] is None else Path(options["data_dir"]),
     )
-    asked = {name: options[name] for name in ("seeds", "recipe", "settings", "contaminate", "snapshots", "tune")}
+    plain = ("seeds", "recipe", "settings", "contaminate", "contaminate_labels", "snapshots", "tune")
+    asked = {name: options[name] for name in plain}
     return {**asked, "out": _several(options["out"]), "own": given, "model": model}
 
 

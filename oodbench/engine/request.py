@@ -149,6 +149,7 @@ def request(
     settings: Settings | Sequence[str] = (),
     out: Sequence[str] = (),
     contaminate: str | None = None,
+    contaminate_labels: str | None = None,
     tune: str | None = None,
     own: GivenImages | None = None,
     model: GivenModel | None = None,
@@ -166,6 +167,7 @@ def request(
         settings: by owner ("odm", "recipe"), or texts such as "odm.margin=5".
         out: more OOD test sets, each the name of a data set or a path; "lsun=scenes" puts one in the place of another.
         contaminate: other images among the training images, such as "0.1:omniglot": a share, and a set by name or path.
+        contaminate_labels: of these: "random", as with None, or "none".
         tune: what methods choose those of their settings on that were not given: "id", "val", "seen" or "test"; None
             for nothing. A method says it for itself by the setting "tune": "react(tune=val)".
         own: how images of the user's own, or the classes of any labelled set, make a benchmark.
@@ -181,7 +183,9 @@ def request(
     given = {registry.spelled("methods", owner): entry for owner, entry in texts.items()}
     found = _unique([benchmark for entry in benchmarks for benchmark in _benchmarks(entry, own or GivenImages())])
     if contaminate is not None:
-        found = _contaminated(found, contaminate, model)
+        found = _contaminated(found, contaminate, contaminate_labels or "random", model)
+    elif contaminate_labels is not None:
+        raise ConfigError("--contaminate-labels is for images that are mixed in; give --contaminate too")
     _check_benchmarks(found)
     every = ALL in methods or POSTHOC in methods
     _check_all(methods)
@@ -289,13 +293,13 @@ def _check_snapshots(snapshots: object, model: GivenModel | None) -> None:
         raise ConfigError("a trained model is given, so nothing is trained: leave --snapshots out")
 
 
-def _contaminated(benchmarks: Sequence[Benchmark], text: str, model: GivenModel | None) -> list[Benchmark]:
+def _contaminated(benchmarks: Sequence[Benchmark], text: str, labels: str, model: GivenModel | None) -> list[Benchmark]:
     """Return benchmarks with other images among their training images."""
     if model is not None:
         raise ConfigError(
             "--contaminate is for networks that are trained here, and a trained model is given; leave it out"
         )
-    contamination = Contamination.parsed(text)
+    contamination = Contamination.parsed(text, labels)
     return [benchmark.contaminated(contamination) for benchmark in benchmarks]
 
 

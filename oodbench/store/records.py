@@ -67,7 +67,7 @@ class Record:
     Attributes:
         key: hash of everything that the result depends on.
         benchmark: its name, title, source, preferred table layout, default recipe, and the distribution and version
-            that it comes from.
+            that it comes from; the shape of the images, such as "3x32x32", where it is not a registered one.
         method: its registry name.
         settings: all its hyper-parameters.
         changed: those that are not at their defaults.

@@ -442,9 +442,10 @@ def contaminations(frame: pd.DataFrame) -> list[str]:
     found = dict.fromkeys(zip(frame["in_dist"], frame["contamination"], strict=True))
     notes = []
     for in_dist, facts in ((in_dist, json.loads(text)) for in_dist, text in found if text):
+        under = "without labels" if facts["labels"] == "none" else "under random labels; held-out ones are among them"
         notes.append(
             f"{in_dist}: {facts['images']:,} of {facts['of']:,} ID training images ({100 * facts['share']:g}%) are of "
-            f"{facts['set']} ({facts['split']}), under random labels; held-out ones are among them."
+            f"{facts['set']} ({facts['split']}), {under}."
         )
     return notes
 

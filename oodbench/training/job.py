@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from oodbench.contamination import UNLABELLED
+from oodbench.errors import ConfigError
 from oodbench.hashing.values import plain
 from oodbench.holdout import HoldOut
 
@@ -82,11 +86,33 @@ class TrainingJob:
         return f"{self.benchmark.name} {self.objective.name}{seen} seed {self.seed}"
 
     def hold_out(self, data: BenchmarkData) -> HoldOut:
-        """Return which of the ID training images the network is trained on, and which are held out."""
+        """Return which of the ID training images the network is trained on, and which are held out.
+
+        Images without a label are held out for nobody, and trained on where the objective can do without.
+
+        Raises:
+            ConfigError: the objective takes a share of the clean images, which has none.
+        """
         images = data.training_images
-        return HoldOut.of(
+        halves = HoldOut.of(
             images.labels, len(images), self.benchmark.validation_share, self.config.max_images, self.seed
         )
+        if images.partly_labelled:
+            assert images.labels is not None  # some have one
+            labelled = halves.only(images.labels != UNLABELLED)
+            fit = halves.fit if getattr(self.objective, "unlabelled", False) else labelled.fit
+            halves = HoldOut(fit=fit, validation=labelled.validation)
+        share: float = getattr(self.objective, "clean_share", 0.0)
+        if share == 0:
+            return halves
+        clean = halves.fit[halves.fit < len(images) - data.n_others]
+        count = round(share * len(clean))
+        if count < 2:
+            raise ConfigError(
+                f"{self.label} would be trained on {count} of {len(clean)} clean images; give it a larger share of them"
+            )
+        chosen = np.random.default_rng([self.seed, 268]).permutation(clean)[:count]
+        return HoldOut(fit=np.sort(chosen), validation=halves.validation)
 
     def is_there(self, data: Mapping[str, BenchmarkData], workspace: Workspace) -> bool:
         """Return whether the network was trained before, and need not be trained again."""

@@ -34,7 +34,7 @@ class TrainingImages:
 
     Attributes:
         images: uint8, shape (n, channels, height, width).
-        labels: int64, shape (n,).
+        labels: int64, shape (n,); −1 for images without one.
         seen: unlabelled OOD images, uint8, shape (m, channels, height, width), or None.
     """
 
@@ -163,7 +163,8 @@ def train(
 def _batches(labels: Tensor, batch_size: int, sampling: str, random: torch.Generator) -> Iterator[Tensor]:
     """Yield indices of whole batches in a new order; the few images left over have their turn in other epochs."""
     if sampling == "balanced":
-        weights = 1.0 / torch.bincount(labels)[labels]
+        # Images without a label, −1, are one more class.
+        weights = 1.0 / torch.bincount(labels + 1)[labels + 1]
         order = torch.multinomial(weights, len(labels), replacement=True, generator=random)
     else:
         order = torch.randperm(len(labels), generator=random, device=random.device)

@@ -136,8 +136,8 @@ class Skip:
     interval: int = 140
 
     def __post_init__(self) -> None:
-        if not 0 <= self.distance_weight < math.inf:
-            raise ConfigError(f"distance_weight must be at least 0 and finite, got {self.distance_weight}")
+        if not 0 < self.distance_weight < math.inf:
+            raise ConfigError(f"distance_weight must be positive and finite, got {self.distance_weight}")
         # The objective checks the other values: a wrong one is refused here, not in the middle of a run.
         _ = self.networks
 
@@ -177,8 +177,9 @@ class SkipDetector:
 
     def score(self, batch: Batch) -> Tensor:
         """Return minus the weighted sum, float64 of shape (n,); higher = more in-distribution."""
-        error, distance = (batch.output(name).double() for name in ("error", "distance"))
-        return -(self.error_weight * error + self.distance_weight * distance)
+        weights = {"error": self.error_weight, "distance": self.distance_weight}
+        parts = [weight * batch.output(name).double() for name, weight in weights.items() if weight]
+        return -sum(parts[1:], start=parts[0])
 
     def classify(self, batch: Batch) -> Tensor:
         """Return the index of the largest logit, shape (n,)."""

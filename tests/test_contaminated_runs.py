@@ -9,6 +9,17 @@ from oodbench.store.records import ResultStore
 from tests.helpers import small_benchmark
 
 
+def test_methods_with_and_without_labels_run_on_images_without_labels(tmp_path):
+    options = {"results_dir": tmp_path / "r", "cache_dir": tmp_path / "c", "recipe": "short"}
+    methods = ["mahalanobis", "temperature_scaling", "skip(width=4)", "autoencoder(width=4)"]
+
+    frame = oodbench.run(small_benchmark(), methods, contaminate="0.1:uniform", contaminate_labels="none", **options)
+
+    assert set(frame["method"]) == {"mahalanobis", "temperature_scaling", "skip", "autoencoder"}
+    text = oodbench.make_table(oodbench.load_results(tmp_path / "r"), "table2")
+    assert "of uniform (train), without labels." in text
+
+
 def test_clean_and_contaminated_results_stand_apart_and_the_table_says_which_is_which(tmp_path):
     options = {"results_dir": tmp_path / "r", "cache_dir": tmp_path / "c", "recipe": "short"}
     clean = oodbench.run(small_benchmark(), "msp", **options)

@@ -1,5 +1,6 @@
 """Other images among the training images: how many, which, under which labels, and what cannot be."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 from oodbench.benchmark import OodSet, Part
 from oodbench.contamination import Contamination
 from oodbench.data.loading import BenchmarkData, load_benchmark
+from oodbench.engine.plan import make_plan
 from oodbench.engine.request import request
 from oodbench.errors import ConfigError, DataError, MissingData
+from oodbench.holdout import HoldOut
 from oodbench.images import digest_of
 from oodbench.store.artifacts import ArtifactStore
 from oodbench.store.workspace import Workspace
@@ -125,6 +128,68 @@ def test_nothing_but_id_images_is_told(tmp_path: Path) -> None:
     digits = {f"id_{part}": Part(dataset="digits", split=part) for part in ("train", "test")}
     with pytest.raises(DataError, match=r"every image of digits \(train\) is an in-distribution image; mix in"):
         loaded("0.1:digits", tmp_path, **digits)
+
+
+def without_labels(tmp_path: Path) -> BenchmarkData:
+    small = small_benchmark(seen={}, ood=(NOISE,))
+    wanted = request([small], ["msp"], contaminate="0.2:uniform", contaminate_labels="none")
+    cache = ArtifactStore(tmp_path / "cache")
+    return load_benchmark(wanted.benchmarks[0], Workspace(data_dir=tmp_path, artifacts=cache))
+
+
+def test_other_images_may_have_no_label(tmp_path: Path) -> None:
+    data, labelled = without_labels(tmp_path), loaded("0.2:uniform", tmp_path)
+    images = data.training_images
+    assert images.labels is not None
+    assert data.contamination is not None
+
+    assert images.partly_labelled
+    assert set(images.labels[-data.n_others :].tolist()) == {-1}
+    assert set(images.labels[: -data.n_others].tolist()) == {0, 1, 2}
+    assert data.contamination["labels"] == "none"
+    assert data.benchmark.name == "small-with-0.2-uniform-unlabelled"
+    assert images.fingerprint != labelled.training_images.fingerprint
+
+
+def held_out(method: str, data: BenchmarkData, **settings: object) -> tuple[HoldOut, int]:
+    """Return the halves that the first network of a method takes, and which images are others from."""
+    wanted = request([data.benchmark], [method], settings={method: settings} if settings else ())
+    wanted = replace(wanted, benchmarks=(data.benchmark,))
+    (cell,) = make_plan(wanted, {data.benchmark.name: data}).cells
+    job = cell.networks[0]
+    return (job.start or job).hold_out(data), len(data.training_images) - data.n_others
+
+
+def test_what_reads_labels_learns_from_labelled_images_and_what_does_not_from_all(tmp_path: Path) -> None:
+    data = without_labels(tmp_path)
+    classifier, first_other = held_out("msp", data)
+    autoencoder, _ = held_out("autoencoder", data)
+
+    assert (classifier.fit < first_other).all()
+    assert (autoencoder.fit >= first_other).any()
+    # Held-out images are for those who choose by their labels.
+    assert (autoencoder.validation < first_other).all()
+    np.testing.assert_array_equal(classifier.fit, autoencoder.fit[autoencoder.fit < first_other])
+
+
+def test_a_share_of_the_clean_images_is_learnt_from(tmp_path: Path) -> None:
+    data = loaded("0.2:uniform", tmp_path)
+    everything, first_other = held_out("skip", data)
+    part, _ = held_out("skip", data, clean=0.5)
+
+    assert (everything.fit >= first_other).any()
+    assert (part.fit < first_other).all()
+    assert len(part.fit) == round((everything.fit < first_other).sum() / 2)
+    assert set(part.fit) <= set(everything.fit)
+    with pytest.raises(ConfigError, match=r"would be trained on 0 of \d+ clean images; give it a larger share"):
+        held_out("skip", data, clean=0.0001)
+
+
+def test_other_words_for_labels_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"--contaminate-labels must be one of random, none, got 'some'"):
+        request(["digits"], ["msp"], contaminate="0.1:uniform", contaminate_labels="some")
+    with pytest.raises(ConfigError, match=r"--contaminate-labels is for images that are mixed in; give --contaminate"):
+        request(["digits"], ["msp"], contaminate_labels="none")
 
 
 def test_members_of_a_suite_and_the_suite_are_renamed() -> None:

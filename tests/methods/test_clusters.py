@@ -40,6 +40,14 @@ def test_score_is_minus_the_distance_or_the_error(name, output):
     assert detector.score(NamedBatch({output: [0.5, 2.0]})).tolist() == [-0.5, -2.0]
 
 
+def test_skip_weighs_the_error_against_the_distance():
+    detector = registry.method("skip")(score="sum", distance_weight=0.1).fit(None)
+
+    batch = NamedBatch({"error": [0.5, 2.0], "distance": [10.0, 0.0]})
+
+    assert detector.score(batch).tolist() == [-1.5, -2.0]
+
+
 def test_only_skip_classifies():
     batch = NamedBatch({"logits": [[0.0, 1.0], [3.0, 1.0]]})
     batch.logits = batch.output("logits")
@@ -89,6 +97,43 @@ def test_losses_by_hand():
     assert loss("skip", cluster_weight=0.4, class_weight=0.7) == pytest.approx(
         0.2 + 0.4 * divergence + 0.7 * entropy, rel=1e-5
     )
+
+
+def test_skip_classifies_what_has_a_label_and_makes_pictures_of_the_rest_as_well():
+    outputs = {
+        "error": torch.tensor([0.1, 0.3, 0.5]),
+        "squared_distances": torch.zeros(3, 2),
+        "p": torch.full((3, 2), 0.5),
+        "logits": torch.tensor([[math.log(3), 0.0], [9.0, 0.0], [0.0, 0.0]]),
+    }
+    found = objective("skip", cluster_weight=0.4, class_weight=0.7)
+
+    some = found.loss(outputs, torch.tensor([0, -1, 1]), None).item()
+    none = found.loss(outputs, torch.tensor([-1, -1, -1]), None).item()
+
+    assert some == pytest.approx(0.3 + 0.7 * (-math.log(0.75) - math.log(0.5)) / 2, rel=1e-5)
+    assert none == pytest.approx(0.3, rel=1e-5)
+
+
+def test_images_without_a_label_move_no_class_mean():
+    found = objective("skip")
+    network = begun(found)
+    learner = found.learner(network, setting(stripes(), steps=10, n_classes=4))
+    codes = network.eval().encoder(stripes()).detach()
+    labels = LABELS.clone()
+    labels[:8] = -1
+
+    learner.step(stripes(), labels)
+
+    means = torch.stack([codes[k == labels].mean(dim=0) for k in range(4)])
+    assert torch.allclose(network.class_means, means, atol=1e-5)
+
+
+def test_skip_starts_from_an_auto_encoder_of_clean_images_where_it_is_told_so():
+    assert objective("skip").starts_from.clean_share == 0
+    assert objective("skip", clean=0.2).starts_from.clean_share == 0.2
+    assert objective("skip").unlabelled
+    assert objective("skip").starts_from.unlabelled
 
 
 def test_centres_lie_between_those_of_k_means_and_of_the_classes():
@@ -224,6 +269,8 @@ def test_too_few_images_for_the_clusters_are_refused():
         ("skip", {"cluster_weight": -1.0}),
         ("skip", {"class_weight": -1.0}),
         ("skip", {"denoise": -1.0}),
+        ("skip", {"clean": 1.5}),
+        ("skip", {"distance_weight": 0.0}),
     ],
 )
 def test_impossible_settings_are_refused(name, settings):

@@ -2,18 +2,23 @@
 
 import pytest
 
+LABELS = ("--contaminate-labels", "some")
+
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("1.2:uniform", "the share of other images must be above 0 and below 1, such as 0.1"),
         ("0.1:nowhere", "no test images of nowhere: looked for "),
+        ("0.1:uniform", "--contaminate-labels must be one of random, none, got 'some'"),
         ("uniform", "--contaminate must be SHARE:SET, such as 0.1:omniglot, got 'uniform'"),
     ],
 )
 def test_a_wrong_contamination_is_told(oodbench, tmp_path, monkeypatch, text, message):
     monkeypatch.chdir(tmp_path)
-    done = oodbench("run", "--in", "digits", "--method", "msp", "--contaminate", text)
+    done = oodbench(
+        "run", "--in", "digits", "--method", "msp", "--contaminate", text, *(LABELS if "labels" in message else ())
+    )
     assert done.code == 2
     assert done.err.startswith(f"Error: {message}")
     assert "Traceback" not in done.err

@@ -74,8 +74,8 @@ class Peer:
 def peers(passes: int) -> dict[str, Peer]:
     """Return the detectors that both have, by our names; `passes` are those of Monte-Carlo dropout.
 
-    pytorch-ood's `MultiMahalanobis` adds up its layers, ours weighs them by a logistic regression; `LTS`, `WeightedEBO`,
-    `GradUncertainty` and `MCM` we do not have.
+    pytorch-ood's `MultiMahalanobis` adds up its layers, and ours weighs them by a logistic regression; `LTS`,
+    `WeightedEBO`, `GradUncertainty` and `MCM` we do not have.
     """
     return {
         "msp": Peer(ours="msp", make=lambda d, net: d.MaxSoftmax(net)),

@@ -1,9 +1,9 @@
 """How time grows with the number of methods, of OOD sets and of images, and what one method more costs: a figure.
 
 From a base of some methods, sets and images, one of the three is changed at a time. pytorch-ood's detectors and ours
-run as in `detectors.py`; what every evaluation of ours needs (fingerprints, the forward pass, records) counts. The last
-panel has all methods without passes of their own, each with its fit, scores, metrics and record, in percent of the
-forward pass that they share, with the sets and images of the base or of `--costs`.
+run as in `detectors.py`; what every evaluation of ours needs (fingerprints, the forward pass, records) counts. A second
+figure, `…_costs`, has all methods without passes of their own, each with its fit, scores, metrics and record, in percent
+of the forward pass that they share, with the sets and images of the base or of `--costs`.
 
     python benchmarks/scaling.py --out scaling.png
 """
@@ -61,9 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--images", type=int, nargs="+", default=[250, 500, 1000, 2000])
     parser.add_argument("--base", type=int, nargs=3, default=[8, 2, 500], metavar=("METHODS", "SETS", "IMAGES"))
     parser.add_argument(
-        "--costs", type=int, nargs=2, metavar=("SETS", "IMAGES"), help="of the last panel, where not the base's"
+        "--costs", type=int, nargs=2, metavar=("SETS", "IMAGES"), help="of the second figure, where not the base's"
     )
-    parser.add_argument("--rounds", type=int, default=1, help="of the last panel")
+    parser.add_argument("--rounds", type=int, default=1, help="of the second figure")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("scaling.png"))
@@ -93,23 +93,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"{name:20} costs {share:7.2f} % of the forward pass")
     below = sum(share < AIM for share in shares.values())
     print(f"{below} of {len(shares)} below {AIM:g} %, median {statistics.median(shares.values()):.2f} %")
-    draw(panels, shares, given.network, given.out, cpu=device.type == "cpu")
-    print(f"figure: {given.out}")
+    draw(panels, given.network, given.out, cpu=device.type == "cpu")
+    aside = given.out.with_stem(f"{given.out.stem}_costs")
+    draw_costs({given.network: shares}, aside)
+    print(f"figures: {given.out}, {aside}")
 
 
-def draw(
-    panels: dict[str, list[tuple[int, Seconds, Seconds]]],
-    shares: dict[str, float],
-    network: str,
-    out: Path,
-    *,
-    cpu: bool,
-) -> None:
-    """Write a figure with a panel for each thing that was changed, and one of what each method costs.
+def draw(panels: dict[str, list[tuple[int, Seconds, Seconds]]], network: str, out: Path, *, cpu: bool) -> None:
+    """Write a figure with a panel for each thing that was changed.
 
     Args:
         panels: for each value of the thing, what theirs and ours took.
-        shares: of each method, in percent of the forward pass.
         network: for the title.
         out: file to write.
         cpu: whether to show processor seconds, which do not depend on what else the machine does.
@@ -117,10 +111,8 @@ def draw(
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator
 
-    figure = Figure(figsize=(14, 4.2), layout="constrained")
-    *growing, last = figure.subplots(1, len(panels) + 1)
-    for axes, (title, points) in zip(growing, panels.items(), strict=True):
-        axes.sharey(growing[0])
+    figure = Figure(figsize=(10, 3.4), layout="constrained")
+    for axes, (title, points) in zip(figure.subplots(1, len(panels), sharey=True), panels.items(), strict=True):
         values = [value for value, _, _ in points]
         for i, (label, marker) in enumerate((("pytorch-ood, one after another", "s"), ("oodbench", "o")), start=1):
             seconds = [point[i].cpu if cpu else point[i].wall for point in points]  # type: ignore[union-attr]
@@ -131,15 +123,32 @@ def draw(
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter("{x:g}")
         axes.grid(alpha=0.3)
-    last.barh([*shares], [*shares.values()], color="C1")
-    last.axvline(AIM, color="0.4", linestyle=":")
-    last.set(xscale="log", xlabel="% of the forward pass, each method more")
-    last.tick_params(axis="y", labelsize=6)
-    last.grid(alpha=0.3, axis="x")
     first = figure.axes[0]
     first.set_ylabel("processor seconds" if cpu else "seconds")
     first.legend(frameon=False)
     figure.suptitle(f"Fitting, scores and metrics of all methods together, {network}")
+    figure.savefig(out, dpi=150)
+
+
+def draw_costs(shares: dict[str, dict[str, float]], out: Path) -> None:
+    """Write a figure of what each method costs, in percent of the forward pass.
+
+    Args:
+        shares: of each method, by the network; the order is that of the first.
+        out: file to write.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    axes = figure.subplots()
+    for (network, costs_of), marker in zip(shares.items(), "osv^", strict=False):
+        axes.plot([costs_of[name] for name in next(iter(shares.values()))], range(len(costs_of)), marker, label=network)
+    axes.set_yticks(range(len(next(iter(shares.values())))), [*next(iter(shares.values()))], fontsize=7)
+    axes.axvline(AIM, color="0.4", linestyle=":")
+    axes.set(xscale="log", xlabel="% of the forward pass")
+    axes.grid(alpha=0.3, axis="x")
+    axes.legend(frameon=False)
+    axes.set_title("What a method more costs: fit, scores, metrics, record")
     figure.savefig(out, dpi=150)
 
 

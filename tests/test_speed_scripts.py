@@ -51,6 +51,7 @@ def test_growth_is_drawn(script, tmp_path):
     )
 
     assert file.stat().st_size > 10_000
+    assert file.with_stem("scaling_costs").stat().st_size > 10_000
 
 
 def test_metrics_are_timed(script, capsys):

@@ -2,8 +2,8 @@
 
 From a base of some methods, sets and images, one of the three is changed at a time. pytorch-ood's detectors and ours
 run as in `detectors.py`; what every evaluation of ours needs (fingerprints, the forward pass, records) counts. A second
-figure, `…_costs`, has all methods without passes of their own, each with its fit, scores, metrics and record, in percent
-of the forward pass that they share, with the sets and images of the base or of `--costs`.
+figure, `…_costs`, has all methods without passes of their own, each with its fit, scores, metrics and record, in
+percent of the forward pass that they share, with the sets and images of the base or of `--costs`.
 
     python benchmarks/scaling.py --out scaling.png
 """
@@ -147,7 +147,7 @@ def draw_costs(shares: dict[str, dict[str, float]], out: Path) -> None:
     axes.axvline(AIM, color="0.4", linestyle=":")
     axes.set(xscale="log", xlabel="% of the forward pass")
     axes.grid(alpha=0.3, axis="x")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="lower right")
     axes.set_title("What a method more costs: fit, scores, metrics, record")
     figure.savefig(out, dpi=150)
 

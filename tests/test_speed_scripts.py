@@ -38,8 +38,23 @@ def test_detectors_are_timed_counted_and_compared(script, capsys):
     assert columns["forward"][4] == "604"
     assert columns["msp"][6] == "0"
     assert columns["odin"][6] == columns["mc_dropout"][6] == "180"
-    assert any(line.startswith("pytorch-ood's benchmark with msp, max_logit, energy, entropy, react") for line in lines)
-    for name in ("msp", "max_logit", "energy", "entropy", "react", "gradnorm", "odin"):
+    assert any(
+        line.startswith("pytorch-ood's benchmark with msp, max_logit, energy, entropy, gen, klm") for line in lines
+    )
+    for name in (
+        "msp",
+        "max_logit",
+        "energy",
+        "entropy",
+        "klm",
+        "she",
+        "fdbd",
+        "react",
+        "ash",
+        "dice",
+        "gradnorm",
+        "odin",
+    ):
         assert any(line.startswith(f"scores of {name} ") and ", 0 of 90 by more" in line for line in lines)
 
 

@@ -83,7 +83,7 @@ class KNN(PostHocMethod):
         return KNNDetector(k=k, train=Bank.of(train, self.search))
 
     def _kept(self, train: Batch, seed: int) -> Batch:
-        from ._drawn import drawn
+        from oodbench.tuning import drawn
         from ._neighbours import coreset
 
         if self.chosen == "random" or self.max_images is None or self.max_images >= len(train):

@@ -82,7 +82,7 @@ class WeiPer(PostHocMethod):
         import torch
 
         from ._affine_head import affine_head
-        from ._drawn import drawn
+        from oodbench.tuning import drawn
 
         weights, bias = affine_head(inputs.network, inputs.train, "weiper")
         generator = torch.Generator().manual_seed(inputs.seed)

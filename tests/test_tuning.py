@@ -227,7 +227,7 @@ def test_a_tuned_result_can_be_traced_back_to_its_network():
     store = ResultStore(Workspace().artifacts.root.parent / "results")
     (record,) = (store.load(file.relative_to(store.root)) for file in store.root.rglob("*.json"))
 
-    cell, _ = _again(record, Workspace())
+    cell, _ = _again(record, Workspace(), {})
 
     assert cell.key == record.key
     assert isinstance(cell.method, Tuned)

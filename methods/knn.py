@@ -84,6 +84,7 @@ class KNN(PostHocMethod):
 
     def _kept(self, train: Batch, seed: int) -> Batch:
         from oodbench.tuning import drawn
+
         from ._neighbours import coreset
 
         if self.chosen == "random" or self.max_images is None or self.max_images >= len(train):

@@ -81,8 +81,9 @@ class WeiPer(PostHocMethod):
         """
         import torch
 
-        from ._affine_head import affine_head
         from oodbench.tuning import drawn
+
+        from ._affine_head import affine_head
 
         weights, bias = affine_head(inputs.network, inputs.train, "weiper")
         generator = torch.Generator().manual_seed(inputs.seed)

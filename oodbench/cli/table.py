@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from . import options
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from oodbench.store.records import Record, ResultStore
+
+
+FLAT, INTERVAL = "flat", "interval"
 
 
 @click.command("table")
@@ -35,6 +44,13 @@ from . import options
     metavar="NAME",
     help="One more metric, such as oscr, aurc or a plugin's; can be repeated. Rows have: oodbench table --layout flat.",
 )
+@click.option(
+    "--spread",
+    default="deviation",
+    show_default=True,
+    metavar="[deviation|interval]",
+    help="What stands behind a number: the sample standard deviation over seeds, or the 95% interval over test images.",
+)
 @click.option("--legacy", is_flag=True, help="In table1, add our scores under the CC-AG paper's own code of 2018.")
 @click.option("--verify", is_flag=True, help="Compute all numbers anew from the stored scores first.")
 @options.results_dir
@@ -45,12 +61,15 @@ def command(
     layout: str | None,
     format_: str,
     metrics: tuple[str, ...],
+    spread: str,
     *,
     legacy: bool,
     verify: bool,
     results_dir: Path,
 ) -> None:
     """Print a table of stored results: best bold, worst red, * for OOD sets whose images were seen in training.
+
+    ≈ marks methods that cannot be told from the best by their AUROC.
 
     \b
     oodbench table
@@ -68,6 +87,7 @@ def command(
 
     layout = layout and registry.find("layouts", layout).name
     check_choice(format_, FORMATS, "table format")
+    check_choice(spread, ("deviation", INTERVAL), "spread")
     store, records = select(results_dir, benchmarks=benchmarks, methods=methods, recipe=recipe)
     if verify:
         verified.verify(store, records)
@@ -77,8 +97,11 @@ def command(
     layouts = {record.benchmark["name"]: layout or record.benchmark["layout"] for record in records}
     for i, chosen in enumerate(dict.fromkeys(layouts.values())):
         frame = to_frame(record for record in records if layouts[record.benchmark["name"]] == chosen)
+        own = [record for record in records if layouts[record.benchmark["name"]] == chosen]
         if legacy and chosen == "table1":
             frame = add_legacy(frame, store, records)
+        if chosen != FLAT:
+            frame = _with_noise(frame, store, own, intervals=spread == INTERVAL)
         table = layout_table(frame, chosen, metrics)
         if i:
             click.echo()
@@ -86,3 +109,19 @@ def command(
             show_table(table)
         else:
             click.echo(render(table, format_), nl=False)
+
+
+def _with_noise(frame: pd.DataFrame, store: ResultStore, records: list[Record], *, intervals: bool) -> pd.DataFrame:
+    """Return rows with what the stored scores say of the noise in them; without a mark where there are no scores."""
+    from oodbench.comparison.noise import add_as_good, add_intervals
+    from oodbench.errors import StoreError
+
+    from .terminal import stderr
+
+    if intervals:
+        frame = add_intervals(frame, store, records)
+    try:
+        return add_as_good(frame, store, records)
+    except StoreError as error:
+        stderr().print(f"no method is marked as being as good as the best: {error}")
+        return frame

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NO_RESULT = "–"
+AS_GOOD = "as_good"
+"""The column that says whether a method cannot be told from the best of its OOD set, where that was tested."""
+LOW, HIGH = "interval_low_", "interval_high_"
+"""Of the columns that hold the ends of a metric's interval over test images, before the metric's name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +60,13 @@ class Shown:
             return text
         return f"{text} ± {factor * deviation:{style if self.is_fraction else '.2g'}}"
 
+    def with_interval(self, mean: float, ends: tuple[float, float], digits: int) -> str:
+        """Return a value with the ends of its interval, at the precision of `text`."""
+        if math.isnan(mean) or math.isnan(ends[0]):
+            return self.text(mean, math.nan, digits)
+        low, high = (self.text(end, math.nan, digits) for end in ends)
+        return f"{self.text(mean, math.nan, digits)} [{low}, {high}]"
+
     def rounded(self, value: float, digits: int) -> float:
         """Return a value at the precision that is printed, to tell which values differ."""
         return round(100 * value, digits) if self.is_fraction else float(f"{value:.4g}")
@@ -88,7 +99,7 @@ def metric_columns(frame: pd.DataFrame) -> list[str]:
         for name in map(str, frame.columns)
         if name not in COLUMNS
         and not name.endswith(("_version", "_seconds"))
-        and not name.startswith(PREFIX)
+        and not name.startswith((PREFIX, LOW, HIGH))
         and frame[name].dtype.kind == "f"
     ]
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from .model import Entry, Span, Table, plain_text
 from .render import least_width
 
-_DEVIATION = re.compile(r" ± [\d.]+")
+_DEVIATION = re.compile(r" ± [\d.]+| \[[^\]]+, [^\]]+\]")
 SHORTEST = 8
 """Letters that are left of a text at least."""
 
@@ -17,8 +17,8 @@ SHORTEST = 8
 def fitted(table: Table, width: int) -> Table:
     """Return a table that is no wider than a terminal, as far as that can be.
 
-    Deviations over seeds go first, then numeric columns from the right, those that matter most (`Table.essential`)
-    last, then the other columns but the first and the last of the names; in the end texts are cut.
+    Deviations over seeds, or intervals, go first, then numeric columns from the right, those that matter most
+    (`Table.essential`) last, then the other columns but the first and the last of the names; in the end texts are cut.
 
     Args:
         table: to be shown.
@@ -32,7 +32,8 @@ def fitted(table: Table, width: int) -> Table:
     said: list[str] = []
     narrow = _without_deviations(table)
     if narrow != table:
-        said.append("± over seeds")
+        intervals = any("[" in span.text for row in table.rows for entry in row[table.numeric :] for span in entry)
+        said.append("intervals" if intervals else "± over seeds")
     dropped: list[int] = []
     for column in _expendable(table):
         if least_width(_without(narrow, dropped)) <= width:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from oodbench.benchmark import COVARIATE
 from oodbench.tuning import CHOSEN
 
-from .columns import NO_RESULT, metric_columns, shown
+from .columns import AS_GOOD, HIGH, LOW, NO_RESULT, metric_columns, shown
 from .experiments import experiments, given_models
 from .legacy import PREFIX
-from .model import Entry, Mark, Span, Table
+from .model import AS_GOOD_SIGN, Entry, Mark, Span, Table
 from .published import PUBLISHED, Published
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ class Result:
         seen: whether images of this distribution were used in training.
         role: "seen", "novelty", "anomaly" or "covariate".
         paper: the in-distribution, method and OOD set to look published numbers up by; None where these are others.
+        intervals: ends over test images by metric, means over the seeds; empty where they were not asked for.
+        as_good: whether the method cannot be told from the best on the set by its AUROC.
     """
 
     means: Mapping[str, float]
@@ -41,6 +43,8 @@ class Result:
     seen: bool
     role: str
     paper: tuple[str, str, str] | None
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    as_good: bool = False
 
 
 Results = Mapping[tuple[str, str, str], Result]
@@ -62,7 +66,9 @@ def table2(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
         groups.append(blocks.setdefault((in_dist, method), len(blocks)))
         head = (_entry(in_dist), _entry(method), _entry(number(*result.accuracy, 2)))
         cells = tuple(
-            (Span(_cell(result, column, 2), _mark(results, in_dist, method, out_dist, column, 2)),)
+            _signed(
+                Span(_cell(result, column, 2), _mark(results, in_dist, method, out_dist, column, 2)), result, column
+            )
             for column in columns
         )
         rows.append((*head, _entry(_set_name(out_dist, result)), *cells))
@@ -125,9 +131,13 @@ def _slashed_table(frame: pd.DataFrame, columns: Sequence[str], published: Publi
         head = (_entry(in_dist), _joined(number(*accuracies[m], 1) if m in accuracies else NO_RESULT for m in methods))
         cells = tuple(
             _slashed(
-                Span(_cell(there[m], column, digits), _mark(results, in_dist, m, out_dist, column, digits))
+                _signed(
+                    Span(_cell(there[m], column, digits), _mark(results, in_dist, m, out_dist, column, digits)),
+                    there[m],
+                    column,
+                )
                 if m in there
-                else Span(NO_RESULT)
+                else _entry(NO_RESULT)
                 for m in methods
             )
             for column in columns
@@ -170,7 +180,13 @@ def matrix(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
         for method in sorted(methods, key=lambda m: (math.isnan(means[m]["auroc"]), -means[m]["auroc"])):
             there = [results.get((in_dist, method, out_dist)) for out_dist in out_dists]
             cells = (
-                (Span(_cell(result, "auroc", 1) + "*" * result.seen, _mark(results, in_dist, method, out, "auroc", 1)),)
+                _signed(
+                    Span(
+                        _cell(result, "auroc", 1) + "*" * result.seen, _mark(results, in_dist, method, out, "auroc", 1)
+                    ),
+                    result,
+                    "auroc",
+                )
                 if result
                 else _entry(NO_RESULT)
                 for out, result in zip(out_dists, there, strict=True)
@@ -247,6 +263,12 @@ def results_of(frame: pd.DataFrame) -> Results:
             seen=bool(rows["seen"].any()),
             role=str(rows["role"].iloc[0]),
             paper=rows["paper"].iloc[0],
+            intervals={
+                name: (float(rows[LOW + name].mean()), float(rows[HIGH + name].mean()))
+                for name in metrics
+                if LOW + name in rows
+            },
+            as_good=AS_GOOD in rows and bool(rows[AS_GOOD].any()),
         )
     blocks = list(dict.fromkeys((in_dist, method) for in_dist, method, _ in results))
     return {key: results[key] for block in blocks for key in results if key[:2] == block}
@@ -290,7 +312,9 @@ def _percent(fraction: float, digits: int) -> str:
 
 
 def _cell(result: Result, column: str, digits: int) -> str:
-    return shown(column).text(result.means[column], result.deviations[column], digits)
+    if column in result.intervals:
+        return shown(column).with_interval(result.means[column], result.intervals[column], digits)
+    return shown(column).text(result.means[column], math.nan if result.intervals else result.deviations[column], digits)
 
 
 def number(mean: float, deviation: float, digits: int) -> str:
@@ -323,8 +347,13 @@ def _joined(texts: Iterable[str]) -> Entry:
     return _entry("/".join(texts))
 
 
-def _slashed(spans: Iterable[Span]) -> Entry:
-    return tuple(part for span in spans for part in (Span("/"), span))[1:]
+def _slashed(entries: Iterable[Entry]) -> Entry:
+    return tuple(part for entry in entries for part in (Span("/"), *entry))[1:]
+
+
+def _signed(span: Span, result: Result, column: str) -> Entry:
+    """Return a cell with a sign where the method cannot be told from the best one."""
+    return (span, AS_GOOD_SIGN) if column == "auroc" and result.as_good and span.mark != "best" else (span,)
 
 
 def _plain(value: object) -> str:
@@ -338,13 +367,23 @@ def caption(frame: pd.DataFrame) -> str:
     cells = (frame if found.empty else found).groupby(["in_dist", "variant", "recipe", "out_dist"])
     seeds = cells["seed"].nunique()
     low, high = int(seeds.min()), int(seeds.max())
-    if high == 1:
+    count = f"{high}" if low == high else f"{low} to {high}"
+    if any(str(column).startswith(LOW) for column in frame.columns):
+        runs = _INTERVALS + (", one seed" if high == 1 else f"; values and ends are means over {count} seeds")
+    elif high == 1:
         runs = "one seed"
     else:
-        count = f"{high}" if low == high else f"{low} to {high}"
         runs = f"mean ± sample standard deviation over {count} seeds"
     reduced = " Reduced training, see the notes." if (frame["cut_short"] != "").any() else ""
     return f"OOD detection with {in_dists} as in-distribution, in percent; {runs}.{reduced}"
+
+
+_INTERVALS = "[95% interval over test images: of the AUROC by DeLong, of others by the bootstrap]"
+"""What stands behind values where intervals were asked for."""
+_TIES = (
+    "≈ cannot be told from the best on its OOD set by the AUROC: paired test on the same images (DeLong), over seeds "
+    "where there are several, with Holm's correction at 5%."
+)
 
 
 def method_notes(frame: pd.DataFrame) -> list[str]:
@@ -359,7 +398,7 @@ def run_notes(frame: pd.DataFrame) -> list[str]:
     Args:
         frame: rows as `experiments` gives them.
     """
-    notes = []
+    notes = [_TIES] if AS_GOOD in frame and frame[AS_GOOD].any() else []
     if frame["seen"].any():
         notes.append("* seen: images of this distribution (not the test images) were used in training.")
     notes += _reductions(frame)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Mark = Literal["", "best", "worst", "aside"]
-"""Bold, red, or quieter than the rest (published numbers, differences)."""
+Mark = Literal["", "best", "worst", "aside", "tie"]
+"""Bold, red, quieter than the rest (published numbers, differences), or a sign that belongs to the number before it."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,9 @@ class Span:
     text: str
     mark: Mark = ""
 
+
+AS_GOOD_SIGN = Span(" ≈", "tie")
+"""Follows the number of a method that cannot be told from the best one."""
 
 Entry = tuple[Span, ...]
 """One cell of a table."""
@@ -68,3 +71,8 @@ class Table:
 def plain_text(entry: Entry) -> str:
     """Return a cell without its marks."""
     return "".join(span.text for span in entry)
+
+
+def value_text(entry: Entry) -> str:
+    """Return a cell without its marks, and without the signs behind numbers: for programs."""
+    return "".join(span.text for span in entry if span.mark != "tie")

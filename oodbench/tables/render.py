@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from oodbench.errors import UnknownName, did_you_mean
 from oodbench.spelling import for_csv, for_html, for_latex, for_markdown, latex_row, on_one_line
 
-from .model import Entry, Span, Table, plain_text
+from .model import Entry, Span, Table, plain_text, value_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -67,7 +67,7 @@ def as_rich(table: Table, *, marks: bool = True, width: int | None = None) -> Re
     from rich.text import Text
 
     table = _spelled(table, on_one_line)
-    styles = {"": "", "best": "bold", "worst": "red", "aside": "dim"}
+    styles = {"": "", "best": "bold", "worst": "red", "aside": "dim", "tie": ""}
     grid = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False, header_style="")
     widths = _widths(table)
     spare = 10_000 if width is None else max(0, width - least_width(table))
@@ -121,7 +121,7 @@ def _text(table: Table) -> str:
 
 
 def _markdown(table: Table) -> str:
-    wrap = {"": "{}", "best": "**{}**", "worst": "_{}_", "aside": "{}"}
+    wrap = {"": "{}", "best": "**{}**", "worst": "_{}_", "aside": "{}", "tie": "{}"}
     table = _spelled(table, for_markdown)
 
     def cell(entry: Entry) -> str:
@@ -139,7 +139,13 @@ def _pipes(cells: list[str]) -> str:
 
 
 def _latex(table: Table) -> str:
-    wrap = {"": "{}", "best": r"\textbf{{{}}}", "worst": r"\textcolor{{red}}{{{}}}", "aside": r"\textit{{{}}}"}
+    wrap = {
+        "": "{}",
+        "best": r"\textbf{{{}}}",
+        "worst": r"\textcolor{{red}}{{{}}}",
+        "aside": r"\textit{{{}}}",
+        "tie": "{}",
+    }
     table = _spelled(table, for_latex)
 
     def cell(entry: Entry) -> str:
@@ -171,7 +177,7 @@ def _csv(table: Table) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(for_csv(title.rstrip(" ↑↓")) for title in table.header)
-    writer.writerows([for_csv(plain_text(entry).strip()) for entry in row] for row in table.rows)
+    writer.writerows([for_csv(value_text(entry).strip()) for entry in row] for row in table.rows)
     return buffer.getvalue()
 
 
@@ -180,12 +186,13 @@ def _html(table: Table) -> str:
         "best": "font-weight:bold",
         "worst": "color:#c00",
         "aside": "color:#777",
+        "tie": "",
     }
 
     table = _spelled(table, for_html)
 
     def span(piece: Span) -> str:
-        return f'<span style="{styles[piece.mark]}">{piece.text}</span>' if piece.mark else piece.text
+        return f'<span style="{styles[piece.mark]}">{piece.text}</span>' if styles.get(piece.mark) else piece.text
 
     def row_html(cells: list[str], tag: str, *, ruled: bool) -> str:
         rule = ' style="border-top:1px solid #999"' if ruled else ""

@@ -95,3 +95,23 @@ def test_wrong_words_are_one_sentence(oodbench, results, arguments, words):
     assert done.out == ""
     assert words in done.err
     assert done.err.count("\n") == 1
+
+
+def test_tables_mark_what_cannot_be_told_from_the_best(oodbench, results):
+    done = oodbench("table", "--layout", "matrix")
+    assert (done.code, "≈ cannot be told from the best" in done.out) == (0, True)
+
+    done = oodbench("table", "--layout", "matrix", "--spread", "interval")
+    assert "95% interval over test images" in done.out
+
+    done = oodbench("table", "--spread", "intervall")
+    assert (done.code, done.err) == (2, "Error: no spread 'intervall'. Did you mean 'interval'?\n")
+
+
+def test_a_table_of_records_without_scores_is_shown_without_marks(oodbench, results):
+    for file in (results / "tiny").glob("*.npz"):
+        file.unlink()
+    done = oodbench("table", "--layout", "matrix")
+
+    assert (done.code, "≈" in done.out) == (0, False)
+    assert done.err.startswith("no method is marked as being as good as the best: the scores ")

@@ -73,7 +73,7 @@ function draw(figure) {
     const paper = printing() ? {width: plot.closest(".pair") ? 330 : 680, height: layout.height || 300} : {};
     const height = paper.height || layout.height || plot.clientHeight || 380;
     /* Below the title of the axis, however many lines of names there are. */
-    const rows = Math.ceil(95 * traces.filter(trace => trace.showlegend !== false).length / (paper.width || plot.clientWidth)), inner = Math.max(80, height - 65 - 20 * rows);
+    const rows = Math.ceil(150 * traces.filter(trace => trace.showlegend !== false).length / ((paper.width || plot.clientWidth) - 65)), inner = Math.max(80, height - 65 - 20 * rows);
     const axis = given => ({gridcolor: line(), zerolinecolor: line(), linecolor: line(), ...given});
     Plotly.react(plot, traces, {paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: {color: text(), family: "system-ui, sans-serif", size: 12},
       margin: {l: 55, r: 10, t: 10, b: 45}, legend: {orientation: "h", y: -50 / inner, yanchor: "top"}, uirevision: "kept", ...layout, ...paper, xaxis: axis(layout.xaxis), yaxis: axis(layout.yaxis)},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint
+from importlib.metadata import Distribution, EntryPoint, EntryPoints
 
 import pytest
 
@@ -16,7 +16,7 @@ def entries(monkeypatch):
 
     def install(*values):
         found = [EntryPoint(name=name, value=value, group="oodbench.methods") for name, value in values]
-        monkeypatch.setattr(registry, "entry_points", lambda group: found)
+        monkeypatch.setattr(registry, "entry_points", lambda: EntryPoints(found))
         registry.forget()
 
     yield install
@@ -69,3 +69,12 @@ def test_name_of_no_data_set_is_a_folder_of_images():
 
 def test_folder_that_is_nearly_called_like_a_data_set_is_a_folder():
     assert registry.dataset("tiny-imagenet").name == "tiny-imagenet"
+
+
+def test_what_a_distribution_says_of_itself_is_parsed_once_for_all_its_plugins(monkeypatch):
+    parsed, metadata = [], Distribution.metadata.fget
+    monkeypatch.setattr(Distribution, "metadata", property(lambda dist: parsed.append(dist) or metadata(dist)))
+    registry.forget()
+
+    assert sum(len(registry.names(kind)) for kind in registry.KINDS) > 100
+    assert 0 < len(parsed) == len(set(map(id, parsed)))

@@ -8,9 +8,9 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from importlib import import_module
-from importlib.metadata import EntryPoint
+from importlib.metadata import Distribution, EntryPoint
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -83,14 +83,22 @@ def of_entry_point(kind: Kind, entry: EntryPoint) -> Plugin:
             _check_contract(import_module(".".join(parts[: i + 1])))
         return entry.load()
 
+    name, version = _name_and_version(entry.dist) if entry.dist else ("an unknown distribution", "")
     return Plugin(
         kind=kind,
         name=entry.name,
-        origin=f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unknown distribution",
+        origin=f"{name} {version}".rstrip(),
         where=entry.value,
-        built_in=entry.dist is not None and entry.dist.name == _OURS,
+        built_in=name == _OURS,
         fetch=fetch,
     )
+
+
+@lru_cache(maxsize=32)
+def _name_and_version(dist: Distribution) -> tuple[str, str]:
+    """Return what a distribution calls itself; each look parses its whole description, and it has many entry points."""
+    about = dist.metadata
+    return about["Name"], about["Version"]
 
 
 def of_file(path: Path) -> list[Plugin]:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -45,7 +45,7 @@ def added_files() -> tuple[Path, ...]:
 
 def forget() -> None:
     """Look for plugins anew at the next call: something was installed, removed or added."""
-    for found in (_files, _found, _loaded):
+    for found in (_files, _installed, _found, _loaded):
         found.cache_clear()
 
 
@@ -68,9 +68,15 @@ def _offered(path: Path) -> list[Plugin] | PluginError:
 
 
 @cache
+def _installed() -> EntryPoints:
+    """Return the entry points of all kinds: each look goes through everything that is installed."""
+    return entry_points()
+
+
+@cache
 def _found(kind: Kind) -> tuple[dict[str, Plugin], dict[Plugin, PluginError]]:
     """Return the plugins that own their names, by name, and why the others are refused."""
-    installed = [of_entry_point(kind, entry) for entry in entry_points(group=f"oodbench.{kind}")]
+    installed = [of_entry_point(kind, entry) for entry in _installed().select(group=f"oodbench.{kind}")]
     in_files = [plugin for offer in _files().values() if isinstance(offer, list) for plugin in offer]
     rivals: dict[str, dict[tuple[str, str, str], Plugin]] = {}
     for plugin in (*installed, *(plugin for plugin in in_files if plugin.kind == kind)):

@@ -8,6 +8,7 @@ import pickle
 import random
 import typing
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from unittest import SkipTest
 
@@ -28,19 +29,77 @@ from .values import VALUE_CHECKS, made
 Subject = type[Method] | Method
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Observed:
+    """A method that was fitted once, and what its first fit and scores did to what it was given.
+
+    Attributes:
+        problem: what it was fitted to.
+        detector: what all checks share that leave it as it is.
+        easy: its first scores, of the easy images.
+        content: digests of all that it was given, before it was fitted.
+        network_fault: what is wrong with the networks that were shared; "" where nothing is.
+        generators: names of the global random generators whose state is another.
+    """
+
+    problem: Problem
+    detector: Detector
+    easy: Tensor
+    content: tuple[str, ...]
+    network_fault: str
+    generators: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Again:
+    """Scores of a second detector: of the easy images before and after it has scored the far ones."""
+
+    before: Tensor
+    after: Tensor
+
+
 def _fitted(subject: Subject) -> tuple[Problem, Detector]:
     """Return the problem and a detector that all checks share which leave it as it is."""
-    return _fitted_once(_method(subject))
+    observed = _observed(_method(subject))
+    return observed.problem, observed.detector
 
 
 @cache
-def _fitted_once(method: Method) -> tuple[Problem, Detector]:
-    return _fitted_anew(method)
-
-
-def _fitted_anew(method: Method) -> tuple[Problem, Detector]:
+def _observed(method: Method) -> _Observed:
+    """Fit a method, score, and look at what became of what it was given: one fit for all checks that ask."""
     tested = problem(method)
-    return tested, method.fit(tested.inputs)
+    networks = torch.nn.ModuleList(tested.inputs.networks).eval()
+    weights = {name: tensor.clone() for name, tensor in networks.state_dict().items()}
+    content, states = _content(tested), _random_states()
+    try:
+        detector = method.fit(tested.inputs)
+        easy = _scores(detector, tested.easy)
+        generators = tuple(
+            name for (name, state), (_, now) in zip(states, _random_states(), strict=True) if state != now
+        )
+        return _Observed(
+            problem=tested,
+            detector=detector,
+            easy=easy,
+            content=content,
+            network_fault=_network_fault(networks, weights),
+            generators=generators,
+        )
+    finally:
+        # The next check, and the next method, get the networks as this one got them.
+        networks.load_state_dict(weights)
+        networks.eval().requires_grad_(requires_grad=False)
+        networks.zero_grad(set_to_none=True)
+
+
+@cache
+def _again(method: Method, *, other_ood: bool = False) -> _Again:
+    """Fit a method a second time, or with other OOD images that it does not declare to see."""
+    tested = problem(method, other_ood=other_ood)
+    detector = method.fit(tested.inputs)
+    before = _scores(detector, tested.easy)
+    _scores(detector, tested.far)
+    return _Again(before=before, after=_scores(detector, tested.easy))
 
 
 def _method(subject: Subject) -> Method:
@@ -125,9 +184,9 @@ def check_scores_do_not_depend_on_the_batch(subject: Subject) -> None:
 
 def check_same_seed_same_scores(subject: Subject) -> None:
     """Fitting twice gives the same detector."""
-    both = (_fitted(subject), _fitted_anew(_method(subject)))
-    first, second = (_scores(detector, tested.easy) for tested, detector in both)
-    require(torch.equal(first, second), "fitting twice must give equal scores; draw from inputs.seed only")
+    method = _method(subject)
+    same = torch.equal(_observed(method).easy, _again(method).before)
+    require(same, "fitting twice must give equal scores; draw from inputs.seed only")
 
 
 def check_labels_of_scored_images_are_not_read(subject: Subject) -> None:
@@ -149,66 +208,54 @@ def check_labels_of_scored_images_are_not_read(subject: Subject) -> None:
 def check_undeclared_ood_images_change_nothing(subject: Subject) -> None:
     """Other OOD images, where the method does not declare to see them, leave all scores of ID images as they are."""
     method = _method(subject)
-    results = []
-    for other_ood in (False, True):
-        tested = problem(method, other_ood=other_ood)
-        detector = method.fit(tested.inputs)
-        _scores(detector, tested.far)
-        results.append(_scores(detector, tested.easy))
+    same = torch.equal(_again(method).after, _again(method, other_ood=True).after)
     message = "scores of ID images change with OOD images that the method does not declare to see; declare them in "
-    require(torch.equal(*results), message + "sees, and let score() learn nothing from the images that it is given")
+    require(same, message + "sees, and let score() learn nothing from the images that it is given")
 
 
 def check_inputs_are_left_alone(subject: Subject) -> None:
     """Fitting and scoring change neither images nor labels nor outputs."""
-    method = _method(subject)
-    tested = problem(method)
+    observed = _observed(_method(subject))
+    observed.detector.classify(observed.problem.easy)
+    same = _content(observed.problem) == observed.content
+    require(same, "images, labels and outputs are shared: copy what is changed in place")
+
+
+def _content(tested: Problem) -> tuple[str, ...]:
     inputs = tested.inputs
-    batches = [tested.easy, inputs.train, inputs.validation, inputs.seen_ood, *inputs.ood_test.values()]
-
-    def content() -> list[str]:
-        return [
-            array_digest(batch.source.images, batch.source.labels, *batch.outputs.values())
-            for batch in batches
-            if batch is not None
-        ]
-
-    before = content()
-    detector = method.fit(inputs)
-    _scores(detector, tested.easy)
-    detector.classify(tested.easy)
-    require(content() == before, "images, labels and outputs are shared: copy what is changed in place")
+    several = (inputs.ood_test, inputs.ood_validation, inputs.altered)
+    batches = [
+        *(tested.easy, inputs.train, inputs.validation, inputs.seen_ood),
+        *(batch for named in several for batch in named.values()),
+    ]
+    return tuple(
+        array_digest(batch.source.images, batch.source.labels, *batch.outputs.values())
+        for batch in batches
+        if batch is not None
+    )
 
 
 def check_network_is_left_alone(subject: Subject) -> None:
     """Fitting and scoring change nothing about the network."""
-    method = _method(subject)
-    tested = problem(method)
-    network = torch.nn.ModuleList(tested.inputs.networks).eval()
-    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    try:
-        _scores(method.fit(tested.inputs), tested.easy)
-        same = all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
-        require(same, "the network is shared: leave its weights as they are")
-        evaluating = not any(module.training for module in network.modules())
-        require(evaluating, "the network is shared: leave it in evaluation mode")
-        untouched = all(parameter.grad is None and not parameter.requires_grad for parameter in network.parameters())
-        require(untouched, "the network is shared: leave no gradients on its weights")
-    finally:
-        # The next check gets the network as this one got it.
-        network.load_state_dict(before)
-        network.eval().requires_grad_(requires_grad=False)
-        network.zero_grad(set_to_none=True)
+    fault = _observed(_method(subject)).network_fault
+    require(not fault, f"the network is shared: {fault}")
+
+
+def _network_fault(networks: torch.nn.Module, before: dict[str, Tensor]) -> str:
+    if not all(torch.equal(tensor, before[name]) for name, tensor in networks.state_dict().items()):
+        return "leave its weights as they are"
+    if any(module.training for module in networks.modules()):
+        return "leave it in evaluation mode"
+    if any(parameter.grad is not None or parameter.requires_grad for parameter in networks.parameters()):
+        return "leave no gradients on its weights"
+    return ""
 
 
 def check_global_random_state_is_left_alone(subject: Subject) -> None:
     """Fitting and scoring draw from none of the global generators, and seed none."""
-    method = _method(subject)
-    tested = problem(method)
-    before = _random_states()
-    _scores(method.fit(tested.inputs), tested.easy)
-    for (name, state), (_, after) in zip(before, _random_states(), strict=True):
-        require(state == after, f"leave the global generator of {name} alone: use one of your own, from inputs.seed")
+    changed = _observed(_method(subject)).generators
+    message = f"leave the global generator of {' and '.join(changed)} alone: use one of your own, from inputs.seed"
+    require(not changed, message)
 
 
 def _random_states() -> list[tuple[str, object]]:

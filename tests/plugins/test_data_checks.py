@@ -324,3 +324,13 @@ def test_known_exception_of_a_benchmark_is_shown(tmp_path):
     outcomes = {outcome.check: outcome for outcome in check_benchmark(benchmark, tmp_path)}
 
     assert outcomes["no_test_image_is_trained_on"].status == "known exception"
+
+
+def test_nothing_else_is_read_where_the_training_images_are_missing(monkeypatch):
+    asked, found = [], benchmarks.load_part
+    monkeypatch.setattr(benchmarks, "load_part", lambda part, *given: asked.append(part.dataset) or found(part, *given))
+
+    with pytest.raises(SkipTest, match="no train images of mnist"):
+        benchmarks.check_images_fit_together(small_benchmark(id_train=Part(dataset="mnist", split="train")))
+
+    assert asked == ["mnist"]

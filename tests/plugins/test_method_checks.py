@@ -222,6 +222,50 @@ class TrainsTheNetwork(Sound):
         return super().fit(inputs)
 
 
+class LeavesGradients(Sound):
+    def fit(self, inputs):
+        inputs.network.requires_grad_(requires_grad=True)
+        return super().fit(inputs)
+
+
+class Overwriting(LogitDetector):
+    def classify(self, batch):
+        classes = super().classify(batch)
+        batch.outputs["logits"][:] = 0
+        return classes
+
+
+class ChangesOutputsWhileClassifying(Sound):
+    def fit(self, inputs):
+        return Overwriting(method=self)
+
+
+fits = []
+"""What methods of the class `Counted` were fitted with."""
+
+
+class Counted(Sound):
+    def fit(self, inputs):
+        fits.append(inputs)
+        return super().fit(inputs)
+
+
+class OtherEachTime(Counted):
+    """Fits otherwise each time, and scores always alike."""
+
+    def fit(self, inputs):
+        super().fit(inputs)
+        return Shifted(method=self, by=float(len(fits)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shifted(LogitDetector):
+    by: float
+
+    def score(self, batch):
+        return super().score(batch) + self.by
+
+
 @pytest.mark.parametrize(
     ("check", "broken", "message"),
     [
@@ -239,14 +283,17 @@ class TrainsTheNetwork(Sound):
         (methods.check_classes_are_indices_or_none, WrongClasses, "right on 33% of easy images"),
         (methods.check_scores_do_not_depend_on_the_batch, BatchDependent, "other images of its batch"),
         (methods.check_same_seed_same_scores, Random, "fitting twice"),
+        (methods.check_same_seed_same_scores, OtherEachTime, "fitting twice"),
         (methods.check_labels_of_scored_images_are_not_read, ReadsLabels, "must not read the labels"),
         (methods.check_labels_of_scored_images_are_not_read, ClassifiesByLabels, "classify\\(\\) must not read"),
         (methods.check_undeclared_ood_images_change_nothing, TrainsOnUndeclaredImages, "does not declare to see"),
         (methods.check_undeclared_ood_images_change_nothing, LearnsWhileScoring, "learn nothing"),
         (methods.check_inputs_are_left_alone, ChangesImages, "copy what is changed in place"),
         (methods.check_inputs_are_left_alone, ChangesFeatures, "copy what is changed in place"),
+        (methods.check_inputs_are_left_alone, ChangesOutputsWhileClassifying, "copy what is changed in place"),
         (methods.check_network_is_left_alone, ChangesTheNetwork, "leave its weights"),
         (methods.check_network_is_left_alone, TrainsTheNetwork, "evaluation mode"),
+        (methods.check_network_is_left_alone, LeavesGradients, "no gradients"),
         (methods.check_global_random_state_is_left_alone, Random, "generator of PyTorch"),
         (methods.check_global_random_state_is_left_alone, DrawsFromNumPy, "generator of NumPy"),
         (methods.check_global_random_state_is_left_alone, SeedsPython, "generator of Python"),
@@ -270,6 +317,14 @@ def test_what_a_method_did_to_the_network_is_undone_before_the_next_check():
         methods.check_network_is_left_alone(TrainsTheNetwork)
 
     methods.check_network_is_left_alone(Sound)
+
+
+def test_all_checks_together_fit_a_method_three_times():
+    fits.clear()
+    check_method(Counted)
+
+    # Once more, to see that it is the same, and once with other OOD images; where there is a GPU, there as well.
+    assert len(fits) == (5 if torch.cuda.is_available() else 3)
 
 
 def test_all_checks_say_together_what_is_wrong():

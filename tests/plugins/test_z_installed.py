@@ -80,7 +80,7 @@ def test_example_is_installed_and_its_own_tests_pass(environment, tmp_path):
         cwd=copy,
     )
 
-    assert "16 passed" in done.stdout or "17 passed" in done.stdout
+    assert "17 passed" in done.stdout or "18 passed" in done.stdout
 
 
 def test_package_with_a_fault_is_told_and_breaks_nothing(environment, tmp_path):

@@ -9,6 +9,9 @@ import sys
 import threading
 from pathlib import Path
 
+# Before anything reads it: tests share the cores by being several, and what they start is to do so as well.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 import torch
 
@@ -17,9 +20,18 @@ from oodbench.plugins import registry
 
 torch.set_num_threads(1)
 
+LONGEST = ("test_ray.py", "test_work.py", "test_z_installed.py", "test_third_party.py", "test_runner.py")
+"""Files that are begun first, so that no worker is left alone with one of them at the end."""
+
 # A shell lets commands in the background ignore Ctrl-C, and what tests start would inherit that.
 if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config):
+    """Let groups be begun in the order of `pytest_collection_modifyitems`; many tests are not a long time."""
+    if config.pluginmanager.hasplugin("xdist"):
+        config.option.loadscopereorder = False
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -27,13 +39,19 @@ def pytest_collection_modifyitems(config, items):
     """Where several processes share the tests, keep together those that share what is expensive to make.
 
     That is a file, but for the contract checks, where each plugin has trained networks and a detector of its own.
+    The longest files come first, and these small groups last, so that all processes end at about the same time.
     """
     if not config.pluginmanager.hasplugin("xdist"):
         return
+    places = {}
     for item in items:
+        file = item.path.name
         plugin, dash, _ = item.name.partition("[")[2].rpartition("-")
         of_a_plugin = dash and "plugin" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group(f"{item.path.name} {plugin}" if of_a_plugin else str(item.path.name)))
+        item.add_marker(pytest.mark.xdist_group(f"{file} {plugin}" if of_a_plugin else file))
+        between = len(LONGEST) + bool(of_a_plugin)
+        places[item] = LONGEST.index(file) if file in LONGEST else between
+    items.sort(key=places.__getitem__)
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 import zipfile
 from pathlib import Path
 
@@ -184,25 +179,3 @@ def test_half_written_record_is_named_and_kept(oodbench, small, command):
     assert done.code == 2
     assert done.err.splitlines()[-1].startswith(f"Error: {path} is not a whole record (")
     assert len(path.read_text()) == 50
-
-
-def test_ctrl_c_ends_with_a_word_on_how_to_go_on():
-    # What a shell runs in the background ignores Ctrl-C, and so would its children.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    # An hour of training, stopped as soon as it has begun.
-    command = [sys.executable, "-P", "-m", "oodbench", "run", "--method", "msp", "--set", "recipe.epochs=100000"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
-    try:
-        first = process.stderr.readline()
-        # By then the training is under way.
-        time.sleep(4)
-        process.send_signal(signal.SIGINT)
-        _, rest = process.communicate(timeout=60)
-    finally:
-        process.kill()
-        signal.signal(signal.SIGINT, before)
-
-    assert first == "0 cells stored, 1 to do on cpu; 1 network to train, 0 trained before\n"
-    assert rest == "\nStopped. Everything that was finished is stored: the same command goes on from there.\n"
-    assert process.returncode == 130

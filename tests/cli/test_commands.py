@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,26 @@ from oodbench.metrics import METRICS, SAMPLE_METRICS
 from oodbench.plugins import registry
 
 
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    """Return a folder for what the first run left, and what it said."""
+    return tmp_path_factory.mktemp("first"), []
+
+
 @pytest.fixture
-def stored(oodbench, small):
-    """Have results of two methods."""
-    done = oodbench("run", "--in", small, "--method", "msp", "--method", "ml")
-    assert done.code == 0
-    return done
+def stored(oodbench, small, first):
+    """Have results of two methods and the cache of their run, made once and copied for each test."""
+    folder, said = first
+    if not said:
+        done = oodbench("run", "--in", small, "--method", "msp", "--method", "ml")
+        assert done.code == 0
+        for name in ("results", "cache"):
+            shutil.copytree(name, folder / name)
+        said.append(done)
+        return done
+    for name in ("results", "cache"):
+        shutil.copytree(folder / name, name)
+    return said[0]
 
 
 def test_run_prints_the_table_to_stdout_and_the_rest_to_stderr(stored):

@@ -169,7 +169,7 @@ def test_broken_plugins_of_every_kind_break_no_run(plugins):
     plugins("stranger", entries, {"stranger.py": "import no_such_module"})
 
     with pytest.warns(UserWarning, match="left out: method 'a_broken_methods' of stranger"):
-        frame = run(small_benchmark(), "all", settings={"recipe": {"epochs": 1}})
+        frame = run(small_benchmark(), "all", settings={"recipe": {"epochs": 1, "max_images": 100}})
 
     assert {"msp", "odin", "ml", "odm", "ccag"} <= set(frame["method"])
 

@@ -61,8 +61,14 @@ class Bank:
             k: at most as many as there are training images.
         """
         find = _by_faiss if self.search == "faiss" and directions.dtype == torch.float32 else _by_products
-        parts = [self._nearest(part, k, find) for part in directions.split(max(1, VALUES_AT_ONCE // self._at_once(k)))]
-        return torch.cat(parts)
+        size = self._at_once(k)
+        pieces = directions.split(max(1, VALUES_AT_ONCE // size))
+        found = [_Nearest.none(piece) for piece in pieces]
+        # Each part of the bank is brought to the unit sphere once, for all pieces.
+        for start, part in self._parts(size, directions.dtype):
+            for piece, nearest in zip(pieces, found, strict=True):
+                nearest.take(*find(piece, part, min(k, len(part))), start, k)
+        return torch.cat([nearest.in_order() for nearest in found])
 
     def distances(self, directions: Tensor, neighbours: Tensor) -> Tensor:
         """Return how far training images are from directions, a pair a row, float64 of shape (n,).
@@ -74,17 +80,6 @@ class Bank:
         differences: Tensor = directions - on_unit_sphere(self.features[neighbours])
         return differences.square().sum(dim=1).sqrt()
 
-    def _nearest(self, directions: Tensor, k: int, find: Find) -> Tensor:
-        best, indices = directions.new_empty((len(directions), 0)), directions.new_empty((len(directions), 0)).long()
-        for start, part in self._parts(self._at_once(k), directions.dtype):
-            found, where = find(directions, part, min(k, len(part)))
-            best, indices = torch.cat([best, found], dim=1), torch.cat([indices, where + start], dim=1)
-            if best.shape[1] > k:
-                best, order = best.topk(k, dim=1, largest=False)
-                indices = indices.gather(1, order)
-        # One part has them in order already.
-        return indices.gather(1, best.argsort(dim=1, stable=True))
-
     def _at_once(self, k: int) -> int:
         """Return how many training images are compared at once: many more than are kept of them."""
         return max(VALUES_AT_ONCE // self.features.shape[1], 8 * k)
@@ -92,6 +87,35 @@ class Bank:
     def _parts(self, size: int, dtype: torch.dtype) -> Iterator[tuple[int, Tensor]]:
         for start in range(0, len(self), size):
             yield start, on_unit_sphere(self.features[start : start + size]).to(dtype)
+
+
+@dataclass
+class _Nearest:
+    """The nearest of what was looked at so far.
+
+    Attributes:
+        values: what grows with the distance, shape (n, up to k).
+        indices: of the training images, the same shape.
+    """
+
+    values: Tensor
+    indices: Tensor
+
+    @classmethod
+    def none(cls, directions: Tensor) -> _Nearest:
+        empty = directions.new_empty((len(directions), 0))
+        return cls(values=empty, indices=empty.long())
+
+    def take(self, values: Tensor, indices: Tensor, start: int, k: int) -> None:
+        """Take in the nearest of a part, whose first training image is `start`."""
+        self.values = torch.cat([self.values, values], dim=1)
+        self.indices = torch.cat([self.indices, indices + start], dim=1)
+        if self.values.shape[1] > k:
+            self.values, order = self.values.topk(k, dim=1, largest=False)
+            self.indices = self.indices.gather(1, order)
+
+    def in_order(self) -> Tensor:
+        return self.indices.gather(1, self.values.argsort(dim=1, stable=True))
 
 
 Find: TypeAlias = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]

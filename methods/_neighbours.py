@@ -62,7 +62,7 @@ class Bank:
         """
         find = _by_faiss if self.search == "faiss" and directions.dtype == torch.float32 else _by_products
         size = self._at_once(k)
-        pieces = directions.split(max(1, VALUES_AT_ONCE // size))
+        pieces = torch.split(directions, max(1, VALUES_AT_ONCE // size))
         found = [_Nearest.none(piece) for piece in pieces]
         # Each part of the bank is brought to the unit sphere once, for all pieces.
         for start, part in self._parts(size, directions.dtype):

@@ -117,5 +117,5 @@ def _without_norms(module: nn.Module, pairs: Mapping[str, str]) -> nn.Module:
         )
         parent, _, child = norm_name.rpartition(".")
         setattr(other.get_submodule(parent), child, nn.Identity())
-    other.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    other.to(memory_format=torch.channels_last)
     return other.requires_grad_(requires_grad=False).eval()

@@ -172,7 +172,7 @@ def test_a_node_that_is_removed_in_mid_run_is_done_without(cluster, tmp_path):
     alone, _ = run("stayed", methods=("together",), seeds=2)
     assert {file.name for file in folder.iterdir()} >= {leaving.node_id, "gone"}
     # The folder is a setting, and so a part of the key.
-    named = [*IGNORED, "variant", "key"]
+    named = [*IGNORED, "variant", "settings", "key"]
     pd.testing.assert_frame_equal(*(table.drop(columns=named) for table in (alone, frame)))
     # The nodes share the cache: what was trained before is not trained again.
     assert len([line for line in listener.messages if "] trained small ce" in line]) == 2
@@ -213,7 +213,7 @@ def test_a_driver_that_is_killed_and_started_again_trains_nothing_twice(cluster)
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    weights = {file: file.stat().st_mtime_ns for file in Path("cache-results/networks").glob("*/weights.pt")}
+    weights = {file: file.stat().st_mtime_ns for file in Path("cache-results/networks").glob("*/*/weights.pt")}
     together, listener = run("results", on="ray", methods=("msp", "odm"))
     alone, _ = run("alone", methods=("msp", "odm"))
 

@@ -71,7 +71,7 @@ class NNGuide(PostHocMethod):
         bank = features_of(train)
         energies = torch.cat([part.logits.double().logsumexp(dim=1) for part in train.split(2**14)])
         # In place: there may be room for the features once, and not twice.
-        for part, energy in zip(bank.split(2**14), energies.float().split(2**14), strict=True):
+        for part, energy in zip(torch.split(bank, 2**14), torch.split(energies.float(), 2**14), strict=True):
             torch.nn.functional.normalize(part, out=part).mul_(energy[:, None])
         return NNGuideDetector(k=self.k, bank=bank)
 

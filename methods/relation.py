@@ -93,10 +93,12 @@ class RelationDetector(PostHocDetector):
 
     def score(self, batch: Batch) -> Tensor:
         """Return the sum of the relations, float64 of shape (n,), from 0 to the number of training images."""
+        import torch
+
         directions, probabilities = _nodes(batch.features, batch.logits)
         # A part of the training images at a time: in float64 all of them may not fit the memory.
         width = directions.shape[1] + probabilities.shape[1] + len(directions)
-        parts = (values.split(max(1, VALUES_AT_ONCE // width)) for values in (self.features, self.logits))
+        parts = (torch.split(values, max(1, VALUES_AT_ONCE // width)) for values in (self.features, self.logits))
         total = directions.new_zeros(len(directions))
         for known in zip(*parts, strict=True):
             total += self._sums(directions, probabilities, *_nodes(*known))

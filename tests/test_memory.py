@@ -107,9 +107,19 @@ def mapped(tmp_path_factory):
 @pytest.mark.skipif(not STATUS.exists(), reason="only Linux tells a process's own memory from mapped files")
 @pytest.mark.parametrize(
     ("method", "kept"),
-    [("react", 0), ("vra", 0), ("openmax", 0), ("klm(fit_to=train)", 0), ("she", 0), ("mahalanobis", 0), ("vim", 0)]
-    # These keep the features of training images, once.
-    + [("knn", 1), ("nnguide", 1), ("relation", 1)],
+    [
+        *[
+            ("react", 0),
+            ("vra", 0),
+            ("openmax", 0),
+            ("klm(fit_to=train)", 0),
+            ("she", 0),
+            ("mahalanobis", 0),
+            ("vim", 0),
+        ],
+        # These keep the features of training images, once.
+        *[("knn", 1), ("nnguide", 1), ("relation", 1)],
+    ],
 )
 def test_fitting_to_mapped_features_holds_no_more_than_it_keeps(method, kept, mapped, monkeypatch):
     train, network = mapped

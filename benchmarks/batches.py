@@ -2,8 +2,8 @@
 
 The search runs each network as its package gives it, with images in either order (channels last or first), in batches
 of each size. Ours is the pass of a run: the size that the rule gives, channels last, batch normalisation folded.
-Processor time is compared, the best of some rounds, on one thread; ours and the best are measured in turn: what else the
-machine does is to meet both.
+Processor time is compared, the best of some rounds, on one thread; ours and the best are measured in turn, so that what
+else the machine does meets both.
 
     nice -n 19 python benchmarks/batches.py
     nice -n 19 python benchmarks/batches.py --networks efficientnet_lite0 --sizes 2 4 8 --pixels 160

@@ -49,7 +49,7 @@ class Measured:
     Attributes:
         tasks: those of the plan, in the order of the schedule.
         seconds: wall seconds of each task, by its name, where it was done.
-        driver: processor seconds of the driver for handing over tasks and taking results, all tasks together.
+        driver: processor seconds of the driver's own thread for handing over tasks and storing results, all together.
         whole: wall seconds from the first task that was handed over to the last result.
     """
 
@@ -91,7 +91,7 @@ class Watched(on_ray.OnRay):
         # Workers start, and import this project, before the clock does.
         workers = int(self._ray.cluster_resources()["CPU"])
         self._ray.get([self._ray.remote(_awake).remote(2.0) for _ in range(workers)])
-        self._measured.driver, self._begun = -time.process_time(), time.perf_counter()
+        self._measured.driver, self._begun = -time.thread_time(), time.perf_counter()
 
     def submit(self, task: Task) -> Any:
         """Hand over a task."""
@@ -110,7 +110,7 @@ class Watched(on_ray.OnRay):
 
     def end(self) -> None:
         """Stop the clock."""
-        self._measured.driver += time.process_time()
+        self._measured.driver += time.thread_time()
         self._measured.whole = time.perf_counter() - self._begun
         super().end()
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Centres:
-    """The centre of each picture, after its shorter side was brought to a size; read one after another.
+    """The centre of each picture, after its shorter side was brought to a size; read when it is asked for.
 
     Bilinear and antialiased, in RGB, as torchvision's `Resize` and `CenterCrop` do with pictures.
 
@@ -31,14 +31,17 @@ class Centres:
     def __len__(self) -> int:
         return len(self.pictures)
 
-    def __iter__(self) -> Iterator[Image]:
-        """Yield the centre of each picture.
+    def __getitem__(self, index: int) -> Image:
+        """Return the centre of a picture.
 
         Raises:
-            DataError: one cannot be read or decoded; the message names it.
+            DataError: it cannot be read or decoded; the message names it.
         """
-        for picture in self.pictures:
-            yield self._centre(picture)
+        return self._centre(self.pictures[index])
+
+    def __iter__(self) -> Iterator[Image]:
+        """Yield the centre of each picture."""
+        return (self[i] for i in range(len(self)))
 
     def _centre(self, picture: Image) -> Image:
         from PIL.Image import Resampling

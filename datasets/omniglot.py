@@ -72,7 +72,7 @@ class _Inverted:
     """Pictures that are inverted when they are read.
 
     Attributes:
-        pictures: decoded one after another.
+        pictures: decoded when they are asked for.
     """
 
     pictures: Pictures
@@ -80,8 +80,11 @@ class _Inverted:
     def __len__(self) -> int:
         return len(self.pictures)
 
-    def __iter__(self) -> Iterator[Image]:
+    def __getitem__(self, index: int) -> Image:
         from PIL import ImageOps
 
         # Ink has no colour here; the files have 1 bit a pixel, and others may have a palette.
-        return (ImageOps.invert(picture.convert("L")) for picture in self.pictures)
+        return ImageOps.invert(self.pictures[index].convert("L"))
+
+    def __iter__(self) -> Iterator[Image]:
+        return (self[i] for i in range(len(self)))

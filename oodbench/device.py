@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oodbench.errors import DeviceError
@@ -54,3 +59,35 @@ def describe(device: torch.device) -> str:
     if device.type == "cuda":
         return f"cuda ({torch.cuda.get_device_name(device)})"
     return f"cpu (threads: {torch.get_num_threads()})" if device.type == "cpu" else device.type
+
+
+def free_memory(device: torch.device) -> float:
+    """Return how many bytes of memory a device has left, infinity where nobody knows.
+
+    On a processor that is what the system has, or less where a container or a limit of the process allows less.
+    """
+    if device.type == "cuda":
+        import torch
+
+        free, _ = torch.cuda.mem_get_info(device)
+        return float(free)
+    return min(_left(), default=math.inf)
+
+
+def _left() -> Iterator[float]:
+    """Yield what each of those leaves that may have a say."""
+    with suppress(OSError, ValueError, IndexError):
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        yield next(float(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    with suppress(OSError, ValueError):
+        # "max" where there is no limit.
+        group = Path("/sys/fs/cgroup")
+        allowed, used = ((group / name).read_text(encoding="ascii") for name in ("memory.max", "memory.current"))
+        yield float(allowed) - float(used)
+    with suppress(ImportError, OSError, ValueError, IndexError):
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if limit != resource.RLIM_INFINITY:
+            pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+            yield float(limit - pages * os.sysconf("SC_PAGE_SIZE"))

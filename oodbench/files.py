@@ -343,7 +343,7 @@ def _check_size(size: int, where: str) -> None:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Images that are decoded one after another, as often as they are gone through.
+    """Images that are decoded when they are asked for, one after another or by index, in any thread.
 
     Attributes:
         sources: files, or members of one ZIP.
@@ -354,23 +354,42 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.sources)
 
+    def __getitem__(self, index: int) -> Image:
+        """Return the pixels of an image.
+
+        Raises:
+            DataError: it cannot be read or decoded; the message names it.
+        """
+        source = self.sources[index]
+        if isinstance(source, Path):
+            return decode(read_file(source), printable(str(source)))
+        return decode(_unpacked(_opened(source.archive), source), str(source))
+
     def __iter__(self) -> Iterator[Image]:
         """Yield the pixels of each image.
 
         Raises:
             DataError: one cannot be read or decoded; the message names it.
         """
-        opened: zipfile.ZipFile | None = None
-        try:
-            for source in self.sources:
-                if isinstance(source, Path):
-                    yield decode(read_file(source), printable(str(source)))
-                    continue
-                opened = opened or zipfile.ZipFile(source.archive)
-                yield decode(_unpacked(opened, source), str(source))
-        finally:
-            if opened is not None:
-                opened.close()
+        return (self[i] for i in range(len(self)))
+
+
+def _opened(archive: Path) -> zipfile.ZipFile:
+    """Return a ZIP, open: to open one means to read its whole directory.
+
+    Raises:
+        DataError: it is not whole any more.
+    """
+    try:
+        status = archive.stat()
+        return _open_zip(archive, status.st_mtime_ns, status.st_size)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise DataError(_not_whole(archive, error)) from error
+
+
+@lru_cache(maxsize=2)
+def _open_zip(archive: Path, changed: int, size: int) -> zipfile.ZipFile:  # noqa: ARG001  # part of the cache's key
+    return zipfile.ZipFile(archive)
 
 
 def _unpacked(opened: zipfile.ZipFile, member: Member) -> bytes:

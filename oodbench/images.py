@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .errors import ConfigError, DataError, did_you_mean
 from .hashing.values import array_digest, digest
-from .image_rows import ChosenImages
+from .image_rows import ChosenImages, Rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -137,7 +137,7 @@ def digests_of(images: Iterable[NDArray[np.uint8]]) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImageSet:
-    """Images in memory or memory-mapped from the cache, with labels or without.
+    """Images in memory, memory-mapped from the cache or decoded when they are asked for, with labels or without.
 
     Attributes:
         name: for messages and tables.
@@ -147,6 +147,8 @@ class ImageSet:
         partly_labelled: whether there may be images of which nothing is said; their label is −1.
         kept_digests: what tells each image from all others, as `digest_of` gives it, uint8, shape (n, 16), where that
             is known; None has it computed when it is asked for.
+        part_of: the set that these images were taken from, and which they are there; None for a whole one.
+        damaged: why each of the images that were left out could not be decoded.
     """
 
     name: str
@@ -155,6 +157,8 @@ class ImageSet:
     class_names: tuple[str, ...] = field(default=())
     partly_labelled: bool = False
     kept_digests: NDArray[np.uint8] | None = None
+    part_of: tuple[ImageSet, NDArray[np.intp]] | None = None
+    damaged: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.dtype.name != "uint8":
@@ -189,7 +193,21 @@ class ImageSet:
     @cached_property
     def digests(self) -> NDArray[np.uint8]:
         """What tells each image from all others, uint8, shape (n, 16)."""
-        return digests_of(self.images) if self.kept_digests is None else self.kept_digests
+        if self.kept_digests is not None:
+            return self.kept_digests
+        known = self.images.digests if isinstance(self.images, Rows) else None
+        return digests_of(self.images) if known is None else known
+
+    @property
+    def identity(self) -> str:
+        """What tells its pixels from others: the fingerprint, or, before all images were seen, what it is made of."""
+        unseen = self.images.identity if isinstance(self.images, Rows) and self.kept_digests is None else None
+        return self.fingerprint if unseen is None else unseen
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether its digests are known, or can be had without decoding an image."""
+        return self.kept_digests is not None or not isinstance(self.images, Rows) or self.images.identity is None
 
     @cached_property
     def fingerprint(self) -> str:
@@ -203,7 +221,24 @@ class ImageSet:
             images=cast("NDArray[np.uint8]", ChosenImages(self.images, chosen)),
             labels=None if self.labels is None else self.labels[chosen],
             kept_digests=None if self.kept_digests is None else self.kept_digests[chosen],
+            part_of=(self, chosen),
         )
+
+    def without_damaged(self) -> ImageSet:
+        """Return the images that could be decoded, once all were seen.
+
+        Raises:
+            DataError: there are none.
+        """
+        import numpy as np
+
+        reasons: dict[int, str] = dict(self.images.damaged) if isinstance(self.images, Rows) else {}
+        if not reasons:
+            return self
+        whole = np.delete(np.arange(len(self)), list(reasons))
+        if not len(whole):
+            raise DataError(f"no image of {self.name} can be decoded: {next(iter(reasons.values()))}")
+        return replace(self.at(whole), damaged=tuple(reasons.values()))
 
     def of_classes(self, classes: tuple[str, ...]) -> ImageSet:
         """Return the images of these classes only, relabelled 0 … len(classes) − 1 in the order given.
@@ -263,7 +298,7 @@ def decode(content: bytes, where: str) -> Image:
 
     try:
         picture = Image.open(io.BytesIO(content))
-        if _is_deep(picture):
+        if is_deep(picture):
             picture.info[_DEEP] = True
         picture.load()
     except UnidentifiedImageError as error:
@@ -313,33 +348,70 @@ def _converted(images: NDArray[np.uint8] | Iterable[Image], conversion: Conversi
     pictures = (Image.fromarray(image) for image in images) if isinstance(images, np.ndarray) else images
     array, done, deep, brightest = np.empty(0, dtype=np.uint8), 0, False, 0
     for picture in pictures:
-        try:
-            image = np.asarray(_converted_picture(picture, conversion))
-        except (ValueError, OSError) as error:
-            raise DataError(
-                f"an image of {name} cannot be converted ({error}); save it as 8-bit grey or RGB"
-            ) from error
+        image = converted(picture, conversion, name)
         if done == 0:
             array = np.empty((len(images) if isinstance(images, Sized) else 16, *image.shape), dtype=np.uint8)
-        if image.shape != array.shape[1:]:
-            raise DataError(
-                f"the images of {name} differ in size or colour ({array.shape[1:]} and {image.shape}, for example); "
-                "the benchmark must name a size and a number of channels"
-            )
+        check_alike(image.shape, array.shape[1:], name)
         if done == len(array):
             array = np.concatenate([array, np.empty_like(array)])
         array[done] = image
         done += 1
-        if _is_deep(picture):
+        if is_deep(picture):
             deep, brightest = True, max(brightest, int(image.max()))
     if done == 0:
         raise DataError(f"{name} holds no images; an empty set cannot be used or scored")
-    if deep and brightest < _DARK:
+    if deep:
+        check_bright(brightest, name)
+    return array[:done]
+
+
+def converted(picture: Image, conversion: Conversion, name: str) -> NDArray[np.uint8]:
+    """Return the pixels of a converted picture, shape (height, width) or (height, width, 3).
+
+    Args:
+        picture: as it was decoded.
+        conversion: size and channels to bring it to.
+        name: of its set, for messages.
+
+    Raises:
+        DataError: its pixels are numbers whose range nobody knows.
+    """
+    import numpy as np
+
+    try:
+        return np.asarray(_converted_picture(picture, conversion))
+    except (ValueError, OSError) as error:
+        raise DataError(f"an image of {name} cannot be converted ({error}); save it as 8-bit grey or RGB") from error
+
+
+def check_alike(shape: tuple[int, ...], others: tuple[int, ...], name: str) -> None:
+    """Refuse an image that has another shape than others of its set.
+
+    Raises:
+        DataError: it has.
+    """
+    if shape != others:
+        raise DataError(
+            f"the images of {name} differ in size or colour ({others} and {shape}, for example); "
+            "the benchmark must name a size and a number of channels"
+        )
+
+
+def check_bright(brightest: int, name: str) -> None:
+    """Refuse images of 16 bits that use so few of them that all are nearly black.
+
+    Args:
+        brightest: of the 8-bit values of all images of a set that have 16 bits.
+        name: of the set, for messages.
+
+    Raises:
+        DataError: they are.
+    """
+    if brightest < _DARK:
         raise DataError(
             f"the images of {name} have 16 bits a channel and use the lowest {8 + brightest.bit_length()} only: in the "
             "range of 16 bits they are nearly black; multiply their values so that white is 65535, or save 8 bits"
         )
-    return array[:done]
 
 
 def _converted_picture(picture: Image, conversion: Conversion) -> Image | NDArray[np.uint8]:
@@ -357,7 +429,8 @@ _DARK = 64
 """Below it are all images whose values have 14 bits or fewer and are read as if they had 16."""
 
 
-def _is_deep(picture: Image) -> bool:
+def is_deep(picture: Image) -> bool:
+    """Return whether the file of a picture has 16 bits a channel."""
     waiting = any(";16" in str(tile) for tile in getattr(picture, "tile", ()))
     return waiting or bool(picture.info.get(_DEEP)) or picture.mode.startswith("I")
 

@@ -86,6 +86,13 @@ class NetworkJob(Protocol):
     def is_there(self, data: Mapping[str, BenchmarkData], workspace: Workspace) -> bool:
         """Return whether nothing must be trained for it."""
 
+    def untrained(self, data: BenchmarkData) -> torch.nn.Module:
+        """Return a module of its kind: what it gives is what the network will, but for the numbers.
+
+        Args:
+            data: the images of its benchmark.
+        """
+
     def obtain(
         self, data: Mapping[str, BenchmarkData], workspace: Workspace, device: torch.device, pictures: Path
     ) -> ReadyNetwork:

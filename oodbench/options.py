@@ -77,6 +77,27 @@ class Places(TypedDict, total=False):
     ]
 
 
+class ReadingOptions(TypedDict, total=False):
+    """How images are read."""
+
+    pixel_cache: Annotated[
+        str,
+        Option(
+            about="How many bytes of decoded pixels are kept; images beyond that are decoded each time they are used.",
+            default="20GB",
+            metavar="SIZE",
+        ),
+    ]
+    skip_damaged: Annotated[
+        bool,
+        Option(
+            about="Leave out images that cannot be decoded, and count them in the records; else one of them ends the "
+            "run.",
+            default=False,
+        ),
+    ]
+
+
 class GivenImageOptions(TypedDict, total=False):
     """What a user's own images are brought to."""
 
@@ -173,7 +194,7 @@ class TuningOptions(TypedDict, total=False):
     ]
 
 
-class RunOptions(Places, GivenImageOptions, TuningOptions, total=False):
+class RunOptions(Places, ReadingOptions, GivenImageOptions, TuningOptions, total=False):
     """All options of a run but what is run: benchmarks and methods."""
 
     seeds: Annotated[int, Option(about="How many seeds: 0, 1, …", default=1)]

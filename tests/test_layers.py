@@ -27,6 +27,7 @@ LAYERS = (
     (
         "metrics",
         "columns",
+        "decoded",
         "files",
         "images",
         "image_rows",

@@ -236,7 +236,7 @@ def test_test_images_that_are_training_images_are_left_out_with_a_warning(model,
 @pytest.mark.parametrize(
     ("id_test", "ood", "options", "error", "said"),
     [
-        ("photos", "noise", {}, DataError, "the benchmark must name a size"),
+        ("photos", "noise", {}, DataError, "give the size that the model takes: image_size="),
         ("photos", "noise", {"image_size": "big"}, ConfigError, "must be a number such as 64"),
         ("photos", "noise", {"image_size": 9}, ConfigError, "cannot take images of 3×9×9"),
         ("photos", "noise", {"image_size": 8, "channels": 2}, ConfigError, "must be 1 (grey) or 3 (RGB), got 2"),

@@ -250,7 +250,7 @@ def _split(record: Record, data_dir: Path | None) -> Figure:
     part = Part(split="train", **GivenImages().images(record.split["dataset"]))  # type: ignore[arg-type]
     # Large enough to be told apart by eye, whatever the network saw.
     conversion = Conversion(size=(48, 48), channels=3)
-    return draw_split(record.split, load_part(part, conversion, Workspace.of(data_dir)))
+    return draw_split(record.split, load_part(part, conversion, Workspace.of(data_dir, skip_damaged=True)))
 
 
 def _places(sets: Sequence[str]) -> dict[str, str]:

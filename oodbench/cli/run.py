@@ -68,7 +68,7 @@ def command(
         if dry_run and chosen["download"]:
             report.message("nothing is downloaded in a dry run: what is not there counts as missing")
             chosen["download"] = False
-        prepared = prepare(wanted, **surroundings({**chosen, "report": report}))
+        prepared = prepare(wanted, **surroundings({**chosen, "report": report}), dry_run=dry_run)
         _tell(prepared, report)
         if not dry_run:
             report.message(_done_and_to_do(prepared))
@@ -199,6 +199,29 @@ def _show_plan(prepared: Prepared) -> None:
     show(_done_and_to_do(prepared))
     if prepared.to_do():
         show(_cost(prepared))
+        _show_forecast(prepared)
+
+
+def _show_forecast(prepared: Prepared) -> None:
+    """Say which pixels and outputs the run will keep, and how often it will decode what."""
+    from oodbench.engine.forecast import forecast
+    from oodbench.store.usage import in_words
+
+    from .terminal import listing, show
+
+    foreseen = forecast(prepared)
+    if foreseen.sets:
+        sets = listing("images", "number", "pixels", "kept", "decoded")
+        for one in foreseen.sets:
+            sets.add_row(one.name, f"{one.images:,}", in_words(one.pixel_bytes), one.kept, one.decoded)
+        show("")
+        show(sets)
+        show("")
+    limit = in_words(prepared.workspace.pixels.size)
+    show(
+        f"kept in the end: {in_words(foreseen.pixel_bytes)} of pixels (--pixel-cache {limit}), "
+        f"{in_words(foreseen.output_bytes)} of outputs"
+    )
 
 
 def _cost(prepared: Prepared) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -12,8 +12,12 @@ from oodbench.benchmark import Part
 from oodbench.contamination import UNLABELLED, Contamination
 from oodbench.errors import DataError, MissingData
 from oodbench.holdout import HoldOut
+from oodbench.image_rows import JoinedImages
 from oodbench.images import ImageSet
 from oodbench.progress import Reporter
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _SEED = 17
 """The mixture is a part of the benchmark: it is the same for all seeds of a run."""
@@ -60,6 +64,7 @@ def contaminated(
     if id_train is None or contamination is None:
         return Mixture(images=id_train)
     others, split = _others(contamination, load)
+    id_train, id_test, others = (_seen(images) for images in (id_train, id_test, others))
     if others.shape != id_train.shape:
         raise DataError(
             f"images of {others.name} have the shape {others.shape}, those of {id_train.name} {id_train.shape}; mix in "
@@ -91,10 +96,12 @@ def contaminated(
     images = replace(
         id_train,
         name=f"{id_train.name} with {contamination.described}",
-        images=np.concatenate([id_train.images[kept], others.images[chosen]]),
+        images=cast("NDArray[np.uint8]", JoinedImages(id_train.at(kept).images, others.at(chosen).images)),
         labels=np.concatenate([id_train.labels[kept], labels]),
         kept_digests=np.concatenate([id_train.digests[kept], others.digests[chosen]]),
         partly_labelled=contamination.labels == "none",
+        part_of=None,
+        damaged=(*id_train.damaged, *others.damaged),
     )
     facts = {
         "share": contamination.share,
@@ -105,6 +112,12 @@ def contaminated(
         "labels": contamination.labels,
     }
     return Mixture(images=images, facts=facts)
+
+
+def _seen(images: ImageSet) -> ImageSet:
+    """Return the images of a set that could be decoded, after all were."""
+    _ = images.digests
+    return images.without_damaged()
 
 
 def _others(contamination: Contamination, load: Callable[[Part], ImageSet]) -> tuple[ImageSet, str]:

@@ -1,8 +1,8 @@
-"""From the parts that a benchmark names to image sets: found, decoded once, kept as arrays."""
+"""From the parts that a benchmark names to image sets: found, seen once, and without what is on both sides."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +12,12 @@ from oodbench.images import ImageSet
 from oodbench.splits import ClassSplit, class_counts
 
 from .contaminating import contaminated
-from .parts import load_part
+from .parts import find_part
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from oodbench.benchmark import Benchmark, OodSet, Part
     from oodbench.progress import Reporter
     from oodbench.store.workspace import Workspace
@@ -80,6 +83,30 @@ class BenchmarkData:
             raise NeedsTrainingImages("there are no ID training images")
         return self.id_train
 
+    @property
+    def sets(self) -> tuple[ImageSet, ...]:
+        """All of its images, those that are used most first."""
+        first = (self.id_train, self.id_test, self.id_validation)
+        own = (*first, *self.seen.values(), *self.ood.values(), *self.ood_validation.values())
+        return tuple(images for images in own if images is not None)
+
+    def each(self, change: Callable[[ImageSet], ImageSet]) -> BenchmarkData:
+        """Return the same with every set changed."""
+        return replace(
+            self,
+            id_train=None if self.id_train is None else change(self.id_train),
+            id_test=change(self.id_test),
+            id_validation=None if self.id_validation is None else change(self.id_validation),
+            seen={name: change(images) for name, images in self.seen.items()},
+            ood={name: change(images) for name, images in self.ood.items()},
+            ood_validation={name: change(images) for name, images in self.ood_validation.items()},
+        )
+
+    @property
+    def damaged(self) -> Mapping[str, int]:
+        """How many images were left out of which sets since they could not be decoded."""
+        return {images.name: len(images.damaged) for images in self.sets if images.damaged}
+
     def ood_set(self, name: str) -> OodSet:
         """Return the definition of an OOD test set."""
         return next(ood for ood in self.benchmark.ood if ood.name == name)
@@ -113,10 +140,42 @@ def load_benchmark(
         DataError: files are damaged, a set is empty, the classes of training and test images differ, a class that is
             to be learnt has no training images, or all images of a test set are training images.
     """
+    found = find_benchmark(
+        benchmark, workspace, download=download, train_needed=train_needed, ood_validation=ood_validation
+    )
+    data = once_seen(found, workspace.report)
+    tell_untested(data, workspace.report)
+    return data
+
+
+def find_benchmark(
+    benchmark: Benchmark,
+    workspace: Workspace,
+    *,
+    download: bool = False,
+    train_needed: bool = True,
+    ood_validation: bool = False,
+    again: bool = True,
+) -> BenchmarkData:
+    """Return all images of a benchmark as they lie; those of files are not decoded yet, unless they were before.
+
+    Args:
+        benchmark: names them.
+        workspace: where files are looked for and decoded arrays are kept; it is told which OOD test sets are missing.
+        download: whether to fetch what is missing and may be fetched.
+        train_needed: whether ID training images must be there; a trained network does without.
+        ood_validation: whether settings are chosen on the benchmark's validation OOD images, which then must be there.
+        again: whether pixels will be used again after all were seen once, so that keeping them pays.
+
+    Raises:
+        MissingData: in-distribution or seen images, an OOD test set that is not optional, or all of these are missing.
+        DataError: a set is empty, the classes of training and test images differ, or a class that is to be learnt has
+            no training images.
+    """
     said: set[str] = set()
 
     def load(part: Part) -> ImageSet:
-        return load_part(part, benchmark.conversion, workspace, download=download, said=said)
+        return find_part(part, benchmark.conversion, workspace, download=download, said=said, again=again)
 
     report = workspace.report
     benchmark, split = divide(benchmark, load)
@@ -160,10 +219,36 @@ def load_benchmark(
         ood_validation=chosen_on,
     )
     _check_covariate(data)
-    data = _without_test_images(without_shared_images(data, report), report)
-    if empty := _without_images(data.id_test):
-        report.warning(f"{benchmark.name}: no test images of {', '.join(empty[:5])}: the accuracy says nothing of them")
     return data
+
+
+def once_seen(data: BenchmarkData, report: Reporter) -> BenchmarkData:
+    """Return images without those that cannot be decoded and those that are on both sides; all are seen for it.
+
+    Args:
+        data: as it was found.
+        report: told what is being decoded, and what is left out.
+
+    Raises:
+        DataError: an image cannot be decoded, or nothing is left of a set or of a class that is to be learnt.
+    """
+    for images in data.sets:
+        _ = images.digests
+    data = data.each(ImageSet.without_damaged)
+    for images in data.sets:
+        if images.damaged:
+            more = f", and {len(images.damaged) - 1:,} others" if len(images.damaged) > 1 else ""
+            report.warning(f"leaving out {len(images.damaged):,} of {images.name}: {images.damaged[0]}{more}")
+    if data.id_train is not None and data.id_train.damaged and (empty := _without_images(data.id_train)):
+        raise DataError(f"{data.benchmark.name}: no training image of {', '.join(empty[:5])} can be decoded")
+    return _without_test_images(without_shared_images(data, report), report)
+
+
+def tell_untested(data: BenchmarkData, report: Reporter) -> None:
+    """Tell which classes have no test images."""
+    if empty := _without_images(data.id_test):
+        name = data.benchmark.name
+        report.warning(f"{name}: no test images of {', '.join(empty[:5])}: the accuracy says nothing of them")
 
 
 def _validation(
@@ -244,15 +329,13 @@ def without_shared_images(data: BenchmarkData, report: Reporter) -> BenchmarkDat
         DataError: nothing is left of a test set.
     """
     training_sets = (*data.seen.values(), *([data.id_train] if data.id_train else []))
-    trained = frozenset(image for images in training_sets for image in _digests(images))
-    id_digests = _digests(data.id_test)
-    id_test = _untrained(data.id_test, id_digests, trained, report)
-    tested = frozenset(id_digests) - trained
+    trained = _values([images.digests for images in training_sets])
+    tested = _values([data.id_test.digests[~_is_among(data.id_test.digests, trained)]])
+    id_test = _untrained(data.id_test, trained, report)
     ood = {}
     for name, images in data.ood.items():
-        digests = _digests(images)
-        ood[name] = _untrained(images, digests, trained, report)
-        if shared := sum(image in tested for image in digests):
+        ood[name] = _untrained(images, trained, report)
+        if shared := int(_is_among(images.digests, tested).sum()):
             report.warning(f"{shared} images of {name} {SHARED}: they cannot be told apart")
     return replace(data, id_test=id_test, ood=ood)
 
@@ -261,25 +344,38 @@ def _without_test_images(data: BenchmarkData, report: Reporter) -> BenchmarkData
     """Leave out the validation OOD images that are test images too: nothing may be chosen on these unseen."""
     if not data.ood_validation:
         return data
-    tested = frozenset(image for images in (data.id_test, *data.ood.values()) for image in _digests(images))
-    kept = {
-        name: _without(images, _digests(images), tested, report, "test images")
-        for name, images in data.ood_validation.items()
-    }
+    tested = _values([images.digests for images in (data.id_test, *data.ood.values())])
+    kept = {name: _without(images, tested, report, "test images") for name, images in data.ood_validation.items()}
     return replace(data, ood_validation=kept)
 
 
-def _digests(images: ImageSet) -> list[bytes]:
-    return [image.tobytes() for image in images.digests]
+def _values(digests: Sequence[NDArray[np.uint8]]) -> NDArray[np.bytes_]:
+    """Return digests of several sets as 16 bytes each, sorted: half of what a set of Python's would take of memory."""
+    import numpy as np
+
+    whole = np.concatenate([np.empty((0, 16), dtype=np.uint8), *digests])
+    return np.unique(_as_bytes(whole))
 
 
-def _untrained(tests: ImageSet, digests: list[bytes], trained: frozenset[bytes], report: Reporter) -> ImageSet:
-    return _without(tests, digests, trained, report, "training images", "; test on others")
+def _as_bytes(digests: NDArray[np.uint8]) -> NDArray[np.bytes_]:
+    # Zeros at the end are no part of NumPy's bytes, and make no two digests equal that are not.
+    import numpy as np
+
+    values: NDArray[np.bytes_] = np.ascontiguousarray(digests).view("S16").reshape(-1)
+    return values
 
 
-def _without(
-    images: ImageSet, digests: list[bytes], others: frozenset[bytes], report: Reporter, of: str, advice: str = ""
-) -> ImageSet:
+def _is_among(digests: NDArray[np.uint8], values: NDArray[np.bytes_]) -> NDArray[np.bool_]:
+    import numpy as np
+
+    return np.isin(_as_bytes(digests), values)
+
+
+def _untrained(tests: ImageSet, trained: NDArray[np.bytes_], report: Reporter) -> ImageSet:
+    return _without(tests, trained, report, "training images", "; test on others")
+
+
+def _without(images: ImageSet, others: NDArray[np.bytes_], report: Reporter, of: str, advice: str = "") -> ImageSet:
     """Return the images of a set that are not among others, and tell how many are left out.
 
     Raises:
@@ -287,7 +383,7 @@ def _without(
     """
     import numpy as np
 
-    kept = np.array([i for i, image in enumerate(digests) if image not in others], dtype=np.intp)
+    kept = np.flatnonzero(~_is_among(images.digests, others))
     if len(kept) == len(images):
         return images
     if not len(kept):

@@ -1,13 +1,18 @@
-"""One part of a benchmark to an image set: located, downloaded where wanted, decoded once, kept."""
+"""One part of a benchmark to an image set: located, downloaded where wanted, and decoded when it is asked for."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sized
 from contextlib import suppress
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
+import numpy as np
+
+from oodbench.decoded import DecodedImages
 from oodbench.errors import DataError, MissingData, StoreError
 from oodbench.files import printable, walk
 from oodbench.hashing.code import code_digest
@@ -17,12 +22,14 @@ from oodbench.images import Conversion, ImageSet, RawImages, convert, described
 from oodbench.plugins import registry
 from oodbench.store.space import new_array
 
+from .source_images import DIGESTS, IMAGES, Known, SourceImages
+
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from oodbench.api import Dataset, Location
     from oodbench.benchmark import Part
+    from oodbench.decoded import Gallery
     from oodbench.progress import Reporter
     from oodbench.store.artifacts import ArtifactStore
     from oodbench.store.workspace import Workspace
@@ -36,7 +43,7 @@ def load_part(
     download: bool = False,
     said: set[str] | None = None,
 ) -> ImageSet:
-    """Return the images of one part, from the cache where they have been decoded before.
+    """Return the images of one part, decoded now or before; those that cannot be are left out, where that is wanted.
 
     Args:
         part: names them.
@@ -45,6 +52,34 @@ def load_part(
             folder of a user's own was found to have.
         download: whether to fetch what is missing and may be fetched.
         said: what was told before of such folders, and is not told again.
+
+    Raises:
+        MissingData: nothing is there; the message says where it was looked for, and how to get it.
+        DataError: a file is damaged, or the part is empty or has no such class.
+    """
+    found = find_part(part, conversion, workspace, download=download, said=said)
+    return found if found.digests is None else found.without_damaged()
+
+
+def find_part(
+    part: Part,
+    conversion: Conversion,
+    workspace: Workspace,
+    *,
+    download: bool = False,
+    said: set[str] | None = None,
+    again: bool = True,
+) -> ImageSet:
+    """Return the images of one part; those of files are not decoded yet, unless they were before.
+
+    Args:
+        part: names them.
+        conversion: what they are brought to.
+        workspace: where files are looked for and decoded arrays are kept; told what is being read, and which classes a
+            folder of a user's own was found to have.
+        download: whether to fetch what is missing and may be fetched.
+        said: what was told before of such folders, and is not told again.
+        again: whether pixels will be used again after all were seen once, so that keeping them pays.
 
     Raises:
         MissingData: nothing is there; the message says where it was looked for, and how to get it.
@@ -62,7 +97,7 @@ def load_part(
         location = dataset.locate(part.split, data_dir)
     if not location.present:
         raise MissingData(missing_message(part.dataset, part.split, dataset, location))
-    whole, notes = _decoded(dataset, part, location, conversion, workspace)
+    whole, notes = _images(dataset, part, location, conversion, workspace, again=again)
     if isinstance(dataset, registry.load("datasets", registry.FOLDER)):
         found = described(whole.name, whole.labels, whole.class_names, len(whole))
         _tell(found, notes, workspace.report, set() if said is None else said)
@@ -96,48 +131,157 @@ def missing_message(name: str, split: str, dataset: Dataset, location: Location)
     return f"no {split} images of {name}: looked for {places}. {hint}{how_to_get}".strip()
 
 
-def _decoded(
+def _images(
     dataset: Dataset,
     part: Part,
     location: Location,
     conversion: Conversion,
     workspace: Workspace,
+    *,
+    again: bool,
 ) -> tuple[ImageSet, list[str]]:
-    """Return a whole split as converted arrays, memory-mapped from the cache, and what was passed over."""
-    import numpy as np
-    import PIL
-
-    artifacts, report = workspace.artifacts, workspace.report
-    name = f"{printable(part.dataset)} ({part.split})"
-    sources = [_source_digest(file, workspace) for file in location.files]
-    if location.listed:
-        sources.append(digest([_stats(file) for file in location.listed]))
-    # Many sets fall back to the folder plugin, and Pillow decodes and resizes.
-    code = code_digest(dataset, convert, walk, registry.load("datasets", registry.FOLDER))
-    key = digest(
-        [
-            IMAGES,
-            "with digests",
-            type(dataset).__name__,
-            dataset,
-            code,
-            PIL.__version__,
-            part.split,
-            conversion,
-            sources,
-        ]
+    """Return a whole split, from the cache or to be decoded when it is asked for, and what was passed over."""
+    origin = _Origin(
+        dataset=dataset,
+        split=part.split,
+        name=f"{printable(part.dataset)} ({part.split})",
+        location=location,
+        conversion=conversion,
+        workspace=workspace,
     )
+    key = origin.key()
+    rows = workspace.sources.get(key)
+    if rows is None:
+        rows = workspace.sources[key] = origin.rows(key)
+    rows.again = rows.again or again
+    return _as_set(rows), rows.facts["notes"]
 
-    def decode(aside: Path) -> dict[str, Any]:
-        report.progress(f"decoding {name}", 0, 1)
+
+@dataclass(frozen=True, kw_only=True)
+class _Origin:
+    """Where the images of a split come from.
+
+    Attributes:
+        dataset: reads them.
+        split: "train" or "test".
+        name: of the set, for messages.
+        location: where its files are.
+        conversion: what images are brought to.
+        workspace: where they are kept.
+    """
+
+    dataset: Dataset
+    split: Literal["train", "test"]
+    name: str
+    location: Location
+    conversion: Conversion
+    workspace: Workspace
+
+    def key(self) -> str:
+        """Return the hash of everything that goes into the decoded images."""
+        import PIL
+
+        sources = [_source_digest(file, self.workspace) for file in self.location.files]
+        if self.location.listed:
+            sources.append(digest([_stats(file) for file in self.location.listed]))
+        # Many sets fall back to the folder plugin, and Pillow decodes and resizes.
+        code = code_digest(self.dataset, convert, walk, registry.load("datasets", registry.FOLDER))
+        kind = type(self.dataset).__name__
+        return digest(
+            [
+                IMAGES,
+                "with digests",
+                kind,
+                self.dataset,
+                code,
+                PIL.__version__,
+                self.split,
+                self.conversion,
+                sources,
+            ]
+        )
+
+    def rows(self, key: str) -> SourceImages:
+        """Return the images: what is known of them from the cache, and their pixels from there or from their files.
+
+        Raises:
+            DataError: some could not be decoded, and are not to be left out.
+        """
+        artifacts = self.workspace.artifacts
+        for kind in (IMAGES, DIGESTS):
+            if (folder := artifacts.find(kind, key, quick=True)) is not None:
+                return self._from_artifact(folder, artifacts.facts(kind, key), key)
+        raw = self._read()
+        facts = {"class_names": list(raw.class_names), "notes": [f"{self.name}: {note}" for note in raw.notes]}
+        labels = None if raw.labels is None else np.asarray(raw.labels, dtype=np.int64)
+        if not _by_index(raw.images):
+            folder = artifacts.save(IMAGES, key, lambda aside: self._read_through(raw, labels, facts, aside))
+            return self._from_artifact(folder, artifacts.facts(IMAGES, key), key)
+        decoded = self._decoded(raw)
+        return SourceImages(
+            lambda: decoded,
+            decoded.shape,
+            name=self.name,
+            key=key,
+            facts=facts,
+            labels=labels,
+            workspace=self.workspace,
+        )
+
+    def _read(self) -> RawImages:
         try:
-            raw = dataset.read(part.split, workspace.data_dir, conversion)
-            images = convert(raw, _for(raw, location, conversion), name)
+            return self.dataset.read(self.split, self.workspace.data_dir, self.conversion)
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: OSError) -> DataError:
+        return DataError(f"{self.name} cannot be read: {error}; repair the files, then run the command again")
+
+    def _decoded(self, raw: RawImages) -> DecodedImages:
+        return DecodedImages(
+            cast("Gallery", raw.images),
+            _for(raw, self.location, self.conversion),
+            self.name,
+            skip_damaged=self.workspace.skip_damaged,
+        )
+
+    def _from_artifact(self, folder: Path, facts: Mapping[str, Any], key: str) -> SourceImages:
+        """Return images that were all seen before; none is decoded.
+
+        Raises:
+            DataError: some could not be decoded, and are not to be left out.
+        """
+        file, shape = folder / "labels.npy", tuple(facts["shape"])
+        damaged = {int(row): fault for row, fault in facts.get("damaged", {}).items()}
+        if damaged and not self.workspace.skip_damaged:
+            raise DataError(next(iter(damaged.values())))
+        kept = MappedImages(folder / "images.npy", shape) if (folder / "images.npy").exists() else None
+        if kept is not None:
+            self.workspace.pixels.counts(kept.nbytes)
+        return SourceImages(
+            lambda: self._decoded(self._read()),
+            shape,
+            name=self.name,
+            key=key,
+            facts={entry: facts[entry] for entry in ("class_names", "notes")},
+            labels=np.load(file) if file.exists() else None,
+            workspace=self.workspace,
+            known=Known(digests=np.load(folder / "digests.npy"), damaged=damaged),
+            kept=kept,
+        )
+
+    def _read_through(
+        self, raw: RawImages, labels: NDArray[np.int64] | None, facts: Mapping[str, Any], aside: Path
+    ) -> dict[str, Any]:
+        """Write images that are read from end to end, and what is known of them; return what is noted."""
+        report, task = self.workspace.report, f"decoding {self.name}"
+        report.progress(task, 0, 1)
+        try:
+            images = convert(raw, _for(raw, self.location, self.conversion), self.name)
         # Else it would be taken for a failure to write to the cache.
         except OSError as error:
-            raise DataError(f"{name} cannot be read: {error}; repair the files, then run the command again") from error
-        labels = None if raw.labels is None else np.asarray(raw.labels, dtype=np.int64)
-        whole = ImageSet(name=name, images=images, labels=labels, class_names=tuple(raw.class_names))
+            raise self._unreadable(error) from error
+        whole = ImageSet(name=self.name, images=images, labels=labels, class_names=tuple(facts["class_names"]))
         kept = new_array(aside / "images.npy", images.dtype, images.shape)
         kept[...] = images
         kept.flush()
@@ -145,27 +289,26 @@ def _decoded(
         np.save(aside / "digests.npy", whole.digests)
         if labels is not None:
             np.save(aside / "labels.npy", labels)
-        report.progress(f"decoding {name}", 1, 1)
-        return {
-            "shape": list(images.shape),
-            "class_names": list(raw.class_names),
-            "notes": [f"{name}: {note}" for note in raw.notes],
-        }
+        report.progress(task, 1, 1)
+        return {"shape": list(images.shape), **facts}
 
-    folder = artifacts.find(IMAGES, key, quick=True) or artifacts.save(IMAGES, key, decode)
-    labels, facts = folder / "labels.npy", artifacts.facts(IMAGES, key)
-    images = ImageSet(
-        name=name,
-        images=cast("NDArray[np.uint8]", MappedImages(folder / "images.npy", tuple(facts["shape"]))),
-        labels=np.load(labels) if labels.exists() else None,
-        class_names=tuple(facts["class_names"]),
-        kept_digests=np.load(folder / "digests.npy"),
+
+def _as_set(rows: SourceImages) -> ImageSet:
+    return ImageSet(
+        name=rows.name,
+        images=cast("NDArray[np.uint8]", rows),
+        labels=rows.labels,
+        class_names=tuple(rows.facts["class_names"]),
     )
-    return images, facts["notes"]
 
 
-IMAGES, _SOURCES = "images", "sources"
-"""Kinds of artifacts: decoded images, and what files that hold many of them were found to hold."""
+def _by_index(images: object) -> bool:
+    """Return whether pictures are decoded by index; arrays and what is read from end to end are not."""
+    return not isinstance(images, np.ndarray) and hasattr(images, "__getitem__") and isinstance(images, Sized)
+
+
+_SOURCES = "sources"
+"""Kind of artifacts: what files that hold many images were found to hold."""
 
 _SETTLED = 2.0
 """Seconds after which a file that changes again gets another date: until then its date says nothing."""

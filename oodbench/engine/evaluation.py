@@ -263,6 +263,7 @@ def _record(
         seen=cell.seen,
         split=None if data.split is None else data.split.as_record(),
         contamination=None if data.contamination is None else dict(data.contamination),
+        damaged=dict(data.damaged),
         class_names=data.class_names,
         accuracy=_accuracy(scores, data.n_classes),
         n_id=len(scores.id),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import torch
 
     from oodbench.jobs import Cell
+    from oodbench.store.workspace import Workspace
 
     from .request import Request
 
@@ -151,6 +152,8 @@ class Errand:
         results_dir: where records go.
         save_detectors: whether each fitted detector is stored beside its record.
         every_method: whether all methods were asked for.
+        pixel_cache: how many bytes of decoded pixels may be kept.
+        skip_damaged: whether images that cannot be decoded are left out.
     """
 
     wanted: Request
@@ -159,6 +162,16 @@ class Errand:
     results_dir: Path
     save_detectors: bool
     every_method: bool
+    pixel_cache: int
+    skip_damaged: bool
+
+    def workspace(self, report: Reporter) -> Workspace:
+        """Return the surroundings of the run, as a worker has them."""
+        from oodbench.store.workspace import Workspace
+
+        return Workspace.of(
+            self.data_dir, self.cache_dir, report, pixel_cache=self.pixel_cache, skip_damaged=self.skip_damaged
+        )
 
 
 def packed(cells: Sequence[Cell], site: Site) -> bytes:
@@ -175,6 +188,8 @@ def packed(cells: Sequence[Cell], site: Site) -> bytes:
         results_dir=site.results.root.absolute(),
         save_detectors=site.save_detectors,
         every_method=site.every_method,
+        pixel_cache=site.workspace.pixels.size,
+        skip_damaged=site.workspace.skip_damaged,
     )
     try:
         return pickle.dumps(errand)
@@ -235,18 +250,16 @@ class Worker:
     def _take_up(self) -> tuple[Site, dict[str, Any], dict[str, Cell]]:
         from oodbench.jobs import Plan
         from oodbench.store.records import ResultStore
-        from oodbench.store.workspace import Workspace
 
         from .loaded import load_data
         from .plan import make_plan
 
         errand = self._unpickled()
-        quiet = Workspace.of(errand.data_dir, errand.cache_dir, SILENT)
-        data = load_data(errand.wanted, quiet)
+        data = load_data(errand.wanted, errand.workspace(SILENT))
         plan = make_plan(errand.wanted, data)
         site = Site(
             data=data,
-            workspace=Workspace.of(errand.data_dir, errand.cache_dir, self._report),
+            workspace=errand.workspace(self._report),
             results=ResultStore(self._results or errand.results_dir),
             save_detectors=errand.save_detectors,
             every_method=errand.every_method,

@@ -14,7 +14,9 @@ from oodbench.errors import OodbenchError, ScoreError, described
 from oodbench.forward import passes
 from oodbench.hashing.code import code_digest
 from oodbench.hashing.values import digest
+from oodbench.progress import Pace
 from oodbench.store.space import new_array
+from oodbench.store.unfinished import PIECE, unfinished
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from oodbench.images import ImageSet
     from oodbench.jobs import ReadyNetwork
     from oodbench.readings import Reading
+    from oodbench.store.unfinished import Unfinished
     from oodbench.store.workspace import Workspace
 
 _KIND = "outputs"
@@ -30,7 +33,8 @@ _KIND = "outputs"
 class KeptOutputs(Mapping[str, "NDArray[Any]"]):
     """The outputs of a network on a set of images, memory-mapped from the cache; only the first look may compute them.
 
-    One pass gives everything that is not kept yet: the network's own outputs and all readings, each an artifact.
+    One pass gives everything that is not kept yet: the network's own outputs and all readings, each an artifact. A pass
+    that was killed goes on after its last piece; images that nobody has seen yet are seen in it.
 
     Args:
         network: in evaluation mode; its weights name the artifacts, not the settings it was trained with.
@@ -49,7 +53,7 @@ class KeptOutputs(Mapping[str, "NDArray[Any]"]):
         readings: Sequence[Reading] = (),
     ) -> None:
         self._network, self._images, self._device = network, images, device
-        self._artifacts, self._report = workspace.artifacts, workspace.report
+        self._workspace, self._artifacts, self._report = workspace, workspace.artifacts, workspace.report
         self._readings = {reading.name: reading for reading in readings}
         self._faults: dict[str, str] = {}
 
@@ -67,25 +71,77 @@ class KeptOutputs(Mapping[str, "NDArray[Any]"]):
 
     @cached_property
     def _arrays(self) -> dict[str, NDArray[Any]]:
-        basis = [self._network.digest, self._images.fingerprint, code_digest(self._network.module)]
-        keys = {"": digest([_KIND, *basis])}
-        keys |= {
-            name: digest(["reading", *basis, reading, code_digest(reading)]) for name, reading in self._readings.items()
-        }
-        missing = [name for name, key in keys.items() if self._artifacts.find(_KIND, key) is None]
+        names = ["", *self._readings]
+        # Before all images were seen nobody can know what is there.
+        missing = self._not_kept(names) if self._images.is_seen else names
         # What is wrong with one method's reading must not keep the others from the pass.
         self._faults = {name: fault for name in missing if name and (fault := self._fault(self._readings[name]))}
         missing = [name for name in missing if name not in self._faults]
-        keys = {name: key for name, key in keys.items() if name not in self._faults}
-        if missing:
-            wanted = [self._readings[name] for name in missing if name]
-            self._artifacts.save_several(
-                _KIND,
-                [keys[name] for name in missing],
-                lambda asides: self._compute(dict(zip(missing, asides, strict=True)), wanted),
-            )
-        files = [file for key in keys.values() for file in sorted(self._artifacts.folder(_KIND, key).glob("*.npy"))]
+        if missing and not self._taken_from_the_whole(missing):
+            self._pass(missing)
+        folders = [self._artifacts.folder(_KIND, self._key(name)) for name in names if name not in self._faults]
+        files = [file for folder in folders for file in sorted(folder.glob("*.npy"))]
         return {file.stem: np.load(file, mmap_mode="r") for file in files}
+
+    def _key(self, name: str) -> str:
+        """Return the key of a reading, or, under "", of the network's own outputs."""
+        basis = [self._network.digest, self._images.fingerprint, code_digest(self._network.module)]
+        if not name:
+            return digest([_KIND, *basis])
+        return digest(["reading", *basis, self._readings[name], code_digest(self._readings[name])])
+
+    def _not_kept(self, names: Sequence[str]) -> list[str]:
+        return [name for name in names if self._artifacts.find(_KIND, self._key(name)) is None]
+
+    def _taken_from_the_whole(self, names: Sequence[str]) -> bool:
+        """Copy rows where these images are a part of others that went through the network; return whether they are."""
+        if self._images.part_of is None:
+            return False
+        whole, rows = self._images.part_of
+        outputs = KeptOutputs(self._network, whole, self._workspace, self._device, tuple(self._readings.values()))
+        if not whole.is_seen or outputs._not_kept(names):  # of the same class
+            return False
+
+        def copy(asides: Sequence[Path]) -> list[dict[str, Any]]:
+            for name, aside in zip(names, asides, strict=True):
+                for file in self._artifacts.folder(_KIND, outputs._key(name)).glob("*.npy"):
+                    values = np.load(file, mmap_mode="r")
+                    kept = new_array(aside / file.name, values.dtype, (len(rows), *values.shape[1:]))
+                    for start in range(0, len(rows), PIECE):
+                        kept[start : start + PIECE] = values[rows[start : start + PIECE]]
+                    kept.flush()
+            return [self._facts()] * len(names)
+
+        self._artifacts.save_several(_KIND, [self._key(name) for name in names], copy)
+        return True
+
+    def _facts(self) -> dict[str, Any]:
+        return {"network": self._network.digest, "images": self._images.fingerprint}
+
+    def _pass(self, names: Sequence[str]) -> None:
+        """Run the network once, from where an earlier start has come to, and keep what it says.
+
+        Raises:
+            StoreError: there is no room for it.
+        """
+        readings = [self._readings[name] for name in names if name]
+        codes = [code_digest(thing) for thing in (self._network.module, *readings)]
+        key = digest(["pass", self._network.digest, self._images.identity, readings, codes, "" in names])
+        with self._artifacts.writing(), unfinished(self._artifacts.root, key, len(self._images)) as arrays:
+            self._compute(arrays, names, readings)
+            missing = self._not_kept(names)
+            keys = [self._key(name) for name in missing]
+            if missing:
+                self._artifacts.save_several(
+                    _KIND, keys, lambda asides: self._moved(arrays, dict(zip(missing, asides, strict=True)))
+                )
+
+    def _moved(self, arrays: Unfinished, asides: Mapping[str, Path]) -> list[dict[str, Any]]:
+        for name in arrays.names:
+            aside = asides.get(name if name in self._readings else "")
+            if aside is not None:
+                arrays.move(name, aside)
+        return [self._facts()] * len(asides)
 
     @torch.inference_mode()
     def _fault(self, reading: Reading) -> str:
@@ -99,21 +155,16 @@ class KeptOutputs(Mapping[str, "NDArray[Any]"]):
         return ""
 
     @torch.inference_mode()
-    def _compute(self, asides: Mapping[str, Path], readings: Sequence[Reading]) -> list[dict[str, Any]]:
-        """Run the network once; write its own outputs into the folder "", and each reading into the one of its name."""
-        arrays: dict[str, np.memmap[Any, Any]] = {}
-        done = 0
-        for part in passes(self._network.module, self._images.images, self._device, readings):
-            start, done = done, done + len(next(iter(part.values())))
-            for name, values in part.items():
-                aside = asides.get(name if name in self._readings else "")
-                if aside is None:
-                    continue
-                if name not in arrays:
-                    shape = (len(self._images), *values.shape[1:])
-                    arrays[name] = new_array(aside / f"{name}.npy", values.dtype, shape)
-                arrays[name][start:done] = values
-            self._report.progress(f"forward pass on {self._images.name}", done, len(self._images))
-        for array in arrays.values():
-            array.flush()
-        return [{"network": self._network.digest, "images": self._images.fingerprint} for _ in asides]
+    def _compute(self, arrays: Unfinished, names: Sequence[str], readings: Sequence[Reading]) -> None:
+        """Send the images through the network that have not been yet."""
+        total = len(self._images)
+        pace = Pace(self._report, f"forward pass on {self._images.name}", total, arrays.done)
+        if arrays.done == total:
+            return
+        left = self._images.images
+        if arrays.done:
+            left = self._images.at(np.arange(arrays.done, total)).images
+        for part in passes(self._network.module, left, self._device, readings):
+            wanted = {name: values for name, values in part.items() if name in self._readings or "" in names}
+            arrays.add(wanted)
+            pace.went_on(len(next(iter(part.values()))))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Unpack
 
 from oodbench.benchmark import Benchmark, OodSet, Part, Recipe
-from oodbench.data.loading import BenchmarkData, without_shared_images
+from oodbench.data.loading import BenchmarkData
 from oodbench.device import resolve
 from oodbench.errors import ConfigError, DataError
 from oodbench.folders import check_name
@@ -21,6 +21,7 @@ from oodbench.options import (
     GivenModelOptions,
     Option,
     Places,
+    ReadingOptions,
     RunOptions,
     TuningOptions,
     documented,
@@ -32,6 +33,8 @@ from oodbench.store.workspace import Workspace
 from oodbench.suite import Suite
 from oodbench.training.config import TrainConfig
 
+from .first_look import FirstLook
+from .loaded import seen_once
 from .naming import GivenImages
 from .request import request
 from .runner import execute, prepare, prepare_with
@@ -47,7 +50,7 @@ if TYPE_CHECKING:
     from .executors import Executor
 
 
-class EvaluateOptions(Places, GivenImageOptions, GivenModelOptions, TuningOptions, total=False):
+class EvaluateOptions(Places, ReadingOptions, GivenImageOptions, GivenModelOptions, TuningOptions, total=False):
     """All options of `evaluate` but the model and the images."""
 
     name: Annotated[str, Option(about="Name of the model, for tables and records.", default="")]
@@ -95,7 +98,7 @@ def evaluate(
     check_name(name)
     own = prepared(model, chosen, name=name)
     sets = _by_name(ood)
-    workspace = Workspace.of(chosen["data_dir"], chosen["cache_dir"], report)
+    workspace = _workspace(chosen)
     loader = ImageLoader(conversion=conversion_of(image_size, chosen["channels"], own.conversion), workspace=workspace)
     report.message(own.in_words)
     test = own.ordered(loader.load(id_test, "ID test"))
@@ -114,16 +117,17 @@ def evaluate(
             )
     benchmark = _benchmark(own.name, list(sets), loader.conversion)
     data = BenchmarkData(benchmark=benchmark, id_train=train, id_test=test, seen={}, ood=loaded, missing={})
-    data = without_shared_images(data, report)
     several = [methods] if isinstance(methods, str) or not isinstance(methods, Sequence) else methods
     wanted = replace(request([benchmark], several, tune=chosen["tune"], model=own), seeds=(chosen["seed"],))
+    devices = resolve(chosen["device"])[:1]
+    look = FirstLook(wanted=wanted, workspace=workspace, device=devices[0])
     with tempfile.TemporaryDirectory() as aside:
         ready = prepare_with(
             wanted,
-            {benchmark.name: data},
+            seen_once(wanted, {benchmark.name: data}, workspace, look),
             results=ResultStore(Path(results_dir or aside)),
             workspace=workspace,
-            devices=resolve(chosen["device"])[:1],
+            devices=devices,
             save_detectors=save_detectors,
         )
         for reason in ready.plan.left_out:
@@ -214,9 +218,24 @@ def asked_for(options: Mapping[str, Any], *, model: GivenModel | None = None) ->
 def surroundings(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return what `prepare` takes of the options of a run, besides the request."""
     taken = {name: options[name] for name in ("device", "force", "download", "save_detectors")}
-    workspace = Workspace.of(options["data_dir"], options["cache_dir"], options["report"])
+    workspace = _workspace(options)
     executor = _executor(options["on"], options["ray_address"])
     return {**taken, "workspace": workspace, "results_dir": Path(options["results_dir"]), "executor": executor}
+
+
+def _workspace(options: Mapping[str, Any]) -> Workspace:
+    """Return the surroundings that the options of a run name.
+
+    Raises:
+        ConfigError: the limit of pixels is no size.
+    """
+    return Workspace.of(
+        options["data_dir"],
+        options["cache_dir"],
+        options["report"],
+        pixel_cache=options["pixel_cache"],
+        skip_damaged=options["skip_damaged"],
+    )
 
 
 def _executor(on: str | None, address: str | None) -> Executor | None:

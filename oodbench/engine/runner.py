@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from oodbench.detector_file import is_stored
 from oodbench.device import resolve
-from oodbench.errors import ConfigError, OodbenchError
+from oodbench.errors import OodbenchError
 from oodbench.hashing.values import plain
 from oodbench.jobs import Cell, Plan
 from oodbench.store.records import Record, ResultStore
@@ -19,7 +19,8 @@ from oodbench.store.workspace import Workspace
 from oodbench.training.snapshots import lacks_snapshots
 
 from .executors import Executor, InThisProcess
-from .loaded import load_data
+from .first_look import FirstLook
+from .loaded import check_classes, find_data, load_data, planned_for
 from .plan import make_plan
 from .request import Request
 from .work import Site
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from oodbench.benchmark import Benchmark
     from oodbench.data.loading import BenchmarkData
-    from oodbench.given.model import GivenModel
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -76,6 +76,7 @@ def prepare(
     download: bool = False,
     save_detectors: bool = False,
     executor: Executor | None = None,
+    dry_run: bool = False,
 ) -> Prepared:
     """Load the images of a request and plan it; nothing is trained.
 
@@ -88,6 +89,7 @@ def prepare(
         download: fetch data sets that are missing and may be fetched.
         save_detectors: store each fitted detector beside its record; compute stored cells that have none as well.
         executor: who does the work; None for this process, or one process a device where there are several.
+        dry_run: plan only: images that nobody has seen are not decoded, and what lies on both sides is not found.
 
     Raises:
         OodbenchError: the device, the results folder, the data or a stored record is not as it must be.
@@ -99,7 +101,15 @@ def prepare(
     workspace = workspace or Workspace()
     workspace.artifacts.sweep()
     results.sweep()
-    data = load_data(wanted, workspace, download=download)
+    # A worker elsewhere has a pass of its own, and may share no cache with this process.
+    here = wanted.model is not None and executor is None and len(chosen) == 1
+    data: Mapping[str, BenchmarkData]
+    if dry_run:
+        found = find_data(wanted, workspace, download=download, again=not here)
+        data = {name: planned_for(entry, workspace.report) for name, entry in found.items()}
+    else:
+        look = FirstLook(wanted=wanted, workspace=workspace, device=chosen[0]) if here else None
+        data = load_data(wanted, workspace, download=download, look=look)
     prepared = prepare_with(
         wanted,
         data,
@@ -139,7 +149,7 @@ def prepare_with(
     """
     if wanted.model is not None:
         for entry in data.values():
-            _check_classes(wanted.model, entry)
+            check_classes(wanted.model, entry)
     plan = make_plan(wanted, data)
     if wanted.untuned:
         workspace.report.message(f"nothing to choose, run with their settings: {', '.join(wanted.untuned)}")
@@ -206,17 +216,6 @@ def _executor(prepared: Prepared) -> Executor:
     from .local import Processes
 
     return Processes(prepared.devices)
-
-
-def _check_classes(model: GivenModel, data: BenchmarkData) -> None:
-    n_classes = model.check(data.id_test.shape)
-    if n_classes != data.n_classes:
-        raise ConfigError(
-            f"the model {model.name} tells {n_classes} classes apart, and {data.benchmark.name} has {data.n_classes} "
-            f"({', '.join(data.class_names[:5])}{', …' if data.n_classes > 5 else ''}); they must be the same, "
-            "in order; where images do not have all of its classes, say what its outputs stand for: --class-names (in "
-            "Python: class_names=)"
-        )
 
 
 def has_all(record: Record, cell: Cell) -> bool:

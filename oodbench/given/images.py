@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from oodbench.benchmark import Part
-from oodbench.data.parts import load_part
+from oodbench.data.parts import find_part
 from oodbench.errors import DataError, reported_as
 from oodbench.folders import place
 from oodbench.images import Conversion, ImageSet, RawImages, convert, described, pixels_of
@@ -57,7 +57,7 @@ class ImageLoader:
     def load(
         self, images: Images, name: str, split: Literal["train", "test"] = "test", *, labelled: bool = True
     ) -> ImageSet:
-        """Return images as a set.
+        """Return images as a set; those of files are not decoded yet, unless they were before.
 
         Args:
             images: in any of the forms that `Images` names.
@@ -73,7 +73,7 @@ class ImageLoader:
         if isinstance(images, str | Path):
             _, dataset = place(str(images) if isinstance(images, str) else f"{images.absolute()}")
             part = Part(dataset=dataset, split="test" if self._is_undivided(dataset) else split)
-            return load_part(part, self.conversion, self._workspace, said=self._said)
+            return find_part(part, self.conversion, self._workspace, said=self._said, again=False)
         raw, labels = _as_raw(images, name)
         pixels = convert(raw, self.conversion, name)
         whole = _as_set(pixels, labels() if labelled else None, name)

@@ -84,6 +84,10 @@ class GivenNetwork:
         """Return True: it was given."""
         return True
 
+    def untrained(self, data: BenchmarkData) -> torch.nn.Module:
+        """Return the classifier."""
+        return self.model.classifier_on(data.id_test.shape)
+
     def obtain(
         self, data: Mapping[str, BenchmarkData], workspace: Workspace, device: torch.device, pictures: Path
     ) -> ReadyNetwork:

@@ -88,7 +88,7 @@ def make_report(
         methods=_several(methods),
         recipe=recipe,
     )
-    workspace = Workspace.of(data_dir, cache_dir, report)
+    workspace = Workspace.of(data_dir, cache_dir, report, skip_damaged=True)
     html = render(found, workspace=workspace, seed=seed, images=images)
     path = Path(out)
     try:

@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ from .space import reason
 
 MANIFEST = "artifact.json"
 CHECKPOINTS = "checkpoints"
-"""The folder of trainings that go on, beside those of the artifacts."""
+"""The folder of what goes on where it was stopped, beside those of the artifacts: trainings, passes, first looks."""
+PASS, SEEN = ".pass", ".seen"
+"""How the names end there of passes through a network, and of what was learned of images before all were seen."""
 
 _USED = 3600
 """Seconds in which the date of an artifact's last use is right."""
@@ -147,19 +149,13 @@ class ArtifactStore:
         Raises:
             StoreError: the cache folder cannot be written to.
         """
-        try:
-            with ExitStack() as stack:
-                asides = [stack.enter_context(folder_atomic(self.folder(kind, key))) for key in keys]
-                for aside, facts in zip(asides, write(asides), strict=True):
-                    files = {file.name: file_digest(file) for file in sorted(aside.iterdir())}
-                    manifest = _signed({"files": files, "facts": dict(facts or {})})
-                    manifest["stamps"] = _stamps(aside, files)
-                    (aside / MANIFEST).write_bytes(_as_json(manifest))
-        except OSError as error:
-            raise StoreError(
-                f"cannot write to the cache folder {self.root} ({reason(error)}); "
-                "free space or name another one: --cache-dir or OODBENCH_CACHE; oodbench cache shows what may go"
-            ) from error
+        with self.writing(), ExitStack() as stack:
+            asides = [stack.enter_context(folder_atomic(self.folder(kind, key))) for key in keys]
+            for aside, facts in zip(asides, write(asides), strict=True):
+                files = {file.name: file_digest(file) for file in sorted(aside.iterdir())}
+                manifest = _signed({"files": files, "facts": dict(facts or {})})
+                manifest["stamps"] = _stamps(aside, files)
+                (aside / MANIFEST).write_bytes(_as_json(manifest))
         found = [self.find(kind, key) for key in keys]
         for key, path in zip(keys, found, strict=True):
             if path is None:
@@ -176,6 +172,21 @@ class ArtifactStore:
         # Without it the folder is no artifact any more, at once.
         remove(path / MANIFEST)
         remove(path)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Say of what cannot be written within the block where that was to be.
+
+        Raises:
+            StoreError: something cannot be written.
+        """
+        try:
+            yield
+        except OSError as error:
+            raise StoreError(
+                f"cannot write to the cache folder {self.root} ({reason(error)}); "
+                "free space or name another one: --cache-dir or OODBENCH_CACHE; oodbench cache shows what may go"
+            ) from error
 
     def left_behind(self) -> Iterator[Path]:
         """Yield what processes that ended were writing, while nobody else can take it up."""

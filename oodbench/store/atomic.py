@@ -44,7 +44,7 @@ def file_atomic(path: Path) -> Iterator[IO[bytes]]:
         OSError: the folder cannot be written to; nothing is left behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, aside = _own_file(path)
+    handle, aside = own_file(path)
     # Keeps the lock while the file gets its name, after it is closed.
     guard = os.dup(handle)
     try:
@@ -96,8 +96,11 @@ def folder_atomic(path: Path) -> Iterator[Path]:
         os.close(handle)
 
 
-def _own_file(path: Path) -> tuple[int, Path]:
-    """Return a new file beside a path, open and locked: that says to others that somebody writes it."""
+def own_file(path: Path) -> tuple[int, Path]:
+    """Return a new file beside a path, open and locked: that says to others that somebody writes it.
+
+    Its folder must be there. Once it is closed, or its process has ended, the next start removes it.
+    """
     while True:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{_short(path.name)}.", suffix=TEMPORARY)
         if take(handle, wait=True) is None or is_at(handle, Path(name)):

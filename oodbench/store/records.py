@@ -98,6 +98,7 @@ class Record:
         scores_sha256: checksum of the scores beside it.
         suite: name of the suite that its benchmark was run as a member of; "" where it was run for itself.
         contamination: how many of the ID training images are others, and of which set, where there are such.
+        damaged: how many images were left out since they could not be decoded, by the name of their set.
         schema: version of this format.
     """
 
@@ -131,6 +132,7 @@ class Record:
     model: Mapping[str, Any] = field(default_factory=dict)
     suite: str = ""
     contamination: Mapping[str, Any] | None = None
+    damaged: Mapping[str, int] = field(default_factory=dict)
     schema: int = field(default=SCHEMA)
 
     @property

@@ -82,6 +82,7 @@ def _flat(record: Record, row: Row, columns: Iterable[str]) -> dict[str, Any]:
         **{f"{name}_seconds": seconds for name, seconds in sorted(record.seconds.items())},
         "suite": record.suite,
         "contamination": json.dumps(record.contamination, sort_keys=True) if record.contamination else "",
+        "damaged": json.dumps(record.damaged, sort_keys=True) if record.damaged else "",
         "key": record.key,
     }
 

@@ -9,17 +9,18 @@ from pathlib import Path
 
 from oodbench.errors import ConfigError
 
-from .artifacts import CHECKPOINTS, MANIFEST, ArtifactStore
+from .artifacts import CHECKPOINTS, MANIFEST, PASS, SEEN, ArtifactStore
 from .atomic import remove
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 _MADE_AGAIN = {
     "images": "decoding them once more",
+    "digests": "decoding these images once more",
     "sources": "reading them once more",
     "networks": "training them once more",
     "outputs": "one pass through the network",
-    CHECKPOINTS: "nothing but what a stopped training had reached",
+    CHECKPOINTS: "nothing but what stopped trainings and passes had reached",
 }
 """What it costs to do without."""
 
@@ -93,8 +94,12 @@ def discard(things: Sequence[Kept]) -> None:
         remove(one.path)
 
 
-def parse_size(text: str) -> int:
+def parse_size(text: str, of: str = "--keep") -> int:
     """Return a size in bytes.
+
+    Args:
+        text: such as "20GB".
+        of: the option that says it, for messages.
 
     Raises:
         ConfigError: it is none.
@@ -106,7 +111,7 @@ def parse_size(text: str) -> int:
     unit = match[2] if match else ""
     unit = unit if unit in _UNITS else f"{unit}B"
     if match is None or unit not in _UNITS:
-        raise ConfigError(f"--keep must be a size such as 20GB or 500MB, got {text!r}")
+        raise ConfigError(f"{of} must be a size such as 20GB or 500MB, got {text!r}")
     return int(float(match[1]) * _UNITS[unit])
 
 
@@ -130,8 +135,9 @@ def _artifacts(root: Path) -> Iterator[Kept]:
 
 
 def _checkpoints(root: Path) -> Iterator[Kept]:
-    for path in (root / CHECKPOINTS).glob("*.pt"):
-        yield _as_kept(CHECKPOINTS, path)
+    for pattern in ("*.pt", f"*{PASS}", f"*{SEEN}"):
+        for path in (root / CHECKPOINTS).glob(pattern):
+            yield _as_kept(CHECKPOINTS, path)
 
 
 def _as_kept(kind: str, path: Path) -> Kept:

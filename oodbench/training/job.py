@@ -120,6 +120,16 @@ class TrainingJob:
 
         return is_trained(self, data, workspace)
 
+    def untrained(self, data: BenchmarkData) -> torch.nn.Module:
+        """Return the module before its training.
+
+        Raises:
+            ConfigError: it cannot take images of its benchmark.
+        """
+        from .trained import built
+
+        return built(self, data)
+
     def obtain(
         self, data: Mapping[str, BenchmarkData], workspace: Workspace, device: torch.device, pictures: Path
     ) -> ReadyNetwork:

@@ -71,9 +71,7 @@ def network_of(
 
         folder = artifacts.save("networks", job.key, write)
     weights = torch.load(folder / "weights.pt", weights_only=True)
-    # Building draws initial weights: without a seed of its own it would move the global generator.
-    with seeded(0, torch.device("cpu")):
-        module = _built(job, data[job.benchmark.name])
+    module = built(job, data[job.benchmark.name])
     module.load_state_dict(weights)
     # Channels last, as it was trained: convolutions are faster so.
     module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -138,7 +136,7 @@ def _train(
     network, log = train(
         build,
         job.objective,
-        TrainingImages(images=images.images[fit], labels=labels[fit], seen=seen),
+        TrainingImages(images=images.at(fit).images, labels=labels[fit], seen=seen),
         job.config,
         seed=job.seed,
         device=device,
@@ -179,6 +177,17 @@ def _save_snapshots(taker: SnapshotTaker, job: TrainingJob, aside: Path, report:
         )
     (aside / FILE).write_bytes(snapshots.packed())
     return {TAKEN: taker.fingerprints()}
+
+
+def built(job: TrainingJob, data: BenchmarkData) -> torch.nn.Module:
+    """Return the untrained module of a job; global generators are left as they are.
+
+    Raises:
+        ConfigError: it cannot take images of its benchmark.
+    """
+    # Building draws initial weights: without a seed of its own it would move the global generator.
+    with seeded(0, torch.device("cpu")):
+        return _built(job, data)
 
 
 def _built(job: TrainingJob, data: BenchmarkData) -> torch.nn.Module:

@@ -279,5 +279,5 @@ def _nearest(
     from oodbench.figures import draw_nearest
     from oodbench.store.workspace import Workspace
 
-    found = backtrack(record, scores, Workspace.of(data_dir, cache_dir), places)
+    found = backtrack(record, scores, Workspace.of(data_dir, cache_dir, skip_damaged=True), places)
     return draw_nearest(record, found.sets, found.space)

@@ -114,7 +114,7 @@ def _fate(
     if images is data.id_train and any(job.training for job in jobs.values()):
         uses.append("once a training" if fits(images.images.shape, device) else "once an epoch")
     uses += ["once in the pass" if len(jobs) == 1 else f"in each of {len(jobs)} passes"] if jobs else []
-    uses += [f"each time that {others} look at pixels"] if again else []
+    uses += [f"again for {others}"] if again else []
     return _NO, ", ".join(uses)
 
 

@@ -10,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -22,6 +23,7 @@ from oodbench.errors import ConfigError, DeviceError
 from oodbench.given.building import load_model
 from oodbench.given.model import GivenModel
 from oodbench.plugins import registry
+from oodbench.store.records import ResultStore
 from oodbench.store.rows import to_frame
 from oodbench.store.workspace import Workspace
 from tests.helpers import Listener, save_photos, small_benchmark
@@ -182,6 +184,7 @@ DRIVER = """
 import sys
 from pathlib import Path
 import oodbench
+from oodbench.store.records import ResultStore
 from tests.helpers import Listener, small_benchmark
 
 class Writing(Listener):
@@ -290,3 +293,16 @@ def test_an_address_without_ray_and_another_executor_are_refused():
         run("none", ray_address="auto")
     with pytest.raises(ConfigError, match="--on must be ray, or be left out for this machine, got 'slurm'"):
         run("none", on="slurm")
+
+
+def test_snapshots_of_a_training_come_back_with_its_records(cluster):
+    from oodbench.store.snapshots import load_snapshots
+
+    found = []
+    for results, on in (("alone-snapshots", None), ("together-snapshots", "ray")):
+        run(results, on=on, methods=("ml",), snapshots=20)
+        store = ResultStore(Path(results))
+        found.append(load_snapshots(store, store.all()[0]))
+
+    assert found[1].epochs.tolist() == [0, 1, 2, 3, 4]
+    np.testing.assert_array_equal(found[0].id, found[1].id)

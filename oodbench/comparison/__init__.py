@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .compare import compare
+from .comparing import compare
 from .result import Comparison, OnOodSet, OnSeed, Pairing
 
 __all__ = ["Comparison", "OnOodSet", "OnSeed", "Pairing", "compare"]

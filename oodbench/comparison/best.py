@@ -10,7 +10,7 @@ from oodbench.statistics import Best, Difference, find_best
 from oodbench.store.records import Record, Row, Scores
 
 from .cells import Cells
-from .compare import RESAMPLES
+from .comparing import RESAMPLES
 from .measured import Pair, TwoSets, find_metric, measure
 
 

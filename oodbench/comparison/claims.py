@@ -11,7 +11,7 @@ from oodbench.claims import Claim
 from oodbench.statistics.holm import holm
 from oodbench.store.records import Record, Scores
 
-from .compare import RESAMPLES
+from .comparing import RESAMPLES
 from .measured import Pair, find_metric, measure
 
 Answer = Literal["holds", "does not hold", "no evidence", "not tested"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from oodbench.api import Objective
     from oodbench.batch import Batch
-    from oodbench.benchmark import Benchmark
+    from oodbench.benchmark import Benchmark, Role
     from oodbench.jobs import Cell
     from oodbench.store.records import Record, Scores
     from oodbench.store.workspace import Workspace
@@ -220,7 +220,7 @@ def _most(labels: NDArray[np.int64], class_names: Sequence[str]) -> str:
     """
     counts = np.bincount(labels, minlength=len(class_names))
     share = counts.max() / counts.sum()
-    return class_names[counts.argmax()] + ("" if share == 1 else f" ({math.floor(100 * share)}%)")
+    return class_names[int(counts.argmax())] + ("" if share == 1 else f" ({math.floor(100 * share)}%)")
 
 
 def _threshold(scores: Scores) -> float:
@@ -366,7 +366,7 @@ def _with_sets_of(record: Record, benchmark: Benchmark, places: Mapping[str, str
         name, _, stands_for = row.out_dist.removesuffix(")").partition(" (for ")
         where = places.get(row.out_dist, places.get(name, name))
         sets.pop(stands_for, None)
-        sets[row.out_dist] = OodSet(name=row.out_dist, part=Part(dataset=place(where)[1]), role=row.role)
+        sets[row.out_dist] = OodSet(name=row.out_dist, part=Part(dataset=place(where)[1]), role=cast("Role", row.role))
     return replace(benchmark, ood=tuple(sets.values()))
 
 
@@ -402,7 +402,8 @@ def _divided(record: Record, name: str, places: Mapping[str, str], workspace: Wo
     assert record.split is not None  # as the caller knows
     dataset = str(record.split["dataset"])
     rule = KnownSplit(dataset=dataset, drawn={share: tuple(record.split[share]) for share in SHARES})
-    for known in registry.usable("benchmarks").values():
+    registered: Mapping[str, Benchmark] = registry.usable("benchmarks")
+    for known in registered.values():
         if known.split is not None and known.split.dataset == dataset and name.startswith(known.name):
             return replace(known, name=name, split=rule)
     path = places.get(dataset, places.get(name))

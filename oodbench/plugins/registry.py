@@ -70,7 +70,8 @@ def _offered(path: Path) -> list[Plugin] | PluginError:
 @cache
 def _installed() -> EntryPoints:
     """Return the entry points of all kinds: each look goes through everything that is installed."""
-    return entry_points()
+    # Python 3.11 wraps them in a class of its own, with the same `select`.
+    return cast("EntryPoints", entry_points())
 
 
 @cache

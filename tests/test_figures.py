@@ -6,11 +6,13 @@ import dataclasses
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from oodbench.figures import KINDS, draw_embeddings, draw_histograms, draw_pages, draw_roc, draw_split
 from oodbench.figures.colours import ID_COLOURS, ood_colours
+from oodbench.figures.labels import add_title
 from oodbench.images import ImageSet
 from oodbench.metrics import roc_curve
 from oodbench.store.records import Scores
@@ -407,3 +409,15 @@ def test_drawn_images_are_spread_over_a_set_whose_order_is_that_of_its_classes()
     drawn = {to_hex(colour) for colour in axes.collections[0].get_facecolors()}
 
     assert drawn == set(ID_COLOURS[:3])
+
+
+def test_a_long_title_stays_inside_a_narrow_figure():
+    record = dataclasses.replace(a_record("msp"), cut_short="short", recipe="default (epochs=5, max_images=3000)")
+    figure = Figure(figsize=(5, 3))
+    add_title(figure, [record])
+    lines = figure.get_suptitle().splitlines()
+    assert len(lines) > 1
+    assert " ".join(lines).endswith("reduced training: default (epochs=5, max_images=3000)")
+    box = FigureCanvasAgg(figure).figure._suptitle.get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.width

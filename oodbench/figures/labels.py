@@ -34,6 +34,10 @@ def names_of(records: Sequence[Record]) -> list[str]:
     return names
 
 
+LETTER = 0.068
+"""Width of a letter of a title, in inches."""
+
+
 def add_title(figure: Figure, records: Sequence[Record], **where: Any) -> None:
     """Write over a figure what its results have in common: the in-distribution set, the seed, a reduced training.
 
@@ -45,7 +49,9 @@ def add_title(figure: Figure, records: Sequence[Record], **where: Any) -> None:
     recipes = sorted({record.recipe for record in records if record.cut_short})
     reduced = f"; reduced training: {', '.join(recipes)}" if recipes else ""
     title = f"{records[0].benchmark['name']} as in-distribution, seed {records[0].seed}{reduced}"
-    figure.suptitle(for_matplotlib(title), fontsize=9, color="#555555", **where)
+    # A long recipe does not go over the edges of a narrow figure.
+    lines = textwrap.fill(title, max(30, int(figure.get_figwidth() / LETTER)), break_long_words=False)
+    figure.suptitle(for_matplotlib(lines), fontsize=9, color="#555555", **where)
 
 
 def wrapped(name: str) -> str:

@@ -68,16 +68,16 @@ def _offered(path: Path) -> list[Plugin] | PluginError:
 
 
 @cache
-def _installed() -> EntryPoints:
-    """Return the entry points of all kinds: each look goes through everything that is installed."""
-    # Python 3.11 wraps them in a class of its own, with the same `select`.
-    return cast("EntryPoints", entry_points())
+def _installed() -> dict[Kind, EntryPoints]:
+    """Return the entry points of each kind: every look goes through all that is installed, and so there is one."""
+    everything = entry_points()
+    return {kind: everything.select(group=f"oodbench.{kind}") for kind in KINDS}
 
 
 @cache
 def _found(kind: Kind) -> tuple[dict[str, Plugin], dict[Plugin, PluginError]]:
     """Return the plugins that own their names, by name, and why the others are refused."""
-    installed = [of_entry_point(kind, entry) for entry in _installed().select(group=f"oodbench.{kind}")]
+    installed = [of_entry_point(kind, entry) for entry in _installed()[kind]]
     in_files = [plugin for offer in _files().values() if isinstance(offer, list) for plugin in offer]
     rivals: dict[str, dict[tuple[str, str, str], Plugin]] = {}
     for plugin in (*installed, *(plugin for plugin in in_files if plugin.kind == kind)):

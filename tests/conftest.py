@@ -70,6 +70,7 @@ def own_folders(tmp_path, monkeypatch, request):
     monkeypatch.setenv("OODBENCH_CACHE", str(tmp_path / "cache"))
     # Files that models of an earlier test were built from are no longer there, or cannot be run elsewhere.
     monkeypatch.setattr(building, "_run", [])
+    monkeypatch.setattr(sys, "path", [*sys.path])
     if "real_data" not in request.fixturenames:
         monkeypatch.delenv("OODBENCH_DATA", raising=False)
     monkeypatch.chdir(tmp_path)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from oodbench.data.source_images import SourceImages
@@ -14,6 +15,7 @@ from oodbench.image_rows import Rows
 from oodbench.training.pixels import fits
 
 from .needs import needs_of
+from .outputs import reading_fault
 
 if TYPE_CHECKING:
     from oodbench.data.loading import BenchmarkData
@@ -130,8 +132,11 @@ def _output_bytes(prepared: Prepared) -> int:
             own = [cell for cell in cells if key in cell.network_keys]
             learns = any("training_images" in needs_of(cell.method) for cell in own)
             n = tests + (len(data.id_train) if learns and data.id_train is not None else 0)
-            readings = tuple(dict.fromkeys(reading for cell in own for reading in getattr(cell.method, "reads", ())))
+            wanted = dict.fromkeys(reading for cell in own for reading in getattr(cell.method, "reads", ()))
             module, shape = job.untrained(data).eval(), data.id_test.shape
+            black, cpu = np.zeros((1, *shape), np.uint8), torch.device("cpu")
+            # A method whose reading fails is left out, and takes no room.
+            readings = [reading for reading in wanted if not reading_fault(module, black, cpu, reading)]
             said = says(module, torch.zeros(1, *shape), watched_by(readings, module, shape))
             total += n * sum(values.numel() * 4 for values in said.values())
     return total

@@ -75,13 +75,16 @@ class KeptOutputs(Mapping[str, "NDArray[Any]"]):
         # Before all images were seen nobody can know what is there.
         missing = self._not_kept(names) if self._images.is_seen else names
         # What is wrong with one method's reading must not keep the others from the pass.
-        self._faults = {name: fault for name in missing if name and (fault := self._fault(self._readings[name]))}
+        self._faults = {name: fault for name in missing if name and (fault := self._fault(name))}
         missing = [name for name in missing if name not in self._faults]
         if missing and not self._taken_from_the_whole(missing):
             self._pass(missing)
         folders = [self._artifacts.folder(_KIND, self._key(name)) for name in names if name not in self._faults]
         files = [file for folder in folders for file in sorted(folder.glob("*.npy"))]
         return {file.stem: np.load(file, mmap_mode="r") for file in files}
+
+    def _fault(self, name: str) -> str:
+        return reading_fault(self._network.module, self._images.images[:1], self._device, self._readings[name])
 
     def _key(self, name: str) -> str:
         """Return the key of a reading, or, under "", of the network's own outputs."""
@@ -144,16 +147,6 @@ class KeptOutputs(Mapping[str, "NDArray[Any]"]):
         return [self._facts()] * len(asides)
 
     @torch.inference_mode()
-    def _fault(self, reading: Reading) -> str:
-        """Say what goes wrong with a reading on the first image, or return ""."""
-        try:
-            next(passes(self._network.module, self._images.images[:1], self._device, [reading]))
-        except OodbenchError as error:
-            return str(error)
-        except Exception as error:  # noqa: BLE001  # foreign code
-            return described(error)
-        return ""
-
     @torch.inference_mode()
     def _compute(self, arrays: Unfinished, names: Sequence[str], readings: Sequence[Reading]) -> None:
         """Send the images through the network that have not been yet."""
@@ -168,3 +161,21 @@ class KeptOutputs(Mapping[str, "NDArray[Any]"]):
             wanted = {name: values for name, values in part.items() if name in self._readings or "" in names}
             arrays.add(wanted)
             pace.went_on(len(next(iter(part.values()))))
+
+
+def reading_fault(module: Any, image: NDArray[np.uint8], device: torch.device, reading: Reading) -> str:
+    """Say what goes wrong with a reading of a network's layers, or return "".
+
+    Args:
+        module: the network, in evaluation mode, on the device.
+        image: one to try it on, uint8 of shape (1, channels, height, width).
+        device: to compute on.
+        reading: what a method wants of the layers.
+    """
+    try:
+        next(passes(module, image, device, [reading]))
+    except OodbenchError as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001  # foreign code
+        return described(error)
+    return ""

@@ -109,7 +109,7 @@ def test_damaged_image_is_named(oodbench):
     done = oodbench("run", "--in", "mnist-267", "--data-dir", "images")
 
     assert done.code == 2
-    assert done.err.startswith(f"Error: the image {damaged} cannot be decoded (")
+    assert done.err.splitlines()[-1].startswith(f"Error: the image {damaged} cannot be decoded (")
     assert "Traceback" not in done.err
 
 

@@ -98,7 +98,7 @@ def test_check_of_a_method_that_fails_ends_with_1(oodbench, file):
 
     assert done.code == 1
     assert "  ✗ higher means more in distribution: ID images score -" in done.out
-    assert done.out.splitlines()[-2] == "14 passed, 1 failed, 1 skipped"
+    assert done.out.splitlines()[-2] == "15 passed, 1 failed, 1 skipped"
 
 
 def test_check_shows_a_known_exception_with_its_reason(oodbench, file):

@@ -95,10 +95,6 @@ class ObjectosphereMethod:
     source: ClassVar[str] = "Dhamija et al., NeurIPS 2018, Eq. 1 and 3"
     sees: ClassVar[frozenset[Sees]] = frozenset({"seen_ood"})
     needs: ClassVar[frozenset[Need]] = frozenset({"classes"})
-    known_exceptions: ClassVar[Mapping[str, str]] = {
-        "higher_means_more_in_distribution": "features are as long as images are bright, and noise brighter than all "
-        "that was seen in training has the longest; score=msp keeps it"
-    }
 
     score: Literal["scaled", "msp"] = "scaled"
     xi: float = 50.0

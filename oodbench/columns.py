@@ -30,6 +30,7 @@ COLUMNS = frozenset(
         "given",
         "suite",
         "contamination",
+        "damaged",
         "key",
     ]
 )

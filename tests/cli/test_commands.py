@@ -57,7 +57,7 @@ def test_second_run_does_nothing_and_prints_the_same_table(oodbench, stored, sma
 def test_dry_run_prints_the_plan_and_does_nothing(oodbench, small):
     done = oodbench("run", "--in", small, "--method", "msp", "--method", "odin", "--seeds", "2", "--dry-run")
 
-    plan, forecast = done.out[: done.out.index("images  ")], done.out[done.out.index("images  ") :]
+    plan, forecast = done.out.split("\n\nimages ")
     assert plan == (
         "network           training   training images   state\n"
         "───────────────────────────────────────────────────────\n"
@@ -72,13 +72,12 @@ def test_dry_run_prints_the_plan_and_does_nothing(oodbench, small):
         "small odin seed 1   default   3 of 3     408               to do\n"
         "\n"
         "0 cells stored, 4 to do on cpu; 2 networks to train, 0 trained before\n"
-        "images through networks: 2,560 in training, 816 test images once for all methods\n"
-        "\n"
+        "images through networks: 2,560 in training, 816 test images once for all methods"
     )
     head, _, *sets, _, last = forecast.splitlines()
-    assert head.split() == ["images", "number", "pixels", "kept", "decoded"]
-    assert [line.split("  ")[0] for line in sets] == ["digits (train)", "digits (test)"]
-    assert re.fullmatch(r"kept in the end: .+ of pixels \(--pixel-cache 20 GB\), .+ of outputs", last)
+    assert head.split() == ["number", "pixels", "kept", "decoded"]
+    assert [line.split("  ")[0] for line in sets] == ["digits (train)", "digits (test)", "gaussian (test)"]
+    assert re.fullmatch(r"kept in the end: .+ of pixels \(--pixel-cache 20.0 GB\), .+ of outputs", last)
     assert not Path("results").exists()
 
 

@@ -11,7 +11,7 @@ demo: .venv/installed
 	$(BIN)/oodbench plot --results-dir $(DEMO)
 
 test: .venv/installed-dev
-	PYTHONSAFEPATH=1 $(BIN)/python -m pytest -n auto --dist loadgroup
+	PYTHONSAFEPATH=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -20,7 +20,14 @@ from oodbench.plugins import registry
 
 torch.set_num_threads(1)
 
-LONGEST = ("test_ray.py", "test_work.py", "test_z_installed.py", "test_third_party.py", "test_runner.py")
+LONGEST = (
+    "test_ray.py",
+    "test_method_checks.py",
+    "test_work.py",
+    "test_z_installed.py",
+    "test_third_party.py",
+    "test_runner.py",
+)
 """Files that are begun first, so that no worker is left alone with one of them at the end."""
 
 # A shell lets commands in the background ignore Ctrl-C, and what tests start would inherit that.
@@ -29,29 +36,14 @@ if threading.current_thread() is threading.main_thread() and signal.getsignal(si
 
 
 def pytest_configure(config):
-    """Let groups be begun in the order of `pytest_collection_modifyitems`; many tests are not a long time."""
+    """Let files be begun in the order of `pytest_collection_modifyitems`; many tests are not a long time."""
     if config.pluginmanager.hasplugin("xdist"):
         config.option.loadscopereorder = False
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config, items):
-    """Where several processes share the tests, keep together those that share what is expensive to make.
-
-    That is a file, but for the contract checks, where each plugin has trained networks and a detector of its own.
-    The longest files come first, and these small groups last, so that all processes end at about the same time.
-    """
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    places = {}
-    for item in items:
-        file = item.path.name
-        plugin, dash, _ = item.name.partition("[")[2].rpartition("-")
-        of_a_plugin = dash and "plugin" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group(f"{file} {plugin}" if of_a_plugin else file))
-        between = len(LONGEST) + bool(of_a_plugin)
-        places[item] = LONGEST.index(file) if file in LONGEST else between
-    items.sort(key=places.__getitem__)
+def pytest_collection_modifyitems(items):
+    """Begin with the longest files. Each is one worker's (`--dist loadfile`): its tests share what is dear to make."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 @pytest.fixture(scope="session")

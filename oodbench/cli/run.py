@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from oodbench.engine.runner import Prepared
     from oodbench.given.model import GivenModel
     from oodbench.progress import Reporter
-    from oodbench.store.records import Record
+    from oodbench.store.records import Record, Scores
 
 MANY = 6
 """From so many methods on, a line each must do."""
@@ -76,7 +78,7 @@ def command(
     if dry_run:
         _show_plan(prepared)
     else:
-        _show_all(records, wanted.benchmarks, Path(chosen["results_dir"]))
+        _show_all(records, prepared, wanted.benchmarks, Path(chosen["results_dir"]))
 
 
 def _tell(prepared: Prepared, report: Reporter) -> None:
@@ -88,7 +90,25 @@ def _tell(prepared: Prepared, report: Reporter) -> None:
         report.warning(f"left out: {reason}")
 
 
-def _show_all(records: Sequence[Record], benchmarks: Sequence[Benchmark], results_dir: Path) -> None:
+@dataclass(frozen=True)
+class _ScoresOfRun:
+    """The stored scores of a run, whose records may have fewer OOD sets than what is stored."""
+
+    prepared: Prepared
+
+    def scores(self, record: Record) -> Scores:
+        """Return the raw scores of a record, see `ResultStore.scores`."""
+        return self.prepared.results.scores(self._whole.get((record.benchmark["name"], record.key), record))
+
+    @cached_property
+    def _whole(self) -> dict[tuple[str, str], Record]:
+        stored = (self.prepared.results.load(cell.file) for cell in self.prepared.plan.cells)
+        return {(record.benchmark["name"], record.key): record for record in stored if record is not None}
+
+
+def _show_all(
+    records: Sequence[Record], prepared: Prepared, benchmarks: Sequence[Benchmark], results_dir: Path
+) -> None:
     """Print a table for each benchmark, and what may come next.
 
     Raises:
@@ -99,7 +119,7 @@ def _show_all(records: Sequence[Record], benchmarks: Sequence[Benchmark], result
     asked = dict.fromkeys(benchmark.suite or benchmark.name for benchmark in benchmarks)
     for name in asked:
         if own := [record for record in records if name == (record.suite or record.benchmark["name"])]:
-            _show_results(own)
+            _show_results(own, _ScoresOfRun(prepared))
     scored = {record.benchmark["name"] for record in records}
     if lost := [benchmark.name for benchmark in benchmarks if benchmark.name not in scored]:
         raise ConfigError(f"no method could be scored on {' and '.join(lost)}; see above why each was left out")
@@ -109,18 +129,20 @@ def _show_all(records: Sequence[Record], benchmarks: Sequence[Benchmark], result
     stderr().print(f"\nNext: {plot}   or: {table}")
 
 
-def _show_results(records: Sequence[Record]) -> None:
+def _show_results(records: Sequence[Record], scores: _ScoresOfRun) -> None:
     from oodbench.store.rows import to_frame
     from oodbench.tables import layout_table
 
+    from .noise import with_as_good
     from .terminal import show_table
 
     frame = to_frame(records)
     # A benchmark's own layout has several lines a method: too long where there are many.
     several = frame["variant"].nunique() >= MANY
     own = records[0].benchmark["layout"]
-    short = "suite" if records[0].suite else "matrix"
-    show_table(layout_table(frame, short if several else own))
+    layout = ("suite" if records[0].suite else "matrix") if several else own
+    # What a suite is judged by, the values of its members, is in the rows.
+    show_table(layout_table(frame if layout == "suite" else with_as_good(frame, scores, records), layout))
 
 
 def _given_model(options: Mapping[str, Any]) -> GivenModel | None:

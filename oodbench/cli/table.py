@@ -69,7 +69,7 @@ def command(
 ) -> None:
     """Print a table of stored results: best bold, worst red, * for OOD sets whose images were seen in training.
 
-    ≈ marks methods that cannot be told from the best by their AUROC.
+    ≈ marks methods that cannot be told from the best by their AUROC, on a set or in a mean over sets.
 
     \b
     oodbench table
@@ -112,16 +112,9 @@ def command(
 
 
 def _with_noise(frame: pd.DataFrame, store: ResultStore, records: list[Record], *, intervals: bool) -> pd.DataFrame:
-    """Return rows with what the stored scores say of the noise in them; without a mark where there are no scores."""
-    from oodbench.comparison.noise import add_as_good, add_intervals
-    from oodbench.errors import StoreError
+    """Return rows with what the stored scores say of the noise in them."""
+    from oodbench.comparison.noise import add_intervals
 
-    from .terminal import stderr
+    from .noise import with_as_good
 
-    if intervals:
-        frame = add_intervals(frame, store, records)
-    try:
-        return add_as_good(frame, store, records)
-    except StoreError as error:
-        stderr().print(f"no method is marked as being as good as the best: {error}")
-        return frame
+    return with_as_good(add_intervals(frame, store, records) if intervals else frame, store, records)

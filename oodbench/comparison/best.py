@@ -11,6 +11,7 @@ from oodbench.store.records import Record, Row, Scores
 
 from .cells import Cells
 from .comparing import RESAMPLES
+from .mean_auroc import best_aurocs
 from .measured import Pair, TwoSets, find_metric, measure
 
 
@@ -77,6 +78,9 @@ def best_of(
         UnknownName: there is no such metric.
     """
     chosen = find_metric(metric)
+    if metric == "auroc":
+        names = dict.fromkeys(row.out_dist for seeds in results.values() for record, _ in seeds for row in record.rows)
+        return best_aurocs(results, {name: (name,) for name in names}, alpha=alpha)
     found = {}
     for out_dist, methods in _on_sets(results).items():
         values = {

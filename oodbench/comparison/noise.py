@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
 
 from oodbench.errors import MetricError
 from oodbench.metrics import METRICS, Interval, delong_interval, percentile_interval, resampled_metrics
-from oodbench.tables.columns import AS_GOOD, HIGH, LOW
+from oodbench.store.records import Scores
+from oodbench.store.rows import to_frame
+from oodbench.tables.columns import AS_GOOD, AS_GOOD_OVER, HIGH, LOW
+from oodbench.tables.experiments import experiments
+from oodbench.tables.layouts import labels
+from oodbench.tables.means import means_of
 
-from .best import best_on_sets
-from .cells import Cells, name_cells
+from .mean_auroc import best_aurocs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,29 +25,78 @@ if TYPE_CHECKING:
     from oodbench.store.records import Record, ResultStore
 
 
-def add_as_good(frame: pd.DataFrame, store: ResultStore, records: Sequence[Record]) -> pd.DataFrame:
-    """Return result rows with a column that says which cannot be told from the best of their OOD set by the AUROC.
+class ScoreSource(Protocol):
+    """What finds the raw scores of records, such as a `ResultStore`."""
+
+    def scores(self, record: Record, /) -> Scores:
+        """Return the raw scores of a record.
+
+        Raises:
+            StoreError: they are missing or damaged.
+        """
+        ...
+
+
+def add_as_good(frame: pd.DataFrame, store: ScoreSource, records: Sequence[Record]) -> pd.DataFrame:
+    """Return result rows with what cannot be told from the best by the AUROC, on their OOD set and in means over sets.
 
     Args:
         frame: rows of these records, as `oodbench.store.rows.to_frame` gives them.
         store: where the raw scores are.
         records: the records.
 
+    Returns:
+        With two columns: whether the method of a row may be as good as the best of its OOD set; and the names of the
+        means of `MEANS` in which it may be as good as the best, with blanks between. The best itself is not marked.
+
     Raises:
         StoreError: scores are missing or damaged.
     """
-    cells = Cells(store=store, records=name_cells(records))
-    several = len(cells.recipes) > 1
-    best = best_on_sets(cells)
-    good = {
-        (record.benchmark["name"], record.key, row.out_dist)
-        for name, record in cells.records.items()
-        for row in record.rows
-        for found in [best.get((name.in_dist, row.out_dist))]
-        for method in [f"{name.variant} [{name.recipe}]" if several else name.variant]
-        if found is not None and method != found.name and method in found.as_good
-    }
-    return frame.assign(**{AS_GOOD: [key in good for key in _keys(frame)]})
+    named = _named(records)
+    good: dict[tuple[str, str, str], list[str]] = {}
+    for _, rows in named.groupby("in_dist", sort=False):
+        # The scores of one benchmark at a time.
+        results = _results(rows, records, store)
+        sets = {str(name): (str(name),) for name in rows["out_dist"]}
+        means = {f"{_MEAN}{name}": shared for name, shared in means_of(rows).items()}
+        for name, best in best_aurocs(results, {**sets, **means}).items():
+            over = (name,) if name in sets else means[name]
+            ties = rows[rows["label"].isin(best.as_good) & (rows["label"] != best.name) & rows["out_dist"].isin(over)]
+            for i, own_set in zip(ties["record"], ties["own_set"], strict=True):
+                key = records[i].benchmark["name"], records[i].key, own_set
+                good.setdefault(key, []).append("" if name in sets else name.removeprefix(_MEAN))
+    found = [good.get(key, []) for key in _keys(frame)]
+    return frame.assign(
+        **{AS_GOOD: ["" in one for one in found], AS_GOOD_OVER: [" ".join(filter(None, one)) for one in found]}
+    )
+
+
+_MEAN = "mean over "
+"""Before the name of a mean, so that no OOD set is called so."""
+
+
+def _named(records: Sequence[Record]) -> pd.DataFrame:
+    """Return rows with the names that tables have, `label` of the method, and which record and set they are of."""
+    sizes = [len(record.rows) + len(record.missing) for record in records]
+    frame = to_frame(records)
+    frame = frame.assign(record=[i for i, size in enumerate(sizes) for _ in range(size)], own_set=frame["out_dist"])
+    named = experiments(frame)
+    named = named.assign(label=labels(named))
+    return named[named["n_ood"] > 0]
+
+
+def _results(
+    rows: pd.DataFrame, records: Sequence[Record], store: ScoreSource
+) -> dict[str, list[tuple[Record, Scores]]]:
+    """Return the results of each method under the names of the rows."""
+    found: dict[str, list[tuple[Record, Scores]]] = {}
+    for (label, i), own in rows.groupby(["label", "record"], sort=False):
+        names = dict(zip(own["own_set"], own["out_dist"], strict=True))
+        record, scores = records[i], store.scores(records[i])
+        renamed = tuple(replace(row, out_dist=names[row.out_dist]) for row in record.rows if row.out_dist in names)
+        ood = {names[name]: values for name, values in scores.ood.items() if name in names}
+        found.setdefault(str(label), []).append((replace(record, rows=renamed), Scores(id=scores.id, ood=ood)))
+    return found
 
 
 def add_intervals(frame: pd.DataFrame, store: ResultStore, records: Sequence[Record]) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .best import Best, find_best
 from .bootstrap import compare_by_bootstrap, covariance_of, judged_by, resampled
-from .delong import Aurocs, aurocs, compare_aurocs
+from .delong import Aurocs, aurocs, compare_aurocs, placements
 from .difference import Difference
 from .holm import holm
 from .ranks import Ranks, rank_methods
@@ -29,6 +29,7 @@ __all__ = [
     "judge",
     "judged_by",
     "over_seeds",
+    "placements",
     "rank_methods",
     "resampled",
     "signed_rank",

@@ -80,7 +80,6 @@ def compare_by_bootstrap(
     """
     check_level("level", level)
     draws = resampled([first, second], metric, resamples=resamples, seed=seed)
-    draws = resampled([first, second], metric, resamples=resamples, seed=seed)
     return judged_by(draws, metric(*_floats(first)), metric(*_floats(second)), level=level)
 
 

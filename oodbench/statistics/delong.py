@@ -19,6 +19,7 @@ from oodbench.errors import MetricError
 from .difference import Difference, check_level
 
 Floats = NDArray[np.float64]
+Order = NDArray[np.intp]
 TwoSets = tuple[ArrayLike, ArrayLike]
 """Scores of the ID images and of the OOD images of one method, shapes (n_id,) and (n_ood,)."""
 
@@ -59,7 +60,7 @@ def aurocs(scores: Sequence[TwoSets]) -> Aurocs:
         MetricError: there are fewer than 2 images in a set, the methods differ in how many, or a score is not finite.
     """
     sets_id, sets_ood = _stacked("ID", [pair[0] for pair in scores]), _stacked("OOD", [pair[1] for pair in scores])
-    placed = [_placements(of_id, of_ood) for of_id, of_ood in zip(sets_id, sets_ood, strict=True)]
+    placed = [placements(of_id, of_ood) for of_id, of_ood in zip(sets_id, sets_ood, strict=True)]
     by_id, by_ood = np.stack([first for first, _ in placed]), np.stack([second for _, second in placed])
     n_id, n_ood = by_id.shape[1], by_ood.shape[1]
     return Aurocs(
@@ -112,20 +113,40 @@ def standard_error(estimate: float, variance: float, least: float) -> float:
 
 def two_sided(estimate: float, error: float, df: float = math.inf) -> float:
     """Return the p-value of a difference by Student's t with `df` degrees of freedom; 1 where there is no error."""
-    from scipy.stats import norm, t
+    from scipy.stats import t
 
     if error == 0:
         return 1.0
     distance = abs(estimate) / error
-    return float(2 * (norm.sf(distance) if math.isinf(df) else t.sf(distance, df)))
+    # SciPy's normal distribution says the same, a hundred times slower.
+    return math.erfc(distance / math.sqrt(2)) if math.isinf(df) else float(2 * t.sf(distance, df))
 
 
-def _placements(scores_id: Floats, scores_ood: Floats) -> tuple[Floats, Floats]:
-    """Return the share of OOD images below each ID image and of ID images above each OOD image, ties counted half."""
-    sorted_id, sorted_ood = np.sort(scores_id), np.sort(scores_ood)
-    below = np.searchsorted(sorted_ood, scores_id, "left") + np.searchsorted(sorted_ood, scores_id, "right")
-    not_above = np.searchsorted(sorted_id, scores_ood, "left") + np.searchsorted(sorted_id, scores_ood, "right")
-    return below / (2 * scores_ood.size), 1 - not_above / (2 * scores_id.size)
+def placements(scores_id: Floats, scores_ood: Floats, order_id: Order | None = None) -> tuple[Floats, Floats]:
+    """Return the share of OOD images below each ID image and of ID images above each OOD image, ties counted half.
+
+    The mean of either is the AUROC; how they vary over images is what its error is made of.
+
+    Args:
+        scores_id: shape (n_id,), finite.
+        scores_ood: shape (n_ood,), finite.
+        order_id: which sorts the ID scores, where it is known; one ID set meets several OOD sets.
+
+    Returns:
+        Shapes (n_id,) and (n_ood,).
+    """
+    order_id = np.argsort(scores_id) if order_id is None else order_id
+    order_ood = np.argsort(scores_ood)
+    sorted_id, sorted_ood = scores_id[order_id], scores_ood[order_ood]
+    by_id, by_ood = np.empty(scores_id.size), np.empty(scores_ood.size)
+    # Sorted values are found several times faster than others: each is near the one before it.
+    n_below = np.searchsorted(sorted_id, sorted_ood, "left")
+    n_not_above = np.searchsorted(sorted_id, sorted_ood, "right")
+    # An OOD score is below the i-th ID score where no more than i ID scores are not above it; so is it with "not above".
+    below = sum(np.bincount(n, minlength=scores_id.size + 1)[:-1].cumsum() for n in (n_below, n_not_above))
+    by_id[order_id] = below / (2 * scores_ood.size)
+    by_ood[order_ood] = 1 - (n_below + n_not_above) / (2 * scores_id.size)
+    return by_id, by_ood
 
 
 def _stacked(kind: str, sets: Sequence[ArrayLike]) -> Floats:

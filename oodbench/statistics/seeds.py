@@ -9,6 +9,7 @@ number, plus the covariance that they have from being measured on the same image
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -77,6 +78,6 @@ def over_seeds(
 
 def _quantile(level: float, df: float) -> float:
     """Return half the width, in standard errors, of an interval."""
-    from scipy.stats import norm, t
+    from scipy.stats import t
 
-    return float(norm.isf((1 - level) / 2) if math.isinf(df) else t.isf((1 - level) / 2, df))
+    return NormalDist().inv_cdf((1 + level) / 2) if math.isinf(df) else float(t.isf((1 - level) / 2, df))

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 NO_RESULT = "–"
 AS_GOOD = "as_good"
 """The column that says whether a method cannot be told from the best of its OOD set, where that was tested."""
+AS_GOOD_OVER = "as_good_over"
+"""The column with the names of the means over sets in which a method cannot be told from the best, see `means.py`."""
 LOW, HIGH = "interval_low_", "interval_high_"
 """Of the columns that hold the ends of a metric's interval over test images, before the metric's name."""
 

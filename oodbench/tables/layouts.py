@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from oodbench.benchmark import COVARIATE
 from oodbench.tuning import CHOSEN
 
-from .columns import AS_GOOD, HIGH, LOW, NO_RESULT, metric_columns, shown
+from .columns import AS_GOOD, AS_GOOD_OVER, HIGH, LOW, NO_RESULT, metric_columns, shown
 from .experiments import experiments, given_models
 from .legacy import PREFIX
+from .means import ALL
 from .model import AS_GOOD_SIGN, Entry, Mark, Span, Table
 from .published import PUBLISHED, Published
 
@@ -35,6 +36,7 @@ class Result:
         paper: the in-distribution, method and OOD set to look published numbers up by; None where these are others.
         intervals: ends over test images by metric, means over the seeds; empty where they were not asked for.
         as_good: whether the method cannot be told from the best on the set by its AUROC.
+        as_good_over: names of the means over sets, see `means.py`, in which it cannot be told from the best.
     """
 
     means: Mapping[str, float]
@@ -45,6 +47,7 @@ class Result:
     paper: tuple[str, str, str] | None
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     as_good: bool = False
+    as_good_over: frozenset[str] = frozenset()
 
 
 Results = Mapping[tuple[str, str, str], Result]
@@ -66,8 +69,8 @@ def table2(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
         groups.append(blocks.setdefault((in_dist, method), len(blocks)))
         head = (_entry(in_dist), _entry(method), _entry(number(*result.accuracy, 2)))
         cells = tuple(
-            _signed(
-                Span(_cell(result, column, 2), _mark(results, in_dist, method, out_dist, column, 2)), result, column
+            signed(
+                Span(cell_text(result, column, 2), mark_of(results, in_dist, method, out_dist, column, 2)), result, column
             )
             for column in columns
         )
@@ -131,8 +134,8 @@ def _slashed_table(frame: pd.DataFrame, columns: Sequence[str], published: Publi
         head = (_entry(in_dist), _joined(number(*accuracies[m], 1) if m in accuracies else NO_RESULT for m in methods))
         cells = tuple(
             _slashed(
-                _signed(
-                    Span(_cell(there[m], column, digits), _mark(results, in_dist, m, out_dist, column, digits)),
+                signed(
+                    Span(cell_text(there[m], column, digits), mark_of(results, in_dist, m, out_dist, column, digits)),
                     there[m],
                     column,
                 )
@@ -180,9 +183,9 @@ def matrix(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
         for method in sorted(methods, key=lambda m: (math.isnan(means[m]["auroc"]), -means[m]["auroc"])):
             there = [results.get((in_dist, method, out_dist)) for out_dist in out_dists]
             cells = (
-                _signed(
+                signed(
                     Span(
-                        _cell(result, "auroc", 1) + "*" * result.seen, _mark(results, in_dist, method, out, "auroc", 1)
+                        cell_text(result, "auroc", 1) + "*" * result.seen, mark_of(results, in_dist, method, out, "auroc", 1)
                     ),
                     result,
                     "auroc",
@@ -193,7 +196,11 @@ def matrix(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
             )
             accuracy = next(result.accuracy for result in there if result)
             head = (_entry(in_dist), _entry(method), _entry(number(*accuracy, 1)))
-            summary = (_entry(shown(column).text(means[method][column], math.nan, 1)) for column in columns)
+            tie = ties_in_mean(results, in_dist, method)
+            summary = (
+                mean_entry(shown(column).text(means[method][column], math.nan, 1), tie=tie and column == "auroc")
+                for column in columns
+            )
             rows.append((*head, *cells, *summary))
             groups.append(in_dists.index(in_dist))
     drop = 0 if len(in_dists) > 1 else 1
@@ -230,6 +237,16 @@ def means_over_sets(results: Results, in_dist: str, method: str) -> dict[str, fl
     means = [results[in_dist, method, name].means for name in shared if (in_dist, method, name) in results]
     names = next(iter(results.values())).deviations
     return {name: sum(entry[name] for entry in means) / len(means) if means else math.nan for name in names}
+
+
+def ties_in_mean(results: Results, in_dist: str, method: str) -> bool:
+    """Return whether a method cannot be told from the best by its mean AUROC over the sets that all methods have."""
+    return any(ALL in result.as_good_over for (d, m, _), result in results.items() if (d, m) == (in_dist, method))
+
+
+def mean_entry(text: str, *, tie: bool) -> Entry:
+    """Return the cell of a mean, with a sign where the method cannot be told from the best one."""
+    return (Span(text), AS_GOOD_SIGN) if tie else (Span(text),)
 
 
 def not_in_means(results: Results) -> Iterable[str]:
@@ -269,6 +286,7 @@ def results_of(frame: pd.DataFrame) -> Results:
                 if LOW + name in rows
             },
             as_good=AS_GOOD in rows and bool(rows[AS_GOOD].any()),
+            as_good_over=frozenset(" ".join(rows[AS_GOOD_OVER]).split() if AS_GOOD_OVER in rows else ()),
         )
     blocks = list(dict.fromkeys((in_dist, method) for in_dist, method, _ in results))
     return {key: results[key] for block in blocks for key in results if key[:2] == block}
@@ -280,7 +298,7 @@ def labels(frame: pd.DataFrame) -> pd.Series[str]:
     return frame["variant"].where(recipes == 1, frame["variant"] + " [" + frame["recipe"] + "]")
 
 
-def _mark(results: Results, in_dist: str, method: str, out_dist: str, column: str, digits: int) -> Mark:
+def mark_of(results: Results, in_dist: str, method: str, out_dist: str, column: str, digits: int) -> Mark:
     """Say whether a method is the best or the worst on a set, at the precision that is printed."""
     metric = shown(column)
     rivals = {
@@ -311,7 +329,8 @@ def _percent(fraction: float, digits: int) -> str:
     return NO_RESULT if math.isnan(fraction) else f"{100 * fraction:.{digits}f}"
 
 
-def _cell(result: Result, column: str, digits: int) -> str:
+def cell_text(result: Result, column: str, digits: int) -> str:
+    """Return a value with its interval where these were asked for, and else its deviation over seeds."""
     if column in result.intervals:
         return shown(column).with_interval(result.means[column], result.intervals[column], digits)
     return shown(column).text(result.means[column], math.nan if result.intervals else result.deviations[column], digits)
@@ -351,7 +370,7 @@ def _slashed(entries: Iterable[Entry]) -> Entry:
     return tuple(part for entry in entries for part in (Span("/"), *entry))[1:]
 
 
-def _signed(span: Span, result: Result, column: str) -> Entry:
+def signed(span: Span, result: Result, column: str) -> Entry:
     """Return a cell with a sign where the method cannot be told from the best one."""
     return (span, AS_GOOD_SIGN) if column == "auroc" and result.as_good and span.mark != "best" else (span,)
 
@@ -381,8 +400,8 @@ def caption(frame: pd.DataFrame) -> str:
 _INTERVALS = "[95% interval over test images: of the AUROC by DeLong, of others by the bootstrap]"
 """What stands behind values where intervals were asked for."""
 _TIES = (
-    "≈ cannot be told from the best on its OOD set by the AUROC: paired test on the same images (DeLong), over seeds "
-    "where there are several, with Holm's correction at 5%."
+    "≈ cannot be told from the best by its AUROC, on an OOD set or in a mean over sets: paired test on the same images "
+    "(DeLong), over seeds where there are several, with Holm's correction at 5%. Other metrics are not tested."
 )
 
 
@@ -398,7 +417,8 @@ def run_notes(frame: pd.DataFrame) -> list[str]:
     Args:
         frame: rows as `experiments` gives them.
     """
-    notes = [_TIES] if AS_GOOD in frame and frame[AS_GOOD].any() else []
+    ties = AS_GOOD in frame and (frame[AS_GOOD].any() or (frame[AS_GOOD_OVER] != "").any())
+    notes = [_TIES] if ties else []
     if frame["seen"].any():
         notes.append("* seen: images of this distribution (not the test images) were used in training.")
     notes += _reductions(frame)

@@ -10,20 +10,14 @@ from typing import TYPE_CHECKING
 from oodbench.benchmark import COVARIATE
 from oodbench.columns import FULL_SPECTRUM, SHIFTED_ACCURACY
 
-from .columns import NO_RESULT, shown
+from .columns import AS_GOOD_OVER, LOW, NO_RESULT, shown
 from .experiments import experiments
 from .layouts import caption, labels, method_notes, number, run_notes, with_asked
-from .model import Entry, Mark, Span, Table
+from .means import GROUPS, shared_sets
+from .model import AS_GOOD_SIGN, Entry, Mark, Span, Table
 
 if TYPE_CHECKING:
     import pandas as pd
-
-GROUPS: Mapping[str, tuple[str, ...]] = {
-    "near": ("novelty",),
-    "far": ("anomaly",),
-    "mean": ("novelty", "anomaly"),
-}
-"""OpenOOD's words, by the roles of the sets whose mean they head; "mean" is over all these sets, each once."""
 
 THEIRS, OURS = "fpr_at_95tpr_ood_positive", "fpr_at_95tpr"
 _SHORT = {"auroc": "AUROC ↑", THEIRS: "FPR95 OOD+ ↓", OURS: "FPR95 ID+ ↓"}
@@ -42,13 +36,21 @@ _SHIFTED = (
 )
 
 
+_UNTESTED = "What cannot be told from the best with shifted images is not marked: it is not tested."
+_NO_INTERVALS = "Means over sets have no interval over test images here; intervals of single sets: --layout table2."
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Line:
-    """One method: its accuracy and its means over sets, each with a deviation over seeds."""
+    """One method: its accuracy and its means over sets, each with a deviation over seeds.
+
+    It ties in those groups in which it cannot be told from the best one by the mean AUROC.
+    """
 
     method: str
     accuracy: tuple[float, float]
     means: Mapping[tuple[str, str], tuple[float, float]]
+    ties: frozenset[str]
 
 
 def openood(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
@@ -65,18 +67,21 @@ def openood(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
     groups: list[int] = []
     notes: list[str] = []
     for in_dist, own in frame.groupby("in_dist", sort=False):
-        shared, left_out = _shared(own)
+        shared, left_out = shared_sets(own[own["role"].isin(GROUPS["mean"])])
         blocks = {str(in_dist): _lines(own, shared, columns, "", _accuracies(own))}
         full = f"{FULL_SPECTRUM}auroc"
         if full in own and own[full].notna().any():
             blocks[f"{in_dist} + shifted"] = _lines(own, shared, columns, FULL_SPECTRUM, _shifted(own))
             names = dict.fromkeys(own.loc[(own["role"] == COVARIATE) & own["auroc"].notna(), "out_dist"])
-            notes += [_SHIFTED, f"shifted sets of {in_dist}: {', '.join(names)}."]
+            notes += [_SHIFTED, *([_UNTESTED] if AS_GOOD_OVER in own else []), f"shifted sets of {in_dist}: {', '.join(names)}."]
         for title, lines in blocks.items():
             number_of_block = len(set(groups))
             for line in sorted(lines, key=lambda line: _rank(line.means["mean", "auroc"][0])):
                 cells = (
-                    (Span(shown(column).text(*line.means[group, column], 2), _mark(lines, line, group, column)),)
+                    _signed(
+                        Span(shown(column).text(*line.means[group, column], 2), _mark(lines, line, group, column)),
+                        tie=column == "auroc" and group in line.ties,
+                    )
                     for column in columns
                     for group in GROUPS
                 )
@@ -86,23 +91,25 @@ def openood(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
         notes += _sets(str(in_dist), own, shared, left_out)
     titles = (f"{group} {_SHORT.get(column, shown(column).title)}" for column in columns for group in GROUPS)
     return Table(
-        caption=f"{caption(frame)} Means over near, far and all OOD sets.",
+        caption=f"{caption(_without_intervals(frame))} Means over near, far and all OOD sets.",
         header=("In-dist", "Method", "Acc.", *titles),
         rows=tuple(rows),
         groups=tuple(groups),
         merged=1,
-        notes=(_THEIRS, _OURS, *dict.fromkeys(notes), *run_notes(frame), *method_notes(frame)),
+        notes=(
+            _THEIRS,
+            _OURS,
+            *dict.fromkeys(notes),
+            *([_NO_INTERVALS] if len(_without_intervals(frame).columns) < len(frame.columns) else []),
+            *run_notes(frame),
+            *method_notes(frame),
+        ),
         numeric=2,
     )
 
 
-def _shared(rows: pd.DataFrame) -> tuple[list[str], list[str]]:
-    """Return the near and far sets that all methods with results have, and those that only some have."""
-    counted = rows[rows["role"].isin(GROUPS["mean"]) & rows["auroc"].notna()]
-    everybody = set(counted["label"])
-    found = {str(name): set(own["label"]) for name, own in counted.groupby("out_dist", sort=False)}
-    shared = [name for name, methods in found.items() if methods == everybody]
-    return shared, [name for name in found if name not in shared]
+def _without_intervals(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame[[name for name in frame.columns if not str(name).startswith(LOW)]]
 
 
 def _lines(
@@ -120,7 +127,9 @@ def _lines(
             for group, roles in GROUPS.items()
         }
         accuracy = accuracies.get(str(label), (math.nan, math.nan))
-        lines.append(_Line(method=str(label), accuracy=accuracy, means=values))
+        # The tests are of the plain ID test images.
+        words = " ".join(own[AS_GOOD_OVER]) if AS_GOOD_OVER in own and not prefix else ""
+        lines.append(_Line(method=str(label), accuracy=accuracy, means=values, ties=frozenset(words.split())))
     return lines
 
 
@@ -151,6 +160,10 @@ def _shifted(rows: pd.DataFrame) -> dict[str, tuple[float, float]]:
         seeds = sums["right"] / sums["n_ood"]
         found[str(label)] = float(seeds.mean()), float(seeds.std(ddof=1))
     return found
+
+
+def _signed(span: Span, *, tie: bool) -> Entry:
+    return (span, AS_GOOD_SIGN) if tie and span.mark != "best" else (span,)
 
 
 def _mark(lines: Sequence[_Line], line: _Line, group: str, column: str) -> Mark:

@@ -10,14 +10,20 @@ from .columns import NO_RESULT, shown
 from .experiments import experiments
 from .layouts import (
     Result,
+    Results,
     caption,
+    cell_text,
     compared,
+    mark_of,
+    mean_entry,
     means_over_sets,
     method_notes,
     not_in_means,
     number,
     results_of,
     run_notes,
+    signed,
+    ties_in_mean,
     with_asked,
 )
 from .model import Entry, Span, Table
@@ -67,13 +73,15 @@ def _table(frame: pd.DataFrame, metrics: Sequence[str], published: Published) ->
     for block, (in_dist, method) in enumerate(blocks):
         there = [results.get((in_dist, method, out_dist)) for out_dist in out_dists]
         accuracy = next(number(*result.accuracy, 2) for result in there if result)
-        means = means_over_sets(results, in_dist, method)
+        means, tie = means_over_sets(results, in_dist, method), ties_in_mean(results, in_dist, method)
         for column in columns:
             head = [in_dist, method, accuracy, CRITERIA.get(column, shown(column).title)]
-            own = [_own(result, column) for result in there]
-            rows.append(
-                (*((Span(text),) for text in (*head, *own)), (Span(shown(column).text(means[column], math.nan, 2)),))
+            own = (
+                _own(results, (in_dist, method, out_dist), column) if result else (Span(NO_RESULT),)
+                for out_dist, result in zip(out_dists, there, strict=True)
             )
+            mean = mean_entry(shown(column).text(means[column], math.nan, 2), tie=tie and column == "auroc")
+            rows.append((*((Span(text),) for text in head), *own, mean))
             groups.append(block)
             for label, values in _beside(published, there, column):
                 aside = [*head[:3], label, *values, ""]
@@ -99,8 +107,9 @@ def _table(frame: pd.DataFrame, metrics: Sequence[str], published: Published) ->
     )
 
 
-def _own(result: Result | None, column: str) -> str:
-    return NO_RESULT if result is None else shown(column).text(result.means[column], result.deviations[column], 2)
+def _own(results: Results, place: tuple[str, str, str], column: str) -> Entry:
+    result = results[place]
+    return signed(Span(cell_text(result, column, 2), mark_of(results, *place, column, 2)), result, column)
 
 
 def _beside(published: Published, there: Sequence[Result | None], column: str) -> Iterator[tuple[str, list[str]]]:

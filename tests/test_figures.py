@@ -14,7 +14,7 @@ from oodbench.figures import KINDS, draw_embeddings, draw_histograms, draw_pages
 from oodbench.figures.colours import ID_COLOURS, ood_colours
 from oodbench.figures.labels import add_title
 from oodbench.images import ImageSet
-from oodbench.metrics import roc_curve
+from oodbench.metrics import delong_interval, roc_curve
 from oodbench.store.records import Scores
 
 from .test_records import a_record, a_row
@@ -281,6 +281,33 @@ def test_roc_curves_have_one_legend_for_the_methods_and_the_area_in_each_panel()
     figure = draw_roc([a_result("msp"), a_result("odm", changed={"margin": 5.0})])
     assert legend_of(figure) == ["msp", "odm (margin=5)"]
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["87.50", "87.50"]
+
+
+def test_roc_curves_show_the_interval_over_test_images_of_each_area_and_say_so():
+    result = with_scores([0.5, 1.0, 2.0, 3.0], [0.0, 1.5, -1.0])
+    legend = draw_roc([result], spread="interval").axes[0].get_legend()
+    found = delong_interval([0.5, 1.0, 2.0, 3.0], [0.0, 1.5, -1.0])
+
+    assert legend.get_texts()[0].get_text() == f"87.50 [{100 * found.low:.2f}, {100 * found.high:.2f}]"
+    assert "interval" in legend.get_title().get_text()
+
+
+def test_roc_curves_show_the_deviation_over_the_seeds_of_their_own_method():
+    def seeds(method, *aurocs):
+        record, scores = a_result(method, sets={"new": "novelty"})
+        rows = [dataclasses.replace(record.rows[0], metrics={"auroc": auroc}) for auroc in aurocs]
+        return [dataclasses.replace(record, seed=i, rows=(row,)) for i, row in enumerate(rows)], scores
+
+    (odm, scores), (msp, others) = seeds("odm", 0.8, 0.9), seeds("msp", 0.5)
+    legend = draw_roc([(odm[0], scores), (msp[0], others)], records=[*odm, *msp]).axes[0].get_legend()
+
+    assert [text.get_text() for text in legend.get_texts()] == ["80.00 ± 7.07", "50.00"]
+    assert "deviation over seeds" in legend.get_title().get_text()
+
+
+def test_an_interval_of_a_single_image_is_not_shown():
+    legend = draw_roc([with_scores([1.0], [0.0, 2.0])], spread="interval").axes[0].get_legend()
+    assert legend.get_texts()[0].get_text() == "87.50"
 
 
 def test_roc_curves_keep_the_colour_of_their_method_where_another_lacks_a_set():

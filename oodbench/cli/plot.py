@@ -22,6 +22,7 @@ EMBEDDINGS = "embeddings"
 SPLIT = "split"
 RANKS = "ranks"
 NEAREST = "nearest"
+ROC = "roc"
 
 
 @click.command("plot")
@@ -31,6 +32,14 @@ NEAREST = "nearest"
 @click.option("--recipe", metavar="NAME", help="Only results of this training recipe.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Which seed to draw.")
 @click.option("--metric", default="auroc", show_default=True, metavar="NAME", help="What ranks are by.")
+@click.option(
+    "--spread",
+    default="deviation",
+    show_default=True,
+    metavar="[deviation|interval]",
+    help="What stands behind an AUROC in roc: the sample standard deviation over seeds, where there are several, or "
+    "the 95% interval over test images.",
+)
 @click.option(
     "--ood",
     "sets",
@@ -67,6 +76,7 @@ def command(
     recipe: str | None,
     seed: int,
     metric: str,
+    spread: str,
     sets: tuple[str, ...],
     id_path: str | None,
     animate: bool,
@@ -100,11 +110,11 @@ def command(
     """
     from oodbench.comparison.ranking import rank_records
     from oodbench.errors import ConfigError, StoreError
-    from oodbench.figures import KINDS, draw_pages, draw_ranks
+    from oodbench.figures import KINDS, draw_ranks
     from oodbench.folders import place
     from oodbench.store.selection import select
 
-    kinds, format_ = _checked(kinds, format_, animate=animate, epochs=epochs)
+    kinds, format_ = _checked(kinds, format_, spread, animate=animate, epochs=epochs)
     if id_path is not None and NEAREST not in kinds:
         raise ConfigError("--id says where images lie, for pictures that show them: oodbench plot nearest")
     places = _places(sets)
@@ -140,20 +150,33 @@ def command(
             at = places if id_path is None else {**places, **_id_places(record, id_path)}
             _save(_nearest(record, scores, data_dir, cache_dir, at), file)
         for kind in [kind for kind in kinds if kind not in (RANKS, NEAREST)] or (() if kinds else KINDS):
-            figures = [_split(results[0][0], data_dir)] if kind == SPLIT else draw_pages(kind, results)
+            figures = [_split(results[0][0], data_dir)] if kind == SPLIT else _drawn(kind, results, records, spread)
             for page, figure in enumerate(figures, start=1):
                 words = [kind, *choice, *([f"page{page}"] if len(figures) > 1 else [])]
                 _save(figure, (out or store.root / name) / f"{'-'.join(words)}.{format_}")
 
 
+def _drawn(
+    kind: str, results: Sequence[tuple[Record, Scores]], records: Sequence[Record], spread: str
+) -> Sequence[Figure]:
+    """Draw one kind; ROC curves know the records of all seeds."""
+    from oodbench.figures import draw_pages, draw_roc
+
+    if kind == ROC:
+        return [draw_roc(results, spread=spread, records=records)]  # type: ignore[arg-type]  # it was checked
+    return draw_pages(kind, results)
+
+
 def _checked(
-    kinds: tuple[str, ...], format_: str | None, *, animate: bool, epochs: bool
+    kinds: tuple[str, ...], format_: str | None, spread: str, *, animate: bool, epochs: bool
 ) -> tuple[tuple[str, ...], str]:
     """Return the kinds of pictures and the file format that are asked for; refuse what does not go together."""
     from oodbench.errors import ConfigError
     from oodbench.figures import KINDS
+    from oodbench.figures.roc import DEVIATION, INTERVAL
     from oodbench.store.selection import check_choice
 
+    check_choice(spread, (DEVIATION, INTERVAL), "spread")
     for kind in kinds:
         check_choice(kind, (*KINDS, RANKS, SPLIT, NEAREST), "kind of picture")
     kinds = kinds or ((EMBEDDINGS,) if animate else ())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from oodbench.metrics import METRICS, SAMPLE_METRICS
@@ -14,6 +14,9 @@ from oodbench.tables import layout_table
 from oodbench.tables.published import PUBLISHED
 
 from .chapter import Chapter
+
+MEAN = ""
+"""By which what is said of the mean over sets is asked for, where the name of a set stands otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +69,7 @@ def matrices(chapter: Chapter, as_good: Mapping[str, Sequence[str]]) -> list[Mat
 
     Args:
         chapter: the results.
-        as_good: by OOD set, the methods that cannot be told from the best by their AUROC.
+        as_good: by OOD set, and for the mean by `MEAN`, the methods that cannot be told from the best by their AUROC.
     """
     known: dict[str, Any] = {**METRICS, **SAMPLE_METRICS, **registry.usable("metrics")}
     there = [name for name in known if name in chapter.rows and chapter.rows[name].notna().any()]
@@ -81,6 +84,16 @@ def notes(chapter: Chapter) -> tuple[str, ...]:
     layout = chapter.records[0].benchmark.get("layout", "matrix")
     known = layout if layout in registry.names("layouts") and layout != "flat" else "matrix"
     return layout_table(to_frame(chapter.records), known).notes
+
+
+def shared_sets(chapter: Chapter, metric: str) -> tuple[str, ...]:
+    """Return the OOD sets on which all methods have a metric; means are over these."""
+    means = chapter.rows.groupby(["label", "out_dist"], sort=False)[metric].mean().to_dict()
+    return tuple(
+        name
+        for name in chapter.sets
+        if not any(math.isnan(means.get((method, name), math.nan)) for method in chapter.methods)
+    )
 
 
 def _published(chapter: Chapter) -> dict[tuple[str, str], Mapping[str, float]]:
@@ -107,7 +120,7 @@ def _matrix(
     accuracies = chapter.rows.drop_duplicates("record").groupby("label")["accuracy"]
     accuracy, deviation = accuracies.mean().to_dict(), accuracies.std(ddof=1).to_dict()
     marks = {out_dist: _marks(chapter, means, out_dist, metric, percent=percent) for out_dist in chapter.sets}
-    shared = [s for s in chapter.sets if not any(math.isnan(means.get((m, s), math.nan)) for m in chapter.methods)]
+    shared = shared_sets(chapter, name)
     lines = {}
     for method in chapter.methods:
         boxes = [_number(accuracy[method], deviation[method], percent=True)]
@@ -126,7 +139,10 @@ def _matrix(
                 )
             )
         mean = sum(means[method, s] for s in shared) / len(shared) if shared else math.nan
-        lines[method] = (*boxes, _number(mean, math.nan, percent=percent))
+        lines[method] = (
+            *boxes,
+            replace(_number(mean, math.nan, percent=percent), as_good=method in as_good.get(MEAN, ())),
+        )
     return Matrix(
         metric=name, label=metric.label, higher_is_better=metric.higher_is_better, percent=percent, lines=lines
     )

@@ -22,7 +22,7 @@ from .curves import GRID, curves
 from .facts import commands, costs, networks, summary
 from .gallery import Budget, Gallery, Picture, class_pictures, galleries
 from .material import ID, Images, registered
-from .matrix import matrices, notes
+from .matrix import MEAN, matrices, notes, shared_sets
 
 if TYPE_CHECKING:
     from oodbench.comparison.claims import Verdict
@@ -205,10 +205,13 @@ def _part_of_page(
 
 
 def _as_good(chapter: Chapter) -> dict[str, tuple[str, ...]]:
-    """Return the methods that cannot be told from the best of each set by their AUROC."""
-    from oodbench.comparison.best import best_of
+    """Return the methods that cannot be told from the best by their AUROC: of each set, and in the mean by `MEAN`."""
+    from oodbench.comparison.mean_auroc import best_aurocs
 
-    return {name: best.as_good for name, best in best_of(chapter.all_scores()).items()}
+    sets = {name: (name,) for name in chapter.sets}
+    shared = shared_sets(chapter, "auroc")
+    found = best_aurocs(chapter.all_scores(), {**sets, **({MEAN: shared} if shared else {})})
+    return {name: (*(one for one in best.as_good if one != best.name),) for name, best in found.items()}
 
 
 def verdicts(chapter: Chapter) -> list[tuple[str, Verdict]]:

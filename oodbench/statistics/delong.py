@@ -142,7 +142,7 @@ def placements(scores_id: Floats, scores_ood: Floats, order_id: Order | None = N
     # Sorted values are found several times faster than others: each is near the one before it.
     n_below = np.searchsorted(sorted_id, sorted_ood, "left")
     n_not_above = np.searchsorted(sorted_id, sorted_ood, "right")
-    # An OOD score is below the i-th ID score where no more than i ID scores are not above it; so is it with "not above".
+    # An OOD score is below the i-th ID score where at most i ID scores are not above it; so with "not above".
     below = sum(np.bincount(n, minlength=scores_id.size + 1)[:-1].cumsum() for n in (n_below, n_not_above))
     by_id[order_id] = below / (2 * scores_ood.size)
     by_ood[order_ood] = 1 - (n_below + n_not_above) / (2 * scores_id.size)

@@ -70,7 +70,9 @@ def table2(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
         head = (_entry(in_dist), _entry(method), _entry(number(*result.accuracy, 2)))
         cells = tuple(
             signed(
-                Span(cell_text(result, column, 2), mark_of(results, in_dist, method, out_dist, column, 2)), result, column
+                Span(cell_text(result, column, 2), mark_of(results, in_dist, method, out_dist, column, 2)),
+                result,
+                column,
             )
             for column in columns
         )
@@ -185,7 +187,8 @@ def matrix(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
             cells = (
                 signed(
                     Span(
-                        cell_text(result, "auroc", 1) + "*" * result.seen, mark_of(results, in_dist, method, out, "auroc", 1)
+                        cell_text(result, "auroc", 1) + "*" * result.seen,
+                        mark_of(results, in_dist, method, out, "auroc", 1),
                     ),
                     result,
                     "auroc",

@@ -73,7 +73,11 @@ def openood(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
         if full in own and own[full].notna().any():
             blocks[f"{in_dist} + shifted"] = _lines(own, shared, columns, FULL_SPECTRUM, _shifted(own))
             names = dict.fromkeys(own.loc[(own["role"] == COVARIATE) & own["auroc"].notna(), "out_dist"])
-            notes += [_SHIFTED, *([_UNTESTED] if AS_GOOD_OVER in own else []), f"shifted sets of {in_dist}: {', '.join(names)}."]
+            notes += [
+                _SHIFTED,
+                *([_UNTESTED] if AS_GOOD_OVER in own else []),
+                f"shifted sets of {in_dist}: {', '.join(names)}.",
+            ]
         for title, lines in blocks.items():
             number_of_block = len(set(groups))
             for line in sorted(lines, key=lambda line: _rank(line.means["mean", "auroc"][0])):

@@ -41,7 +41,9 @@ def suite(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
         members = list(dict.fromkeys(of_suite["in_dist"]))
         lines = list(_lines(of_suite, shown))
         best = {column: _best(lines, column) for column in shown}
-        ties = {(out, column): _ties(lines, out, column) for out in {line.out_dist for line in lines} for column in shown}
+        ties = {
+            (out, column): _ties(lines, out, column) for out in {line.out_dist for line in lines} for column in shown
+        }
         for line in sorted(lines, key=lambda line: (line.out_dist, -_sortable(line.means["auroc"]))):
             cells = (_cell(line, column, best[column], ties[line.out_dist, column]) for column in shown)
             accuracy = number(*line.accuracy, 1)
@@ -124,18 +126,15 @@ def _ties(lines: list[_Line], out_dist: str, column: str) -> Best | None:
 def _on_ties(suite: str, lines: list[_Line], ties: dict[tuple[str, str], Best | None]) -> list[str]:
     """Say what is marked as being as good as the best, or why nothing is."""
     if any(len(best.as_good) > 1 for best in ties.values() if best):
-        return [
-            "≈ cannot be told from the best of its OOD set: Wilcoxon's test over the members, with Holm's correction "
-            f"at {100 * ALPHA:g}%."
-        ]
+        test = f"Wilcoxon's test over the members, with Holm's correction at {100 * ALPHA:g}%"
+        return [f"≈ cannot be told from the best of its OOD set: {test}."]
     n_methods = max((sum(line.out_dist == out for line in lines) for out, _ in ties), default=0)
     if n_methods < 2 or any(ties.values()):
         return []
     fewest = math.floor(1 - math.log2(ALPHA / (n_methods - 1))) + 1
-    return [
-        f"{suite}: which methods cannot be told from the best is not marked, as Wilcoxon's test of {n_methods} methods "
-        f"needs {fewest} members to find anything at {100 * ALPHA:g}%."
-    ]
+    untold = "which methods cannot be told from the best is not marked"
+    needed = f"Wilcoxon's test of {n_methods} methods needs {fewest} members to find anything at {100 * ALPHA:g}%"
+    return [f"{suite}: {untold}, as {needed}."]
 
 
 def _best(lines: list[_Line], column: str) -> dict[str, float]:

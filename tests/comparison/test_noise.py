@@ -17,6 +17,7 @@ from oodbench.tables.columns import metric_columns
 from oodbench.tables.fit import fitted
 from oodbench.tables.model import plain_text
 from tests.report.made import save_results
+from tests.test_records import a_record, a_row
 
 
 @pytest.fixture
@@ -102,3 +103,50 @@ def test_a_table_of_records_without_scores_is_shown_without_marks(stored, tmp_pa
 
     with pytest.raises(StoreError):
         add_as_good(to_frame(records), *stored)
+
+
+@pytest.mark.parametrize(
+    ("layout", "title"), [("openood", "mean AUROC ↑"), ("survey3", "mean"), ("matrix", "mean AUROC ↑")]
+)
+def test_means_over_sets_are_marked_too(stored, layout, title):
+    table = layout_table(add_as_good(to_frame(stored[1]), *stored), layout)
+    column = [plain_text(row[table.header.index(title)]) for row in table.rows]
+
+    assert sum("≈" in text for text in column) == 1
+    assert any("in a mean over sets" in note for note in table.notes)
+
+
+def test_means_over_sets_do_not_claim_to_have_intervals(stored):
+    frame = add_intervals(to_frame(stored[1]), *stored)
+    table = layout_table(frame, "openood")
+
+    assert "interval" not in table.caption
+    assert any(note.startswith("Means over sets have no interval") for note in table.notes)
+    assert "[" in plain_text(layout_table(frame, "survey3").rows[1][3])
+
+
+def of_suite(n_members, methods=("odm", "ml", "msp")):
+    """Return rows of a suite in which two methods are alike, and the last is worse on every member."""
+    random = np.random.default_rng(0)
+    return to_frame(
+        a_record(method, in_dist=f"member {i}", rows=[a_row("near", auroc=value, oscr=value)], suite="many")
+        for i in range(n_members)
+        for method, value in zip(methods, (*random.normal(0.9, 0.01, 2), 0.5 + 0.001 * i), strict=True)
+    )
+
+
+def test_a_suite_marks_what_its_members_cannot_tell_from_the_best():
+    table = layout_table(of_suite(12), "suite")
+    auroc = {plain_text(row[1]): plain_text(row[table.header.index("AUROC ↑")]) for row in table.rows}
+
+    assert [("≈" in auroc["odm"]) + ("≈" in auroc["ml"]), "≈" in auroc["msp"]] == [1, False]
+    assert any(note.startswith("≈ cannot be told from the best of its OOD set: Wilcoxon") for note in table.notes)
+
+
+def test_a_suite_of_too_few_members_says_that_nothing_can_be_told():
+    table = layout_table(of_suite(5), "suite")
+
+    assert "≈" not in render(table, "text")
+    assert any("needs 7 members to find anything at 5%" in note for note in table.notes)
+    # As many as it says do.
+    assert not any("to find anything" in note for note in layout_table(of_suite(7), "suite").notes)

@@ -66,9 +66,8 @@ def add_as_good(frame: pd.DataFrame, store: ScoreSource, records: Sequence[Recor
                 key = records[i].benchmark["name"], records[i].key, own_set
                 good.setdefault(key, []).append("" if name in sets else name.removeprefix(_MEAN))
     found = [good.get(key, []) for key in _keys(frame)]
-    return frame.assign(
-        **{AS_GOOD: ["" in one for one in found], AS_GOOD_OVER: [" ".join(filter(None, one)) for one in found]}
-    )
+    marked = frame.assign(**{AS_GOOD: ["" in one for one in found]})
+    return marked.assign(**{AS_GOOD_OVER: [" ".join(filter(None, one)) for one in found]})
 
 
 _MEAN = "mean over "
@@ -90,7 +89,8 @@ def _results(
 ) -> dict[str, list[tuple[Record, Scores]]]:
     """Return the results of each method under the names of the rows."""
     found: dict[str, list[tuple[Record, Scores]]] = {}
-    for (label, i), own in rows.groupby(["label", "record"], sort=False):
+    for (label, place), own in rows.groupby(["label", "record"], sort=False):
+        i = int(str(place))
         names = dict(zip(own["own_set"], own["out_dist"], strict=True))
         record, scores = records[i], store.scores(records[i])
         renamed = tuple(replace(row, out_dist=names[row.out_dist]) for row in record.rows if row.out_dist in names)

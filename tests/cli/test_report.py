@@ -115,3 +115,20 @@ def test_a_table_of_records_without_scores_is_shown_without_marks(oodbench, resu
 
     assert (done.code, "≈" in done.out) == (0, False)
     assert done.err.startswith("no method is marked as being as good as the best: the scores ")
+
+
+def test_the_table_of_a_run_marks_what_cannot_be_told_from_the_best(oodbench, small):
+    done = oodbench("run", "--in", small, "--method", "msp", "--method", "energy")
+    assert (done.code, "≈ cannot be told from the best" in done.out) == (0, True)
+
+    again = oodbench("run", "--in", small, "--method", "msp", "--method", "energy")
+    assert again.out == done.out
+    assert "no method is marked" not in again.err
+
+
+def test_roc_curves_take_a_spread_and_refuse_what_is_none(oodbench, results):
+    done = oodbench("plot", "roc", "--spread", "interval")
+    assert (done.code, done.out.strip().endswith("roc.png")) == (0, True)
+
+    done = oodbench("plot", "roc", "--spread", "intervall")
+    assert (done.code, done.err) == (2, "Error: no spread 'intervall'. Did you mean 'interval'?\n")

@@ -404,7 +404,7 @@ _INTERVALS = "[95% interval over test images: of the AUROC by DeLong, of others 
 """What stands behind values where intervals were asked for."""
 _TIES = (
     "≈ cannot be told from the best by its AUROC, on an OOD set or in a mean over sets: paired test on the same images "
-    "(DeLong), over seeds where there are several, with Holm's correction at 5%. Other metrics are not tested."
+    "(DeLong), over seeds where there are several, at 5% after the correction of Holm. Other metrics are not tested."
 )
 
 

@@ -25,6 +25,7 @@ from typing import Any
 N_CLASSES = 10
 PARTS = {"train": 0.25, "test": 0.5, "ood": 0.25}
 
+FEWEST = 240
 RUN_AGAIN = frozenset({"adascale", "mc_dropout", "rankfeat", "odin", "mahalanobis", "gradnorm"})
 """Methods that run the network again, or parts of it, so that they measure something else."""
 
@@ -142,6 +143,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--run", choices=["bare", "ours"], help=argparse.SUPPRESS)
     parser.add_argument("--place", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
+    if min(given.files, given.small) < FEWEST:
+        parser.error(f"--files and --small must be at least {FEWEST}: of fewer, no ID images are held out for klm")
     if given.run:
         run_one(given)
         return

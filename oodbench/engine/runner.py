@@ -184,7 +184,10 @@ def execute(prepared: Prepared) -> list[Record]:
 
     Raises:
         OodbenchError: a method that was asked for fails; all other cells are stored.
+        StoreError: the disk has changed what is kept; nothing was computed from it.
     """
+    if prepared.to_do():
+        prepared.workspace.artifacts.read_unread()
     done, failed = dict(prepared.stored), list[OodbenchError]()
     total, report = len(prepared.plan.cells), prepared.workspace.report
     report.cells(len(done), total)

@@ -16,7 +16,7 @@ import pytest
 from oodbench.benchmark import Part
 from oodbench.data.parts import load_part
 from oodbench.engine.request import request
-from oodbench.engine.runner import prepare
+from oodbench.engine.runner import execute, prepare
 from oodbench.errors import StoreError
 from oodbench.images import Conversion, ImageSet
 from oodbench.store.workspace import Workspace
@@ -137,5 +137,5 @@ def test_a_bit_that_flips_without_a_date_is_noticed_before_anything_is_computed(
     )
     prepared = planned()
     with pytest.raises(StoreError, match="was damaged, and is removed; run the command again"):
-        prepared.workspace.artifacts.read_unread()
+        execute(prepared)
     assert not file.exists()

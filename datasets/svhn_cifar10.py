@@ -26,6 +26,7 @@ class _Side:
         augment: changes that leave the classes what they are: digits are not flipped.
         fast_epochs: of the classifier, of CC-AG and of the embedding, by what is enough on a GPU.
         fast_batch: as large as the set allows.
+        cpu_epochs: the same as `fast_epochs`, by what two cores do in hours.
     """
 
     n_train: int
@@ -34,6 +35,7 @@ class _Side:
     augment: tuple[Augmentation, ...]
     fast_epochs: tuple[int, int, int]
     fast_batch: int
+    cpu_epochs: tuple[int, int, int]
 
 
 def _paper(side: _Side) -> Recipe:
@@ -94,7 +96,7 @@ def _short(side: _Side, network: str, batch_size: int, epochs: tuple[int, int, i
 
 def _recipes(side: _Side) -> Mapping[str, Recipe]:
     fast = _short(side, "resnet9", side.fast_batch, side.fast_epochs)
-    cpu = _short(side, "resnet9_half", 128, side.fast_epochs)
+    cpu = _short(side, "airbench", 128, side.cpu_epochs)
     quick = TrainConfig(
         epochs=5, batch_size=128, learning_rate=1e-3, schedule="one-cycle", network="resnet9_half", max_images=8000
     )
@@ -111,7 +113,7 @@ def _recipes(side: _Side) -> Mapping[str, Recipe]:
             default=cpu["ce"],
             objectives=cpu,
             methods={**methods, "ccag": {"beta": side.beta, "width": 16}},
-            about="the same with half the width: hours on two cores for a whole table",
+            about="the same with a network for processors: hours on two cores for a whole table",
         ),
         "quick": Recipe(
             default=quick,
@@ -212,6 +214,7 @@ SVHN_BENCHMARK = _benchmark(
         augment=("crop", "randaugment"),
         fast_epochs=(60, 40, 20),
         fast_batch=128,
+        cpu_epochs=(60, 40, 20),
     ),
     _SVHN_CLAIMS,
 )
@@ -225,6 +228,7 @@ CIFAR10_BENCHMARK = _benchmark(
         augment=("crop", "flip"),
         fast_epochs=(16, 12, 8),
         fast_batch=512,
+        cpu_epochs=(24, 8, 6),
     ),
     _CIFAR10_CLAIMS,
 )

@@ -1,4 +1,4 @@
-"""CIFAR-10 in the manner of OpenOOD, on other sets: near Tiny ImageNet; far digits, clothes, scenes and traffic signs."""
+"""CIFAR-10 in the manner of OpenOOD, on other sets: near and far of what is small and easily had."""
 
 from __future__ import annotations
 

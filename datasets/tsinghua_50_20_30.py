@@ -80,7 +80,7 @@ BENCHMARK = Benchmark(
             default=_CPU["ce"],
             objectives=_CPU,
             methods={"ml": _EMBED, "odm": _MINE, "ccag": {"width": 16}},
-            about="the same with a network for processors, 1,200 and 600 steps: half an hour on two cores for a whole table",
+            about="1,200 and 600 steps of a network for processors: half an hour on two cores for a table",
         ),
         "quick": Recipe(
             default=_QUICK,

@@ -6,6 +6,7 @@ import pickle
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -81,31 +82,32 @@ class Workers(ABC, Generic[Future]):
 
     def _schedule(self, cells: Sequence[Cell], site: Site) -> Iterator[Outcome]:
         by_name = {name_of(group): group for group in groups(cells)}
-        waiting, running = tasks_of(cells), dict[Any, Task]()
-        done: set[str] = set()
+        tasks = {task.name: task for task in tasks_of(cells)}
+        order = TopologicalSorter({task.name: task.needs for task in tasks.values()})
+        order.prepare()
+        running: dict[Any, Task] = {}
         failed: dict[str, OodbenchError] = {}
-        while waiting or running:
-            for task in list(waiting):
-                if lost := next((name for name in task.needs if name in failed), None):
-                    waiting.remove(task)
-                    failed[task.name] = failed[lost]
-                    if task.kind == "score":
-                        site.tell_left_out(by_name[task.name], failed[lost])
-                        yield from ((cell, failed[lost]) for cell in by_name[task.name])
-                elif task.needs <= done:
-                    waiting.remove(task)
+        while order.is_active():
+            for task in map(tasks.__getitem__, order.get_ready()):
+                lost = next((name for name in task.needs if name in failed), None)
+                if lost is None:
                     running[self.submit(task)] = task
-            for future in self.finished(list(running)):
+                    continue
+                failed[task.name] = failed[lost]
+                if task.kind == "score":
+                    site.tell_left_out(by_name[task.name], failed[lost])
+                    yield from ((cell, failed[lost]) for cell in by_name[task.name])
+                order.done(task.name)
+            for future in self.finished(list(running)) if running else ():
                 task = running.pop(future)
                 result = self.result(future)
                 if isinstance(result, OodbenchError):
                     failed[task.name] = result
                     if task.kind == "score":
                         raise result
-                    continue
-                done.add(task.name)
-                if task.kind == "score":
+                elif task.kind == "score":
                     yield from self.taken(result, by_name[task.name], site)
+                order.done(task.name)
 
     def taken(self, result: Any, group: Sequence[Cell], site: Site) -> Iterator[Outcome]:
         """Yield the outcomes of a group from what a worker returned."""

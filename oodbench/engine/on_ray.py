@@ -88,7 +88,8 @@ class OnRay(Workers[Any]):
 
     def finished(self, running: Sequence[Any]) -> Sequence[Any]:
         """Wait until at least one task is finished, and return those that are."""
-        ready, _ = self._ray.wait(list(running), num_returns=1)
+        self._ray.wait(list(running), num_returns=1)
+        ready, _ = self._ray.wait(list(running), num_returns=len(running), timeout=0)
         return list(ready)
 
     def result(self, future: Any) -> Any:

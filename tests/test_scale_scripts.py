@@ -1,4 +1,4 @@
-"""The scripts that measure batches, a million rows and clusters run, on next to nothing."""
+"""The scripts that measure batches, networks, a million rows and clusters run, on next to nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FOLDER = Path(__file__).parents[1] / "benchmarks"
 def script(monkeypatch):
     monkeypatch.syspath_prepend(FOLDER)
     yield importlib.import_module
-    for name in ("_scene", "batches", "rows", "ray_scaling"):
+    for name in ("_scene", "batches", "networks", "rows", "ray_scaling"):
         sys.modules.pop(name, None)
 
 
@@ -29,6 +29,19 @@ def test_batches_are_searched_and_compared(script, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert sum("at once:" in line for line in lines) == 4
     assert lines[-1].startswith("| resnet18 | 256 |")
+
+
+def test_networks_are_trained_for_as_long_as_their_pace_allows(script, capsys):
+    script("networks").main(
+        [
+            *["--in", "digits", "--recipe", "default", "--networks", "resnet9_half"],
+            *["--minutes", "0.01", "--steps", "1"],
+        ]
+    )
+
+    header, *_, last = capsys.readouterr().out.splitlines()
+    assert "digits, 0.01 minutes each" in header
+    assert last.startswith("| resnet9_half | 1.6 |")
 
 
 def test_methods_are_fitted_to_made_rows_in_processes_of_their_own(script, capsys, tmp_path):

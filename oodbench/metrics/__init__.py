@@ -35,7 +35,7 @@ from .open_set import (
     oscr,
     precision_recall,
 )
-from .resampling import resampled_metrics
+from .resampling import resampled_by_loop, resampled_metrics, resampled_sample_metrics
 from .roc import Prior, RocCurve, roc_curve
 from .samples import Samples
 from .scores import (
@@ -95,7 +95,9 @@ __all__ = [
     "oscr",
     "percentile_interval",
     "precision_recall",
+    "resampled_by_loop",
     "resampled_metrics",
+    "resampled_sample_metrics",
     "risk_at_coverage",
     "roc_curve",
     "sample_metrics",

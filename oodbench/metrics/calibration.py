@@ -6,7 +6,8 @@ import numpy as np
 
 from oodbench.errors import MetricError
 
-from .checked import Floats
+from .axis import total
+from .checked import Counts, Floats
 from .samples import Samples
 
 
@@ -32,13 +33,7 @@ def expected_calibration_error(samples: Samples, *, n_bins: int = 15) -> float:
     """
     if n_bins < 1:
         raise MetricError(f"n_bins must be at least 1, got {n_bins}")
-    probabilities = _required(samples)
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == samples.required("true_id")
-    # Bins hold their upper end.
-    bins = np.searchsorted(np.linspace(0, 1, n_bins + 1)[1:-1], confidence, side="left")
-    gaps = np.bincount(bins, weights=confidence - right, minlength=n_bins)
-    return float(np.abs(gaps).sum() / confidence.size)
+    return total(np.abs(samples.sums_in_bins(_gaps, n_bins))) / samples.n_id
 
 
 def brier_score(samples: Samples) -> float:
@@ -56,10 +51,7 @@ def brier_score(samples: Samples) -> float:
     >>> brier_score(Samples(scores_id=[1], scores_ood=[0], **known))
     0.125
     """
-    probabilities, true = _required(samples), samples.required("true_id")
-    # Σ_k p_k² - 2 p_true + 1 needs no second array of that size.
-    of_true = probabilities[np.arange(true.size), true]
-    return float(np.mean(np.einsum("nk,nk->n", probabilities, probabilities) - 2 * of_true + 1))
+    return samples.mean_over_id(_squared_errors)
 
 
 def negative_log_likelihood(samples: Samples) -> float:
@@ -78,10 +70,34 @@ def negative_log_likelihood(samples: Samples) -> float:
     >>> negative_log_likelihood(Samples(scores_id=[1, 1], scores_ood=[0], **known))
     0.6931471805599453
     """
-    probabilities, true = _required(samples), samples.required("true_id")
-    of_true = probabilities[np.arange(true.size), true]
+    return samples.mean_over_id(_log_losses)
+
+
+def _gaps(samples: Samples, n_bins: int) -> tuple[Counts, Floats]:
+    """Return the bin of each ID image, and by how much its confidence exceeds whether it is right."""
+    probabilities = _required(samples)
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == samples.required("true_id")
+    # Bins hold their upper end.
+    bins = np.searchsorted(np.linspace(0, 1, n_bins + 1)[1:-1], confidence, side="left")
+    return bins, confidence - right
+
+
+def _squared_errors(samples: Samples) -> Floats:
+    probabilities = _required(samples)
+    # Σ_k p_k² - 2 p_true + 1 needs no second array of that size.
+    errors: Floats = np.einsum("nk,nk->n", probabilities, probabilities) - 2 * _of_true(samples) + 1
+    return errors
+
+
+def _log_losses(samples: Samples) -> Floats:
     # A row may sum to a little more than 1.
-    return float(np.mean(-np.log(np.clip(of_true, np.finfo(np.float64).eps, 1.0))))
+    return -np.log(np.clip(_of_true(samples), np.finfo(np.float64).eps, 1.0))
+
+
+def _of_true(samples: Samples) -> Floats:
+    probabilities, true = _required(samples), samples.required("true_id")
+    return probabilities[np.arange(true.size), true]
 
 
 def _required(samples: Samples) -> Floats:

@@ -14,7 +14,7 @@ from .open_set import macro_f, micro_f, normalized_accuracy, open_set_accuracy, 
 from .roc import RocCurve, roc_curve
 from .samples import Samples
 from .selective import accepted_accuracy, accepted_id_accuracy, augrc, aurc, risk_at_coverage
-from .threshold_curve import autc
+from .threshold_curve import autc_of_means
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ SAMPLE_METRICS: Mapping[str, SampleMetric] = MappingProxyType(
         "micro_f": SampleMetric("Micro-F at 95% TPR", micro_f),
         "oscr": SampleMetric("OSCR", oscr),
         "autc": SampleMetric(
-            "AUTC", lambda samples: autc(samples.scores_id, samples.scores_ood), higher_is_better=False, needs=()
+            "AUTC", lambda samples: autc_of_means(*samples.stretched_means()), higher_is_better=False, needs=()
         ),
         "aurc": SampleMetric("AURC", aurc, higher_is_better=False),
         "augrc": SampleMetric("AUGRC", augrc, higher_is_better=False),

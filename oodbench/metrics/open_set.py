@@ -19,8 +19,9 @@ import numpy as np
 
 from oodbench.errors import MetricError
 
-from .checked import Counts, check_option
-from .samples import Samples
+from .axis import mean, or_one, total
+from .checked import check_option
+from .samples import Accepted, Samples
 
 Counting = Literal["images", "one_vs_rest"]
 Average = Literal["macro", "micro"]
@@ -52,9 +53,9 @@ def open_set_accuracy(
     >>> open_set_accuracy(samples), open_set_accuracy(samples, threshold=2)
     (0.6666666666666666, 0.5)
     """
-    n_right, n_decisions = _known(samples, tpr, threshold, counting)
-    n_rejected = _n_rejected_unknown(samples, tpr, threshold)
-    return (n_right + n_rejected) / (n_decisions + samples.scores_ood.size)
+    accepted = samples.n_accepted(tpr=tpr, threshold=threshold)
+    n_right, n_decisions = _known(samples, accepted, counting)
+    return (n_right + samples.n_ood - accepted.n_ood) / (n_decisions + samples.n_ood)
 
 
 def normalized_accuracy(
@@ -83,8 +84,9 @@ def normalized_accuracy(
     """
     if not 0 <= known_weight <= 1:
         raise MetricError(f"known_weight must be in [0, 1], got {known_weight}")
-    n_right, n_decisions = _known(samples, tpr, threshold, counting)
-    unknown = _n_rejected_unknown(samples, tpr, threshold) / samples.scores_ood.size
+    accepted = samples.n_accepted(tpr=tpr, threshold=threshold)
+    n_right, n_decisions = _known(samples, accepted, counting)
+    unknown = (samples.n_ood - accepted.n_ood) / samples.n_ood
     return known_weight * n_right / n_decisions + (1 - known_weight) * unknown
 
 
@@ -110,17 +112,11 @@ def precision_recall(
         MetricError: classes are missing, or an option is unknown or out of its range.
     """
     check_option("average", average, get_args(Average))
-    predicted, true = samples.required("predicted_id"), samples.required("true_id")
-    accepted_id, accepted_ood = samples.accepted(tpr=tpr, threshold=threshold)
-    hits = samples.correct & accepted_id
     if average == "micro":
-        n_accepted = int(accepted_id.sum()) + int(accepted_ood.sum())
-        return int(hits.sum()) / max(n_accepted, 1), int(hits.sum()) / true.size
-    n_hits = _per_class(samples, true[hits])
-    n_taken = _per_class(samples, predicted[accepted_id])
-    n_taken = n_taken + _per_class(samples, samples.required("predicted_ood")[accepted_ood])
-    n_there = _per_class(samples, true)
-    return float(np.mean(n_hits / np.maximum(n_taken, 1))), float(np.mean(n_hits / np.maximum(n_there, 1)))
+        accepted = samples.n_accepted(tpr=tpr, threshold=threshold)
+        return accepted.n_correct / or_one(accepted.n_id + accepted.n_ood), accepted.n_correct / samples.n_id
+    n_right, n_taken, n_there = samples.per_class(tpr=tpr, threshold=threshold)
+    return mean(n_right / or_one(n_taken)), mean(n_right / or_one(n_there))
 
 
 def macro_f(samples: Samples, *, tpr: float = 0.95, threshold: float | None = None) -> float:
@@ -171,8 +167,8 @@ def oscr(samples: Samples) -> float:
     0.5833333333333334
     """
     heights = samples.n_accepted_correct
-    double_area = np.sum(np.diff(samples.curve.n_accepted_ood) * (heights[1:] + heights[:-1]))
-    return int(double_area) / (2 * samples.scores_id.size * samples.scores_ood.size)
+    double_area = total(np.diff(samples.curve.n_accepted_ood) * (heights[..., 1:] + heights[..., :-1]))
+    return double_area / (2 * samples.n_id * samples.n_ood)
 
 
 def openness(n_training_classes: int, n_test_classes: int) -> float:
@@ -217,26 +213,15 @@ def openness_of(samples: Samples) -> float:
     return openness(samples.n_classes, samples.n_classes + np.unique(unknown).size)
 
 
-def _known(samples: Samples, tpr: float, threshold: float | None, counting: Counting) -> tuple[int, int]:
+def _known(samples: Samples, accepted: Accepted, counting: Counting) -> tuple[int, int]:
     """Return how many decisions on known images are right, and how many there are."""
     check_option("counting", counting, get_args(Counting))
-    accepted, _ = samples.accepted(tpr=tpr, threshold=threshold)
-    n_right = int((accepted & samples.correct).sum())
     if counting == "images":
-        return n_right, accepted.size
-    n_rejected = accepted.size - int(accepted.sum())
-    n_decisions = samples.n_classes * accepted.size
-    return n_decisions - n_rejected - 2 * (accepted.size - n_rejected - n_right), n_decisions
-
-
-def _n_rejected_unknown(samples: Samples, tpr: float, threshold: float | None) -> int:
-    _, accepted = samples.accepted(tpr=tpr, threshold=threshold)
-    return accepted.size - int(accepted.sum())
-
-
-def _per_class(samples: Samples, classes: Counts) -> Counts:
-    return np.bincount(classes, minlength=samples.n_classes)
+        return accepted.n_correct, samples.n_id
+    n_decisions = samples.n_classes * samples.n_id
+    n_rejected, n_wrong = samples.n_id - accepted.n_id, accepted.n_id - accepted.n_correct
+    return n_decisions - n_rejected - 2 * n_wrong, n_decisions
 
 
 def _harmonic_mean(precision: float, recall: float) -> float:
-    return 2 * precision * recall / (precision + recall) if precision + recall > 0 else 0.0
+    return 2 * precision * recall / or_one(precision + recall)

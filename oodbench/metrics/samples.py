@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import isfinite
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,8 +15,37 @@ from oodbench.errors import MetricError
 
 from .checked import Counts, Floats, checked_scores
 from .roc import RocCurve, roc_curve
+from .threshold_curve import stretched
 
 Bools = NDArray[np.bool_]
+
+
+class Accepted(NamedTuple):
+    """How many images one threshold accepts; each an array where there are several resamples.
+
+    Attributes:
+        n_id: ID images.
+        n_ood: OOD images.
+        n_correct: ID images that are taken for their class.
+    """
+
+    n_id: int
+    n_ood: int
+    n_correct: int
+
+
+class PerClass(NamedTuple):
+    """How many images of each class there are: shape (n_classes,), or (n_resamples, n_classes) of resamples.
+
+    Attributes:
+        n_right: ID images that are accepted and taken for their class.
+        n_taken: images of both sets that are accepted and taken for the class.
+        n_there: ID images of the class.
+    """
+
+    n_right: NDArray[Any]
+    n_taken: NDArray[Any]
+    n_there: NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,6 +96,16 @@ class Samples:
 
     def _keep(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
+
+    @property
+    def n_id(self) -> int:
+        """Number of ID images."""
+        return self.scores_id.size
+
+    @property
+    def n_ood(self) -> int:
+        """Number of OOD images."""
+        return self.scores_ood.size
 
     def has(self, *names: str) -> bool:
         """Return whether all attributes of these names are there."""
@@ -117,11 +158,84 @@ class Samples:
         Raises:
             MetricError: `tpr` outside (0, 1], or `threshold` is NaN or infinite.
         """
-        if threshold is None:
-            threshold = self.threshold(tpr)
-        elif not isfinite(threshold):
-            raise MetricError(f"threshold must be a finite score, got {threshold}")
+        threshold = self.threshold(tpr) if threshold is None else _finite(threshold)
         return self.scores_id >= threshold, self.scores_ood >= threshold
+
+    def drawn(self, images_id: Counts, images_ood: Counts) -> Samples:
+        """Return the samples of some images, by their places in each set; one may come several times."""
+        places = {"id": images_id, "ood": images_ood}
+        arrays = {name: getattr(self, name) for name in _ARRAYS if self.has(name)}
+        return replace(self, **{name: array[places[name.rpartition("_")[2]]] for name, array in arrays.items()})
+
+    # What the metrics ask, in the form in which several resamples can answer it at once; see `ResampledSamples`.
+
+    def accepted_at(self, place: int) -> Accepted:
+        """Return how many images the threshold at a place in `curve` accepts.
+
+        Raises:
+            MetricError: predicted or true classes of the ID images are missing.
+        """
+        curve = self.curve
+        return Accepted(*(int(n[place]) for n in (curve.n_accepted_id, curve.n_accepted_ood, self.n_accepted_correct)))
+
+    def n_accepted(self, *, tpr: float = 0.95, threshold: float | None = None) -> Accepted:
+        """Return how many images are accepted; arguments and errors are as for `accepted` and `accepted_at`."""
+        if threshold is None:
+            return self.accepted_at(self.curve.index_at_tpr(tpr))
+        return self.accepted_at(place_of(_finite(threshold), self.curve))
+
+    def per_class(self, *, tpr: float = 0.95, threshold: float | None = None) -> PerClass:
+        """Return how many images of each class are there and accepted; arguments are as for `accepted`.
+
+        Raises:
+            MetricError: true or predicted classes are missing, also of the OOD images; see `accepted`.
+        """
+        predicted, true = self.required("predicted_id"), self.required("true_id")
+        accepted_id, accepted_ood = self.accepted(tpr=tpr, threshold=threshold)
+        taken_id, taken_ood = predicted[accepted_id], self.required("predicted_ood")[accepted_ood]
+        return PerClass(
+            n_right=self._by_class(true[self.correct & accepted_id]),
+            n_taken=self._by_class(taken_id) + self._by_class(taken_ood),
+            n_there=self._by_class(true),
+        )
+
+    def _by_class(self, classes: Counts) -> Counts:
+        return np.bincount(classes, minlength=self.n_classes)
+
+    def mean_over_id(self, loss: Callable[[Samples], Floats]) -> float:
+        """Return the mean over ID images of what a function says of each, shape (n_id,)."""
+        return float(np.mean(loss(self)))
+
+    def sums_in_bins(self, binned: Callable[[Samples, int], tuple[Counts, Floats]], n_bins: int) -> Floats:
+        """Return the sum in each bin, shape (n_bins,), of numbers of ID images.
+
+        Args:
+            binned: returns the bin of each image and its number, both of shape (n_id,).
+            n_bins: number of bins, which it is told.
+        """
+        bins, numbers = binned(self, n_bins)
+        sums: Floats = np.bincount(bins, weights=numbers, minlength=n_bins)
+        return sums
+
+    def stretched_means(self) -> tuple[float, float]:
+        """Return the means of ID and of OOD scores after both were stretched to [0, 1]; see `autc`."""
+        stretched_id, stretched_ood = stretched(self.scores_id, self.scores_ood)
+        return float(np.mean(stretched_id)), float(np.mean(stretched_ood))
+
+
+_ARRAYS = ("scores_id", "scores_ood", "predicted_id", "true_id", "predicted_ood", "true_ood", "probabilities_id")
+"""The fields that hold something of each image, named after the set."""
+
+
+def place_of(threshold: float, curve: RocCurve) -> int:
+    """Return the place of the lowest threshold of a curve that accepts what a given one accepts."""
+    return int(np.count_nonzero(curve.thresholds >= threshold)) - 1
+
+
+def _finite(threshold: float) -> float:
+    if not isfinite(threshold):
+        raise MetricError(f"threshold must be a finite score, got {threshold}")
+    return threshold
 
 
 def _classes(name: str, classes: ArrayLike | None, size: int, n_classes: int | None) -> NDArray[np.int64] | None:

@@ -19,6 +19,7 @@ import numpy as np
 
 from oodbench.errors import MetricError
 
+from .axis import first_reaching, or_one, total
 from .checked import Counts, check_option
 from .roc import Prior
 from .samples import Samples
@@ -44,8 +45,8 @@ def aurc(samples: Samples, *, prior: Prior = "natural") -> float:
     >>> aurc(Samples(scores_id=[3, 1], scores_ood=[2], n_classes=2, predicted_id=[0, 1], true_id=[0, 1]))
     0.2777777777777778
     """
-    accepted, errors, total = _weighed(samples, prior)
-    return float(np.sum(np.diff(accepted) / total * (errors[1:] / accepted[1:])))
+    accepted, errors, whole = _weighed(samples, prior)
+    return total(np.diff(accepted) / whole * (errors[..., 1:] / or_one(accepted[..., 1:])))
 
 
 def augrc(samples: Samples, *, prior: Prior = "natural") -> float:
@@ -61,8 +62,9 @@ def augrc(samples: Samples, *, prior: Prior = "natural") -> float:
     >>> augrc(Samples(scores_id=[3, 1], scores_ood=[2], n_classes=2, predicted_id=[0, 1], true_id=[0, 1]))
     0.16666666666666666
     """
-    accepted, errors, total = _weighed(samples, prior)
-    return float(np.sum(np.diff(accepted) / total * ((errors[1:] + errors[:-1]) / total))) / 2
+    accepted, errors, whole = _weighed(samples, prior)
+    heights = (errors[..., 1:] + errors[..., :-1]) / whole
+    return total(np.diff(accepted) / whole * heights) / 2
 
 
 def risk_at_coverage(
@@ -95,12 +97,12 @@ def risk_at_coverage(
     if not 0 <= ood_cost < np.inf:
         raise MetricError(f"ood_cost must be a finite number of at least 0, got {ood_cost}")
     weights = _weights(samples, prior)
-    accepted = samples.curve.n_accepted_id * weights.each_id + samples.curve.n_accepted_ood * weights.each_ood
+    rising, _, whole = _weighed(samples, prior)
     # Exactly, for in floats coverage * n can land just above a whole number.
-    at = int(np.searchsorted(accepted, ceil(Fraction(str(coverage)) * int(accepted[-1]))))
-    n_wrong = int(samples.curve.n_accepted_id[at] - samples.n_accepted_correct[at])
-    n_ood = int(samples.curve.n_accepted_ood[at])
-    return (n_wrong * weights.each_id + ood_cost * n_ood * weights.each_ood) / int(accepted[at])
+    accepted = samples.accepted_at(first_reaching(rising, ceil(Fraction(str(coverage)) * whole)))
+    weight_id, weight_ood = accepted.n_id * weights.each_id, accepted.n_ood * weights.each_ood
+    right = accepted.n_correct * weights.each_id
+    return (weight_id - right + ood_cost * weight_ood) / (weight_id + weight_ood)
 
 
 def accepted_accuracy(samples: Samples, *, tpr: float = 0.95, threshold: float | None = None) -> float:
@@ -124,7 +126,8 @@ def accepted_accuracy(samples: Samples, *, tpr: float = 0.95, threshold: float |
     >>> accepted_accuracy(Samples(scores_id=[4, 3, 2], scores_ood=[3, 0], **known))
     0.5
     """
-    return _accuracy(samples, *samples.accepted(tpr=tpr, threshold=threshold))
+    accepted = samples.n_accepted(tpr=tpr, threshold=threshold)
+    return _share(accepted.n_correct, accepted.n_id + accepted.n_ood)
 
 
 def accepted_id_accuracy(samples: Samples, *, tpr: float = 0.95, threshold: float | None = None) -> float:
@@ -137,15 +140,14 @@ def accepted_id_accuracy(samples: Samples, *, tpr: float = 0.95, threshold: floa
     >>> accepted_id_accuracy(Samples(scores_id=[4, 3, 2], scores_ood=[3, 0], **known), threshold=3)
     1.0
     """
-    accepted_id, accepted_ood = samples.accepted(tpr=tpr, threshold=threshold)
-    return _accuracy(samples, accepted_id, np.zeros_like(accepted_ood))
+    accepted = samples.n_accepted(tpr=tpr, threshold=threshold)
+    return _share(accepted.n_correct, accepted.n_id)
 
 
-def _accuracy(samples: Samples, accepted_id: np.ndarray, accepted_ood: np.ndarray) -> float:
-    n_accepted = int(accepted_id.sum()) + int(accepted_ood.sum())
-    if n_accepted == 0:
+def _share(n_correct: int, n_accepted: int) -> float:
+    if np.any(n_accepted == 0):
         raise MetricError("the threshold accepts nothing, so there is no accuracy; choose a lower one")
-    return int((samples.correct & accepted_id).sum()) / n_accepted
+    return n_correct / n_accepted
 
 
 @dataclass(frozen=True)
@@ -158,11 +160,12 @@ class _Weights:
 
 def _weights(samples: Samples, prior: Prior) -> _Weights:
     check_option("prior", prior, ("natural", "equal"))
-    return _Weights(1, 1) if prior == "natural" else _Weights(samples.scores_ood.size, samples.scores_id.size)
+    return _Weights(1, 1) if prior == "natural" else _Weights(samples.n_ood, samples.n_id)
 
 
 def _weighed(samples: Samples, prior: Prior) -> tuple[Counts, Counts, int]:
     """Return the weight accepted and that of errors among it at each threshold, and the weight of all images."""
     weights, curve = _weights(samples, prior), samples.curve
     accepted = curve.n_accepted_id * weights.each_id + curve.n_accepted_ood * weights.each_ood
-    return accepted, accepted - samples.n_accepted_correct * weights.each_id, int(accepted[-1])
+    errors = accepted - samples.n_accepted_correct * weights.each_id
+    return accepted, errors, samples.n_id * weights.each_id + samples.n_ood * weights.each_ood

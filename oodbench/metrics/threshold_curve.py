@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .checked import checked_scores
+from .checked import Floats, checked_scores
 
 
 def autc(scores_id: ArrayLike, scores_ood: ArrayLike) -> float:
@@ -30,12 +30,21 @@ def autc(scores_id: ArrayLike, scores_ood: ArrayLike) -> float:
     0.125
     """
     valid_id, valid_ood = checked_scores("scores_id", scores_id), checked_scores("scores_ood", scores_ood)
-    low, high = min(valid_id.min(), valid_ood.min()), max(valid_id.max(), valid_ood.max())
+    stretched_id, stretched_ood = stretched(valid_id, valid_ood)
+    return autc_of_means(float(np.mean(stretched_id)), float(np.mean(stretched_ood)))
+
+
+def autc_of_means(mean_id: float, mean_ood: float) -> float:
+    """Return `autc` from the mean of each set's scores, stretched to [0, 1] over both sets."""
+    return (1 - mean_id + mean_ood) / 2
+
+
+def stretched(scores_id: Floats, scores_ood: Floats) -> tuple[Floats, Floats]:
+    """Return scores stretched to [0, 1] over both sets; all 0 where they are constant."""
+    low, high = min(scores_id.min(), scores_ood.min()), max(scores_id.max(), scores_ood.max())
     if low == high:
-        return 0.5
+        return np.zeros_like(scores_id), np.zeros_like(scores_ood)
     # Quarters where the range would overflow float64.
     scale = 1.0 if high / 4 - low / 4 < np.finfo(np.float64).max / 4 else 0.25
     span = high * scale - low * scale
-    share_id = np.mean((valid_id * scale - low * scale) / span)
-    share_ood = np.mean((valid_ood * scale - low * scale) / span)
-    return float(1 - share_id + share_ood) / 2
+    return (scores_id * scale - low * scale) / span, (scores_ood * scale - low * scale) / span

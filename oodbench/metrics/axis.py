@@ -24,6 +24,13 @@ def total(values: NDArray[Any]) -> float:
     return found
 
 
+def dot(first: NDArray[Any], second: NDArray[Any]) -> float:
+    """Return the sum of products; of whole numbers it is whole."""
+    # Of many rows without an array of the products.
+    found: float = _plain(np.einsum("...t,...t->...", first, second) if first.ndim > 1 else np.sum(first * second))
+    return found
+
+
 def mean(values: NDArray[Any]) -> float:
     """Return the mean."""
     found: float = _plain(np.mean(values, axis=-1))

@@ -19,7 +19,7 @@ import numpy as np
 
 from oodbench.errors import MetricError
 
-from .axis import mean, or_one, total
+from .axis import dot, mean, or_one
 from .checked import check_option
 from .samples import Accepted, Samples
 
@@ -167,7 +167,7 @@ def oscr(samples: Samples) -> float:
     0.5833333333333334
     """
     heights = samples.n_accepted_correct
-    double_area = total(np.diff(samples.curve.n_accepted_ood) * (heights[..., 1:] + heights[..., :-1]))
+    double_area = dot(np.diff(samples.curve.n_accepted_ood), heights[..., 1:] + heights[..., :-1])
     return double_area / (2 * samples.n_id * samples.n_ood)
 
 

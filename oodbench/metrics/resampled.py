@@ -41,6 +41,11 @@ class ResampledCurves:
     n_ood: int
 
     @cached_property
+    def n_accepted(self) -> Floats:
+        """Shape (n_resamples, n_thresholds)."""
+        return self.n_accepted_id + self.n_accepted_ood
+
+    @cached_property
     def mirrored(self) -> ResampledCurves:
         """The curves with OOD as the positive class."""
         return ResampledCurves(
@@ -177,9 +182,8 @@ class ResampledSamples:
         """The ROC curves."""
         whole = self.ranked.samples.curve
         return ResampledCurves(
-            # The images that a threshold accepts are the first ones from the highest score down.
-            n_accepted_id=_running_sum(self._falling_id).take(whole.n_accepted_id, axis=1),
-            n_accepted_ood=_running_sum(self._falling_ood).take(whole.n_accepted_ood, axis=1),
+            n_accepted_id=self._sums_id.take(whole.n_accepted_id, axis=1),
+            n_accepted_ood=self._sums_ood.take(whole.n_accepted_ood, axis=1),
             n_id=whole.n_id,
             n_ood=whole.n_ood,
         )
@@ -187,12 +191,13 @@ class ResampledSamples:
     @cached_property
     def n_accepted_correct(self) -> Floats:
         """Shape (n_resamples, n_thresholds)."""
-        return _running_sum(self._falling_correct).take(self.ranked.samples.curve.n_accepted_id, axis=1)
+        return self._sums_correct.take(self.ranked.samples.curve.n_accepted_id, axis=1)
 
     def accepted_at(self, place: Counts) -> Accepted:
         """See `Samples`; so for all methods below. Each resample has a place of its own."""
-        counts = self.curve.n_accepted_id, self.curve.n_accepted_ood, self.n_accepted_correct
-        return Accepted(*(cast("int", at(n, place)) for n in counts))
+        first_id, first_ood = self._first(place)
+        counts = at(self._sums_id, first_id), at(self._sums_ood, first_ood), at(self._sums_correct, first_id)
+        return Accepted(*(cast("int", n) for n in counts))
 
     def n_accepted(self, *, tpr: float = 0.95, threshold: float | None = None) -> Accepted:
         """Thresholds for a true positive rate are chosen in each resample; one that is given is the same for all."""
@@ -200,9 +205,7 @@ class ResampledSamples:
 
     def per_class(self, *, tpr: float = 0.95, threshold: float | None = None) -> PerClass:
         """Counts are of shape (n_resamples, n_classes)."""
-        whole, place = self.ranked.samples.curve, self._place(tpr, threshold)
-        # Of the images from the highest score down, each resample accepts the first ones.
-        ends_id, ends_ood = whole.n_accepted_id[place], whole.n_accepted_ood[place]
+        ends_id, ends_ood = self._first(self._place(tpr, threshold))
         taken_id, taken_ood = self.ranked.taken_id, self.ranked.taken_ood
         taken = self._by_class(taken_id, self._falling_id, ends_id)
         taken += self._by_class(taken_ood, self._falling_ood, ends_ood)
@@ -210,7 +213,7 @@ class ResampledSamples:
         return PerClass(
             n_right=self._by_class(taken_id, self._falling_correct, ends_id),
             n_taken=taken,
-            n_there=self._by_class(true, self.drawn_id, np.full(len(place), self.n_id)),
+            n_there=self._by_class(true, self.drawn_id, np.full(len(ends_id), self.n_id)),
         )
 
     def mean_over_id(self, loss: Callable[[Samples], Floats]) -> Floats:
@@ -248,10 +251,33 @@ class ResampledSamples:
     def _falling_correct(self) -> Floats:
         return self._falling_id * self.ranked.correct
 
+    # How many draws fall on the first k images from the highest score down, for k from 0: (n_resamples, n + 1).
+
+    @cached_property
+    def _sums_id(self) -> Floats:
+        return _running_sum(self._falling_id)
+
+    @cached_property
+    def _sums_ood(self) -> Floats:
+        return _running_sum(self._falling_ood)
+
+    @cached_property
+    def _sums_correct(self) -> Floats:
+        return _running_sum(self._falling_correct)
+
+    def _first(self, place: Counts) -> tuple[Counts, Counts]:
+        """Return how many images of each sample, from the highest score down, the threshold at a place accepts."""
+        whole = self.ranked.samples.curve
+        return whole.n_accepted_id[place], whole.n_accepted_ood[place]
+
     def _place(self, tpr: float, threshold: float | None) -> Counts:
-        if threshold is None:
-            return self.curve.index_at_tpr(tpr)
-        return np.full(len(self.drawn_id), place_of(threshold, self.ranked.samples.curve))
+        whole = self.ranked.samples.curve
+        if threshold is not None:
+            return np.full(len(self.drawn_id), place_of(threshold, whole))
+        needed = n_needed(tpr, self.n_id)
+        first = [np.searchsorted(row, needed) for row in self._sums_id]
+        # With the last image that is needed come those of the same score.
+        return np.searchsorted(whole.n_accepted_id, first)
 
     def _by_class(self, classes: Counts, drawn: Floats, ends: Counts) -> Floats:
         """Return how often images of each class were drawn among the first ones, as many as `ends` says."""
@@ -274,7 +300,6 @@ def _first(drawn: Floats) -> Counts:
 
 
 def _running_sum(drawn: Floats) -> Floats:
-    """Return how many draws fall on the first k images, for k from 0, shape (n_resamples, n + 1)."""
     sums = np.zeros((len(drawn), drawn.shape[1] + 1))
     np.cumsum(drawn, axis=1, out=sums[:, 1:])
     return sums

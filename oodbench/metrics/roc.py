@@ -48,6 +48,11 @@ class RocCurve:
         return self.n_accepted_ood / self.n_ood
 
     @cached_property
+    def n_accepted(self) -> Counts:
+        """Samples of both sets with score >= threshold, shape (n_thresholds,)."""
+        return self.n_accepted_id + self.n_accepted_ood
+
+    @cached_property
     def mirrored(self) -> RocCurve:
         """The curve with OOD as the positive class: `roc_curve(-scores_ood, -scores_id)` without its sort."""
         return RocCurve(

@@ -19,7 +19,7 @@ import numpy as np
 
 from oodbench.errors import MetricError
 
-from .axis import first_reaching, or_one, total
+from .axis import dot, first_reaching
 from .checked import Counts, check_option
 from .roc import Prior
 from .samples import Samples
@@ -46,7 +46,8 @@ def aurc(samples: Samples, *, prior: Prior = "natural") -> float:
     0.2777777777777778
     """
     accepted, errors, whole = _weighed(samples, prior)
-    return total(np.diff(accepted) / whole * (errors[..., 1:] / or_one(accepted[..., 1:])))
+    # In a resample the highest thresholds may accept nothing, and there are no errors then.
+    return dot(np.diff(accepted), errors[..., 1:] / np.maximum(accepted[..., 1:], 1)) / whole
 
 
 def augrc(samples: Samples, *, prior: Prior = "natural") -> float:
@@ -63,8 +64,7 @@ def augrc(samples: Samples, *, prior: Prior = "natural") -> float:
     0.16666666666666666
     """
     accepted, errors, whole = _weighed(samples, prior)
-    heights = (errors[..., 1:] + errors[..., :-1]) / whole
-    return total(np.diff(accepted) / whole * heights) / 2
+    return dot(np.diff(accepted) / whole, errors[..., 1:] + errors[..., :-1]) / whole / 2
 
 
 def risk_at_coverage(
@@ -165,6 +165,10 @@ def _weights(samples: Samples, prior: Prior) -> _Weights:
 
 def _weighed(samples: Samples, prior: Prior) -> tuple[Counts, Counts, int]:
     """Return the weight accepted and that of errors among it at each threshold, and the weight of all images."""
+    if prior == "natural":
+        # Saves an array or two of each resample.
+        accepted = samples.curve.n_accepted
+        return accepted, accepted - samples.n_accepted_correct, samples.n_id + samples.n_ood
     weights, curve = _weights(samples, prior), samples.curve
     accepted = curve.n_accepted_id * weights.each_id + curve.n_accepted_ood * weights.each_ood
     errors = accepted - samples.n_accepted_correct * weights.each_id

@@ -8,7 +8,7 @@ is one formula.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, cast
 
@@ -161,6 +161,7 @@ class ResampledSamples:
     ranked: Ranked
     drawn_id: Floats
     drawn_ood: Floats
+    _places: dict[tuple[float, float | None], Counts] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def n_id(self) -> int:
@@ -192,6 +193,11 @@ class ResampledSamples:
     def n_accepted_correct(self) -> Floats:
         """Shape (n_resamples, n_thresholds)."""
         return self._sums_correct.take(self.ranked.samples.curve.n_accepted_id, axis=1)
+
+    @cached_property
+    def n_accepted_errors(self) -> Floats:
+        """Shape (n_resamples, n_thresholds)."""
+        return self.curve.n_accepted - self.n_accepted_correct
 
     def accepted_at(self, place: Counts) -> Accepted:
         """See `Samples`; so for all methods below. Each resample has a place of its own."""
@@ -227,14 +233,10 @@ class ResampledSamples:
 
     def stretched_means(self) -> tuple[Floats, Floats]:
         """Each resample is stretched by the highest and the lowest score that it has drawn."""
-        sets = (self._falling_id, self.ranked.falling_id), (self._falling_ood, self.ranked.falling_ood)
-        ends = [
-            (places[order[_first(drawn)]], places[order[-1 - _first(drawn[:, ::-1])]])
-            for (drawn, order), places in zip(sets, self.ranked.stretched, strict=True)
-        ]
-        (high_id, low_id), (high_ood, low_ood) = ends
-        low, high = np.minimum(low_id, low_ood), np.maximum(high_id, high_ood)
         places_id, places_ood = self.ranked.stretched
+        high_id, low_id = _first_and_last(self._sums_id, places_id[self.ranked.falling_id])
+        high_ood, low_ood = _first_and_last(self._sums_ood, places_ood[self.ranked.falling_ood])
+        low, high = np.minimum(low_id, low_ood), np.maximum(high_id, high_ood)
         means = self.drawn_id @ places_id / self.n_id, self.drawn_ood @ places_ood / self.n_ood
         mean_id, mean_ood = ((mean - low) / or_one(high - low) for mean in means)
         return mean_id, mean_ood
@@ -271,6 +273,12 @@ class ResampledSamples:
         return whole.n_accepted_id[place], whole.n_accepted_ood[place]
 
     def _place(self, tpr: float, threshold: float | None) -> Counts:
+        """Return the place of a threshold in the curve, which most metrics ask for."""
+        if (tpr, threshold) not in self._places:
+            self._places[tpr, threshold] = self._found(tpr, threshold)
+        return self._places[tpr, threshold]
+
+    def _found(self, tpr: float, threshold: float | None) -> Counts:
         whole = self.ranked.samples.curve
         if threshold is not None:
             return np.full(len(self.drawn_id), place_of(threshold, whole))
@@ -294,9 +302,10 @@ def at(counts: Floats, places: Counts) -> Floats:
     return counts[np.arange(len(counts)), places]
 
 
-def _first(drawn: Floats) -> Counts:
-    """Return the place of the first image of each resample that was drawn at all."""
-    return np.asarray(np.argmax(drawn > 0, axis=1))
+def _first_and_last(sums: Floats, numbers: Floats) -> tuple[Floats, Floats]:
+    """Return the numbers of the first and the last image that each resample draws, by running sums of its draws."""
+    first, last = zip(*(np.searchsorted(row, [1, row[-1]]) - 1 for row in sums), strict=True)
+    return numbers[np.array(first)], numbers[np.array(last)]
 
 
 def _running_sum(drawn: Floats) -> Floats:

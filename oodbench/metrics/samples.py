@@ -133,6 +133,11 @@ class Samples:
         at = np.searchsorted(rising, np.sort(self.scores_id[self.correct]))
         return np.append(0, np.cumsum(np.bincount(at, minlength=rising.size)[::-1]))
 
+    @cached_property
+    def n_accepted_errors(self) -> Counts:
+        """How many OOD images, and ID images taken for another class, each threshold accepts, (n_thresholds,)."""
+        return self.curve.n_accepted - self.n_accepted_correct
+
     def required(self, name: str) -> NDArray[np.int64]:
         """Return the classes of this name, or raise a MetricError that says that they are missing."""
         classes: NDArray[np.int64] | None = getattr(self, name)
@@ -214,8 +219,7 @@ class Samples:
             n_bins: number of bins, which it is told.
         """
         bins, numbers = binned(self, n_bins)
-        sums: Floats = np.bincount(bins, weights=numbers, minlength=n_bins)
-        return sums
+        return np.bincount(bins, weights=numbers, minlength=n_bins).astype(np.float64, copy=False)
 
     def stretched_means(self) -> tuple[float, float]:
         """Return the means of ID and of OOD scores after both were stretched to [0, 1]; see `autc`."""

@@ -166,9 +166,7 @@ def _weights(samples: Samples, prior: Prior) -> _Weights:
 def _weighed(samples: Samples, prior: Prior) -> tuple[Counts, Counts, int]:
     """Return the weight accepted and that of errors among it at each threshold, and the weight of all images."""
     if prior == "natural":
-        # Saves an array or two of each resample.
-        accepted = samples.curve.n_accepted
-        return accepted, accepted - samples.n_accepted_correct, samples.n_id + samples.n_ood
+        return samples.curve.n_accepted, samples.n_accepted_errors, samples.n_id + samples.n_ood
     weights, curve = _weights(samples, prior), samples.curve
     accepted = curve.n_accepted_id * weights.each_id + curve.n_accepted_ood * weights.each_ood
     errors = accepted - samples.n_accepted_correct * weights.each_id

@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from . import options
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from oodbench.store.records import Record, ResultStore
-
 
 FLAT, INTERVAL = "flat", "interval"
 
@@ -76,13 +69,15 @@ def command(
     oodbench table --in mnist-267 --format latex > table.tex
     oodbench table --layout flat --format csv > results.csv
     """
+    from oodbench.comparison.intervals import add_intervals
     from oodbench.plugins import registry
     from oodbench.store import verified
     from oodbench.store.rows import to_frame
     from oodbench.store.selection import check_choice, select
-    from oodbench.tables import FORMATS, layout_table, render
+    from oodbench.tables import FORMATS, interval_metrics, layout_table, render
     from oodbench.tables.legacy import add_legacy
 
+    from .noise import with_as_good
     from .terminal import show_table, stderr
 
     layout = layout and registry.find("layouts", layout).name
@@ -100,8 +95,10 @@ def command(
         own = [record for record in records if layouts[record.benchmark["name"]] == chosen]
         if legacy and chosen == "table1":
             frame = add_legacy(frame, store, records)
+        if spread == INTERVAL:
+            frame = add_intervals(frame, store, own, interval_metrics(frame, chosen, metrics))
         if chosen != FLAT:
-            frame = _with_noise(frame, store, own, intervals=spread == INTERVAL)
+            frame = with_as_good(frame, store, own)
         table = layout_table(frame, chosen, metrics)
         if i:
             click.echo()
@@ -109,12 +106,3 @@ def command(
             show_table(table)
         else:
             click.echo(render(table, format_), nl=False)
-
-
-def _with_noise(frame: pd.DataFrame, store: ResultStore, records: list[Record], *, intervals: bool) -> pd.DataFrame:
-    """Return rows with what the stored scores say of the noise in them."""
-    from oodbench.comparison.noise import add_intervals
-
-    from .noise import with_as_good
-
-    return with_as_good(add_intervals(frame, store, records) if intervals else frame, store, records)

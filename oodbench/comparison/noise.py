@@ -1,16 +1,14 @@
-"""How sure the numbers of a table are: which methods cannot be told from the best, and intervals of single runs."""
+"""How sure the numbers of a table are: which methods cannot be told from the best."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from oodbench.errors import MetricError
-from oodbench.metrics import METRICS, Interval, delong_interval, percentile_interval, resampled_metrics
 from oodbench.store.records import Scores
 from oodbench.store.rows import to_frame
-from oodbench.tables.columns import AS_GOOD, AS_GOOD_OVER, HIGH, LOW
+from oodbench.tables.columns import AS_GOOD, AS_GOOD_OVER
 from oodbench.tables.experiments import experiments
 from oodbench.tables.layouts import labels
 from oodbench.tables.means import means_of
@@ -18,11 +16,9 @@ from oodbench.tables.means import means_of
 from .mean_auroc import best_aurocs
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
-    from numpy.typing import NDArray
 
-    from oodbench.store.records import Record, ResultStore
+    from oodbench.store.records import Record
 
 
 class ScoreSource(Protocol):
@@ -65,7 +61,7 @@ def add_as_good(frame: pd.DataFrame, store: ScoreSource, records: Sequence[Recor
             for i, own_set in zip(ties["record"], ties["own_set"], strict=True):
                 key = records[i].benchmark["name"], records[i].key, own_set
                 good.setdefault(key, []).append("" if name in sets else name.removeprefix(_MEAN))
-    found = [good.get(key, []) for key in _keys(frame)]
+    found = [good.get(key, []) for key in keys_of(frame)]
     marked = frame.assign(**{AS_GOOD: ["" in one for one in found]})
     return marked.assign(**{AS_GOOD_OVER: [" ".join(filter(None, one)) for one in found]})
 
@@ -99,47 +95,6 @@ def _results(
     return found
 
 
-def add_intervals(frame: pd.DataFrame, store: ResultStore, records: Sequence[Record]) -> pd.DataFrame:
-    """Return result rows with two columns for each built-in metric of scores: the ends of its 95% interval.
-
-    What would change with other test images of the same kind: of the AUROC by DeLong's method, of the others by 1,000
-    bootstrap resamples of the images.
-
-    Args:
-        frame: rows of these records, as `oodbench.store.rows.to_frame` gives them.
-        store: where the raw scores are.
-        records: the records.
-
-    Raises:
-        StoreError: scores are missing or damaged.
-    """
-    found = {
-        (record.benchmark["name"], record.key, name): _intervals(scores.id, ood)
-        for record in records
-        for scores in [store.scores(record)]
-        for name, ood in scores.ood.items()
-    }
-    ends: dict[str, Callable[[Interval], float]] = {LOW: lambda one: one.low, HIGH: lambda one: one.high}
-    columns = {
-        prefix + metric: [
-            end(found[key][metric]) if metric in found.get(key, {}) else float("nan") for key in _keys(frame)
-        ]
-        for metric in METRICS
-        for prefix, end in ends.items()
-    }
-    return frame.assign(**columns)
-
-
-def _intervals(scores_id: NDArray[np.float64], scores_ood: NDArray[np.float64]) -> dict[str, Interval]:
-    others = tuple(name for name in METRICS if name != "auroc")
-    try:
-        drawn = resampled_metrics(scores_id, scores_ood, metrics=others)
-        found = {name: percentile_interval(METRICS[name](scores_id, scores_ood), drawn[name]) for name in others}
-        return {**found, "auroc": delong_interval(scores_id, scores_ood)}
-    # Of a single image nothing is known.
-    except MetricError:
-        return {}
-
-
-def _keys(frame: pd.DataFrame) -> list[tuple[str, str, str]]:
+def keys_of(frame: pd.DataFrame) -> list[tuple[str, str, str]]:
+    """Return what tells rows apart: the benchmark, the key of the cell and the OOD set."""
     return list(zip(frame["in_dist"], frame["key"], frame["out_dist"], strict=True))

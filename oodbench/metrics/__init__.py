@@ -22,6 +22,7 @@ from .intervals import (
     delong_covariance,
     delong_difference,
     delong_interval,
+    intervals_of,
     percentile_interval,
 )
 from .legacy import Legacy
@@ -85,6 +86,7 @@ __all__ = [
     "expected_calibration_error",
     "fpr_at_tpr",
     "fpr_at_tpr_ood_positive",
+    "intervals_of",
     "macro_f",
     "micro_f",
     "negative_log_likelihood",

@@ -5,6 +5,7 @@ Both answer what would change with other test images of the same kind. They say 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist
@@ -16,8 +17,9 @@ from oodbench.errors import MetricError
 
 from .checked import Floats, checked_scores
 from .columns import METRICS
-from .resampling import resampled_metrics
+from .resampling import resampled_metrics, resampled_sample_metrics, value_of
 from .roc import roc_curve
+from .samples import Samples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +130,7 @@ def bootstrap_interval(
 ) -> Interval:
     """Return a metric with its percentile interval over bootstrap resamples of the images, ID and OOD apart.
 
-    For several metrics or methods ask `resampled_metrics` once, and `percentile_interval` for each.
+    For several metrics or methods, and for metrics that need classes, ask `intervals_of`.
 
     Args:
         scores_id: shape (n_id,), finite; higher means more in-distribution.
@@ -146,6 +148,46 @@ def bootstrap_interval(
     """
     values = resampled_metrics(scores_id, scores_ood, metrics=(metric,), n_resamples=n_resamples, seed=seed)
     return percentile_interval(METRICS[metric](scores_id, scores_ood), values[metric], confidence=confidence)
+
+
+def intervals_of(
+    samples: Sequence[Samples],
+    metrics: Sequence[str],
+    *,
+    n_resamples: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> list[dict[str, Interval]]:
+    """Return metrics of several methods on the same images with their intervals: AUROC by DeLong, others by bootstrap.
+
+    Args:
+        samples: of each method, at least one.
+        metrics: names in `METRICS` and `SAMPLE_METRICS`.
+        n_resamples: at least 1.
+        confidence: in (0, 1).
+        seed: at least 0; the same one draws the same images.
+
+    Returns:
+        For each method an interval by the name of each metric.
+
+    Raises:
+        MetricError: see `resampled_sample_metrics`; with the AUROC, fewer than two images in a set.
+
+    >>> samples = Samples(scores_id=[3, 2], scores_ood=[1], n_classes=1, predicted_id=[0, 0], true_id=[0, 0])
+    >>> intervals_of([samples], ["oscr"])
+    [{'oscr': Interval(value=1.0, low=1.0, high=1.0, confidence=0.95)}]
+    """
+    drawn = [name for name in metrics if name != "auroc"]
+    values = resampled_sample_metrics(samples, metrics=drawn, n_resamples=n_resamples, seed=seed) if drawn else {}
+    return [
+        {
+            name: delong_interval(one.scores_id, one.scores_ood, confidence=confidence)
+            if name == "auroc"
+            else percentile_interval(value_of(name, one), values[name][i], confidence=confidence)
+            for name in metrics
+        }
+        for i, one in enumerate(samples)
+    ]
 
 
 def percentile_interval(value: float, resampled: ArrayLike, *, confidence: float = 0.95) -> Interval:

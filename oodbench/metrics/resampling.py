@@ -148,11 +148,12 @@ def _resampled(samples: Sequence[Samples], metrics: Sequence[str], n_resamples: 
             # They answer all that metrics ask of one sample, and with arrays.
             resampled = cast("Samples", ResampledSamples(one, drawn_id, drawn_ood))
             for name in metrics:
-                values[name][i, rows] = _value(name, resampled)
+                values[name][i, rows] = value_of(name, resampled)
     return values
 
 
-def _value(name: str, samples: Samples) -> float:
+def value_of(name: str, samples: Samples) -> float:
+    """Return a metric of samples by its name in `METRICS` or `SAMPLE_METRICS`."""
     return METRICS[name].of_curve(samples.curve) if name in METRICS else SAMPLE_METRICS[name].of_samples(samples)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from oodbench.errors import MetricError, StoreError
-from oodbench.metrics import METRICS, Samples, sample_metrics
+from oodbench.errors import StoreError
+from oodbench.metrics import METRICS, sample_metrics
+
+from .samples import samples_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,18 +43,7 @@ def differences(record: Record, scores: Scores) -> list[str]:
 
 
 def _metrics(record: Record, scores: Scores, out_dist: str) -> dict[str, float]:
-    try:
-        samples = Samples(
-            scores_id=scores.id,
-            scores_ood=scores.ood[out_dist],
-            n_classes=max(1, len(record.class_names)),
-            predicted_id=scores.predicted_id,
-            true_id=scores.true_id,
-            predicted_ood=scores.predicted_ood.get(out_dist),
-            true_ood=scores.true_ood.get(out_dist),
-        )
-    except MetricError as error:
-        raise StoreError(f"the scores of {record.variant} on {out_dist} cannot be ({error})") from error
+    samples = samples_of(record, scores, out_dist)
     return {name: metric.of_curve(samples.curve) for name, metric in METRICS.items()} | sample_metrics(samples)
 
 

@@ -13,11 +13,12 @@ from oodbench.plugins import registry
 from .columns import check_metrics
 from .model import Entry, Span, Table
 from .render import FORMATS, render
+from .spread import metrics_with_intervals
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FORMATS", "Entry", "Span", "Table", "layout_table", "make_table", "render"]
+__all__ = ["FORMATS", "Entry", "Span", "Table", "interval_metrics", "layout_table", "make_table", "render"]
 
 
 def make_table(
@@ -41,6 +42,21 @@ def make_table(
         ConfigError: these are no rows, or there are none, or the layout shows no metrics on request.
     """
     return render(layout_table(frame, layout, metrics), format)
+
+
+def interval_metrics(frame: pd.DataFrame, layout: str, metrics: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the metrics that a layout shows with intervals over test images.
+
+    Args:
+        frame: result rows.
+        layout: name of the layout.
+        metrics: names of more columns.
+
+    Raises:
+        UnknownName: no such layout, or no row has such a metric.
+    """
+    check_metrics(metrics, frame)
+    return metrics_with_intervals(registry.layout(layout), frame, metrics)
 
 
 def layout_table(frame: pd.DataFrame, layout: str, metrics: Sequence[str] = ()) -> Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from oodbench.benchmark import COVARIATE
@@ -17,6 +17,7 @@ from .legacy import PREFIX
 from .means import ALL
 from .model import AS_GOOD_SIGN, Entry, Mark, Span, Table
 from .published import PUBLISHED, Published
+from .spread import NO_MEANS, has_intervals, intervals_caption, shows_intervals
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +35,7 @@ class Result:
         seen: whether images of this distribution were used in training.
         role: "seen", "novelty", "anomaly" or "covariate".
         paper: the in-distribution, method and OOD set to look published numbers up by; None where these are others.
-        intervals: ends over test images by metric, means over the seeds; empty where they were not asked for.
+        intervals: ends over test images by metric, means over the seeds; None where they were not asked for.
         as_good: whether the method cannot be told from the best on the set by its AUROC.
         as_good_over: names of the means over sets, see `means.py`, in which it cannot be told from the best.
     """
@@ -45,7 +46,7 @@ class Result:
     seen: bool
     role: str
     paper: tuple[str, str, str] | None
-    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    intervals: Mapping[str, tuple[float, float]] | None = None
     as_good: bool = False
     as_good_over: frozenset[str] = frozenset()
 
@@ -54,12 +55,19 @@ Results = Mapping[tuple[str, str, str], Result]
 """By in-distribution, method label and out-distribution."""
 
 
+_TABLE1 = ("tnr_at_95tpr", "detection_accuracy", "auroc", "aupr_in_equal_prior", "aupr_out_equal_prior")
+_TABLE2 = ("fpr_at_95tpr", "detection_error", "auroc", "aupr_in", "aupr_out")
+_CHEN_ZHAO = ("auroc", "aupr_in", "aupr_out")
+"""The columns of both tables of Chen & Zhao."""
+
+
+@shows_intervals(*_TABLE2)
 def table2(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
     """Return a block for each benchmark and method, a line for each OOD set: FPR, detection error, AUROC, AUPR.
 
     Metrics that are asked for follow, as in all layouts here.
     """
-    columns = with_asked(("fpr_at_95tpr", "detection_error", "auroc", "aupr_in", "aupr_out"), metrics)
+    columns = with_asked(_TABLE2, metrics)
     frame = experiments(frame)
     results, published = results_of(frame), PUBLISHED["table2"]
     rows: list[tuple[Entry, ...]] = []
@@ -84,7 +92,7 @@ def table2(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
     header = ("In-dist", "Method", "ID acc.", "Out-dist", *map(_title, columns))
     drop = 0 if several else 1
     return Table(
-        caption=caption(frame),
+        caption=caption(frame, columns),
         header=header[drop:],
         rows=tuple(row[drop:] for row in rows),
         groups=tuple(groups),
@@ -95,21 +103,19 @@ def table2(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
     )
 
 
+@shows_intervals(*_TABLE1)
 def table1(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
     """Return a line for each OOD set, with all methods in each cell: TNR, detection accuracy, AUROC, balanced AUPR."""
-    own = ("tnr_at_95tpr", "detection_accuracy", "auroc", "aupr_in_equal_prior", "aupr_out_equal_prior")
-    return _slashed_table(frame, with_asked(own, metrics), PUBLISHED["table1"], digits=1)
+    return _slashed_table(frame, with_asked(_TABLE1, metrics), PUBLISHED["table1"], digits=1)
 
 
-_CHEN_ZHAO = ("auroc", "aupr_in", "aupr_out")
-"""The columns of both tables of Chen & Zhao."""
-
-
+@shows_intervals(*_CHEN_ZHAO)
 def skip1(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
     """Return Table I of Chen & Zhao: a line for each OOD set, with all methods in each cell: AUROC and AUPR."""
     return _slashed_table(frame, with_asked(_CHEN_ZHAO, metrics), PUBLISHED["skip1"], digits=2)
 
 
+@shows_intervals(*_CHEN_ZHAO)
 def skip2(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
     """Return Table II of Chen & Zhao: a line for each pair of left-out digits, with all methods in each cell."""
     return _slashed_table(frame, with_asked(_CHEN_ZHAO, metrics), PUBLISHED["skip2"], digits=2)
@@ -159,7 +165,7 @@ def _slashed_table(frame: pd.DataFrame, columns: Sequence[str], published: Publi
             groups.append(groups[-1])
             rows.append((*head, (Span(label, "aside"),), *((Span("/".join(value), "aside"),) for value in values)))
     return Table(
-        caption=f"{caption(frame)} Methods in each cell: {'/'.join(methods)}.",
+        caption=f"{caption(frame, columns)} Methods in each cell: {'/'.join(methods)}.",
         header=("In-dist", "ID accuracy", "Out-dist", *map(_title, columns)),
         rows=tuple(rows),
         groups=tuple(groups),
@@ -170,6 +176,7 @@ def _slashed_table(frame: pd.DataFrame, columns: Sequence[str], published: Publi
     )
 
 
+@shows_intervals("auroc", asked=False)
 def matrix(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
     """Return a line for each method, the best first: AUROC on each OOD set, and means over all of them."""
     columns = with_asked(("auroc", "fpr_at_95tpr"), metrics)
@@ -209,7 +216,7 @@ def matrix(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
     drop = 0 if len(in_dists) > 1 else 1
     header = ("In-dist", "Method", "ID acc.", *out_dists, *(f"mean {_title(column)}" for column in columns))
     return Table(
-        caption=f"{caption(frame)} AUROC on each OOD set, and means over the sets.",
+        caption=f"{caption(frame, ['auroc'])} AUROC on each OOD set, and means over the sets.{no_means(frame)}",
         header=header[drop:],
         rows=tuple(row[drop:] for row in rows),
         groups=tuple(groups),
@@ -283,16 +290,20 @@ def results_of(frame: pd.DataFrame) -> Results:
             seen=bool(rows["seen"].any()),
             role=str(rows["role"].iloc[0]),
             paper=rows["paper"].iloc[0],
-            intervals={
-                name: (float(rows[LOW + name].mean()), float(rows[HIGH + name].mean()))
-                for name in metrics
-                if LOW + name in rows
-            },
+            intervals=_ends(rows, metrics) if has_intervals(rows) else None,
             as_good=AS_GOOD in rows and bool(rows[AS_GOOD].any()),
             as_good_over=frozenset(" ".join(rows[AS_GOOD_OVER]).split() if AS_GOOD_OVER in rows else ()),
         )
     blocks = list(dict.fromkeys((in_dist, method) for in_dist, method, _ in results))
     return {key: results[key] for block in blocks for key in results if key[:2] == block}
+
+
+def _ends(rows: pd.DataFrame, metrics: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """Return the ends of intervals, means over the seeds; none where not all seeds that have a value have them."""
+    whole = [
+        name for name in metrics if LOW + name in rows and not rows.loc[rows[name].notna(), LOW + name].isna().any()
+    ]
+    return {name: (float(rows[LOW + name].mean()), float(rows[HIGH + name].mean())) for name in whole}
 
 
 def labels(frame: pd.DataFrame) -> pd.Series[str]:
@@ -334,9 +345,10 @@ def _percent(fraction: float, digits: int) -> str:
 
 def cell_text(result: Result, column: str, digits: int) -> str:
     """Return a value with its interval where these were asked for, and else its deviation over seeds."""
-    if column in result.intervals:
-        return shown(column).with_interval(result.means[column], result.intervals[column], digits)
-    return shown(column).text(result.means[column], math.nan if result.intervals else result.deviations[column], digits)
+    if result.intervals is None:
+        return shown(column).text(result.means[column], result.deviations[column], digits)
+    ends = result.intervals.get(column, (math.nan, math.nan))
+    return shown(column).with_interval(result.means[column], ends, digits)
 
 
 def number(mean: float, deviation: float, digits: int) -> str:
@@ -382,16 +394,24 @@ def _plain(value: object) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
-def caption(frame: pd.DataFrame) -> str:
-    """Return what a table shows: the in-distributions, over how many seeds, and whether any training was short."""
+def caption(frame: pd.DataFrame, columns: Sequence[str]) -> str:
+    """Return what a table shows: the in-distributions, over how many seeds, and whether any training was short.
+
+    Args:
+        frame: rows as `experiments` gives them.
+        columns: the metrics that it shows for each OOD set, with intervals where these were asked for.
+    """
     in_dists = ", ".join(dict.fromkeys(frame["in_dist"]))
     found = frame[frame["auroc"].notna()]
     cells = (frame if found.empty else found).groupby(["in_dist", "variant", "recipe", "out_dist"])
     seeds = cells["seed"].nunique()
     low, high = int(seeds.min()), int(seeds.max())
     count = f"{high}" if low == high else f"{low} to {high}"
-    if any(str(column).startswith(LOW) for column in frame.columns):
-        runs = _INTERVALS + (", one seed" if high == 1 else f"; values and ends are means over {count} seeds")
+    if has_intervals(frame):
+        over = (
+            f"; values and ends are means over {count} seeds, ± of accuracies the sample standard deviation over them"
+        )
+        runs = intervals_caption(frame, columns) + (", one seed" if high == 1 else over)
     elif high == 1:
         runs = "one seed"
     else:
@@ -400,8 +420,11 @@ def caption(frame: pd.DataFrame) -> str:
     return f"OOD detection with {in_dists} as in-distribution, in percent; {runs}.{reduced}"
 
 
-_INTERVALS = "[95% interval over test images: of the AUROC by DeLong, of others by the bootstrap]"
-"""What stands behind values where intervals were asked for."""
+def no_means(frame: pd.DataFrame) -> str:
+    """Return what a caption says of means over sets where single sets have intervals."""
+    return f" {NO_MEANS.format('sets')}" if has_intervals(frame) else ""
+
+
 _TIES = (
     "≈ cannot be told from the best by its AUROC, on an OOD set or in a mean over sets: paired test on the same images "
     "(DeLong), over seeds where there are several, at 5% after the correction of Holm. Other metrics are not tested."

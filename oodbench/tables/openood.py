@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from oodbench.benchmark import COVARIATE
 from oodbench.columns import FULL_SPECTRUM, SHIFTED_ACCURACY
 
-from .columns import AS_GOOD_OVER, LOW, NO_RESULT, shown
+from .columns import AS_GOOD_OVER, NO_RESULT, shown
 from .experiments import experiments
 from .layouts import caption, labels, method_notes, number, run_notes, with_asked
 from .means import GROUPS, shared_sets
 from .model import AS_GOOD_SIGN, Entry, Mark, Span, Table
+from .spread import NO_MEANS, has_intervals, shows_intervals, without_intervals
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +38,7 @@ _SHIFTED = (
 
 
 _UNTESTED = "What cannot be told from the best with shifted images is not marked: it is not tested."
-_NO_INTERVALS = "Means over sets have no interval over test images here; intervals of single sets: --layout table2."
+_NO_INTERVALS = f"{NO_MEANS.format('sets')} Intervals of single sets: --layout table2."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +54,7 @@ class _Line:
     ties: frozenset[str]
 
 
+@shows_intervals(asked=False)
 def openood(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
     """Return a line for each method, the best first: AUROC and FPR95 of near, far and all sets, and ID accuracy.
 
@@ -95,7 +97,7 @@ def openood(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
         notes += _sets(str(in_dist), own, shared, left_out)
     titles = (f"{group} {_SHORT.get(column, shown(column).title)}" for column in columns for group in GROUPS)
     return Table(
-        caption=f"{caption(_without_intervals(frame))} Means over near, far and all OOD sets.",
+        caption=f"{caption(without_intervals(frame), columns)} Means over near, far and all OOD sets.",
         header=("In-dist", "Method", "Acc.", *titles),
         rows=tuple(rows),
         groups=tuple(groups),
@@ -104,16 +106,12 @@ def openood(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
             _THEIRS,
             _OURS,
             *dict.fromkeys(notes),
-            *([_NO_INTERVALS] if len(_without_intervals(frame).columns) < len(frame.columns) else []),
+            *([_NO_INTERVALS] if has_intervals(frame) else []),
             *run_notes(frame),
             *method_notes(frame),
         ),
         numeric=2,
     )
-
-
-def _without_intervals(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame[[name for name in frame.columns if not str(name).startswith(LOW)]]
 
 
 def _lines(

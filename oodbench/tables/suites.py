@@ -12,6 +12,7 @@ from .columns import shown as how
 from .experiments import experiments
 from .layouts import contaminations, labels, method_notes, number, with_asked
 from .model import AS_GOOD_SIGN, Entry, Span, Table
+from .spread import NO_MEANS, has_intervals, shows_intervals
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +24,7 @@ OPEN_SET = ("oscr", "macro_f")
 """Shown where known classes are told apart."""
 
 
+@shows_intervals(asked=False)
 def suite(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
     """Return a line for each method and OOD set, the best first: mean ± standard deviation over the members of a suite.
 
@@ -56,8 +58,9 @@ def suite(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
         notes.append(f"{name}: {len(members)} members: {', '.join(members)}.")
         notes += _on_ties(str(name), lines, ties)
     header = ("Suite", "Method", "ID acc.", "Out-dist", *(how(column).title for column in shown))
+    caption = "Means ± sample standard deviation over the members of a suite, in percent; seeds averaged first."
     return Table(
-        caption="Means ± sample standard deviation over the members of a suite, in percent; seeds averaged first.",
+        caption=f"{caption} {NO_MEANS.format('members')}" if has_intervals(frame) else caption,
         header=header,
         rows=tuple(rows),
         groups=tuple(groups),

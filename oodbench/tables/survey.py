@@ -18,6 +18,7 @@ from .layouts import (
     mean_entry,
     means_over_sets,
     method_notes,
+    no_means,
     not_in_means,
     number,
     results_of,
@@ -28,6 +29,7 @@ from .layouts import (
 )
 from .model import Entry, Span, Table
 from .published import PUBLISHED, Published
+from .spread import shows_intervals
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,16 +43,19 @@ _HOW = (
 )
 
 
+@shows_intervals(*CRITERIA)
 def survey3(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
     """Return methods by OOD sets with FPR95, AUROC and AUPR, beside the survey's Table 3 (CIFAR-10)."""
     return _table(frame, metrics, PUBLISHED["survey3"])
 
 
+@shows_intervals(*CRITERIA)
 def survey4(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
     """Return methods by OOD sets with FPR95, AUROC and AUPR, beside the survey's Table 4 (CIFAR-100)."""
     return _table(frame, metrics, PUBLISHED["survey4"])
 
 
+@shows_intervals(*CRITERIA)
 def survey6(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
     """Return methods by OOD sets with FPR95, AUROC and AUPR, beside the survey's Table 6 (Tiny ImageNet)."""
     return _table(frame, metrics, PUBLISHED["survey6"])
@@ -97,7 +102,7 @@ def _table(frame: pd.DataFrame, metrics: Sequence[str], published: Published) ->
         "mean",
     )
     return Table(
-        caption=caption(frame),
+        caption=f"{caption(frame, columns)}{no_means(frame)}",
         header=header[drop:],
         rows=tuple(row[drop:] for row in rows),
         groups=tuple(groups),

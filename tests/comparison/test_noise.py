@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oodbench.comparison.noise import add_as_good, add_intervals
+from oodbench.comparison.intervals import add_intervals
+from oodbench.comparison.noise import add_as_good
 from oodbench.errors import StoreError
 from oodbench.metrics import bootstrap_interval, delong_interval
 from oodbench.store.records import ResultStore

@@ -5,7 +5,11 @@ the ROC curve, torchmetrics the same, pytorch-ood what its `OODMetrics` reports.
 over 200,000 thresholds in five loops; some of its thresholds are timed here, and the time of all is extrapolated.
 Rounds alternate; medians are printed, with the ratio to ours.
 
+Then the processor's seconds of confidence intervals by the bootstrap, of all metrics of scores and of all that need
+classes or probabilities as well, for several methods on the same images.
+
     python benchmarks/metrics.py --threads 1
+    python benchmarks/metrics.py --rounds 0 --methods 20 --resamples 1000
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ import torch
 from _scene import machine, threads
 
 from oodbench.engine.measures import all_metrics
+from oodbench.metrics import METRICS, SAMPLE_METRICS, Samples, intervals_of
 
 Metrics = Callable[[np.ndarray, np.ndarray], object]
 
@@ -90,14 +95,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=7, help="of metrics; 0 for intervals alone")
+    parser.add_argument("--methods", type=int, default=20, help="that intervals are computed of")
+    parser.add_argument("--resamples", type=int, default=1000, help="of the bootstrap")
     parser.add_argument("--shrink", type=int, default=1, help="divide all sizes by this, for a quick look")
     given = parser.parse_args(arguments)
     with threads(given.threads), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         print(machine(torch.device("cpu")))
-        for title, sizes in SIZES.items():
+        for title, sizes in SIZES.items() if given.rounds else ():
             compare(title, *(size // given.shrink for size in sizes), rounds=given.rounds)
+        intervals(10_000 // given.shrink, given.methods, given.resamples)
         print(machine(torch.device("cpu")))
 
 
@@ -138,6 +146,36 @@ def compare(title: str, n_id: int, n_ood: int, *, rounds: int) -> None:
         line(name, statistics.median(wall[name]), statistics.median(cpu[name]))
     loops = ccag(scores_id, scores_ood, min(1000, max(20, 20_000_000 // (n_id + n_ood))))
     print(f"{'loops of CC-AG, extrapolated':36}{1e3 * loops:12.0f}{'':12}{loops / base_wall:14.0f}x")
+
+
+def intervals(n_images: int, n_methods: int, n_resamples: int) -> None:
+    """Print the seconds of intervals of all metrics, of sets of equal size with ten known classes."""
+    rng = np.random.default_rng(0)
+    true = rng.integers(10, size=n_images)
+    samples = [
+        Samples(
+            scores_id=rng.normal(1, 1, n_images),
+            scores_ood=rng.normal(0, 1, n_images),
+            n_classes=10,
+            predicted_id=np.where(rng.random(n_images) < 0.9, true, rng.integers(10, size=n_images)),
+            true_id=true,
+            predicted_ood=rng.integers(10, size=n_images),
+            probabilities_id=rng.dirichlet(np.ones(10), n_images),
+        )
+        for _ in range(n_methods)
+    ]
+    print(f"\nintervals: {n_methods} methods, {n_images:,} against {n_images:,}, {n_resamples:,} resamples")
+    metrics = {
+        "all metrics of scores": [*METRICS],
+        "all metrics over samples": [*SAMPLE_METRICS],
+        "those of table2": ["fpr_at_95tpr", "detection_error", "auroc", "aupr_in", "aupr_out"],
+        "OSCR alone": ["oscr"],
+    }
+    for title, names in metrics.items():
+        started = time.perf_counter(), time.process_time()
+        intervals_of(samples, names, n_resamples=n_resamples)
+        wall, cpu = time.perf_counter() - started[0], time.process_time() - started[1]
+        print(f"{f'{title} ({len(names)})':36}{wall:10.1f} wall s{cpu:10.1f} CPU s")
 
 
 if __name__ == "__main__":

@@ -72,6 +72,15 @@ def test_growth_is_drawn(script, tmp_path):
 def test_metrics_are_timed(script, capsys):
     pytest.importorskip("torchmetrics", reason="torchmetrics is not installed: pip install oodbench[peers]")
 
-    script("metrics").main(["--rounds", "1", "--shrink", "1000"])
+    script("metrics").main(["--rounds", "1", "--shrink", "1000", "--resamples", "50"])
 
-    assert capsys.readouterr().out.count("oodbench, all metrics") == 2
+    printed = capsys.readouterr().out
+    assert printed.count("oodbench, all metrics") == 2
+    assert "intervals: 20 methods, 10 against 10, 50 resamples" in printed
+
+
+def test_intervals_are_timed_alone(script, capsys):
+    script("metrics").main(["--rounds", "0", "--shrink", "1000", "--methods", "2", "--resamples", "50"])
+
+    printed = capsys.readouterr().out
+    assert [title in printed for title in ("all metrics over samples (14)", "OSCR alone (1)", "oodbench")] == [1, 1, 0]

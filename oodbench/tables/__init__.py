@@ -13,12 +13,22 @@ from oodbench.plugins import registry
 from .columns import check_metrics
 from .model import Entry, Span, Table
 from .render import FORMATS, render
-from .spread import metrics_with_intervals
+from .spread import metrics_with_intervals, shows_intervals
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FORMATS", "Entry", "Span", "Table", "interval_metrics", "layout_table", "make_table", "render"]
+__all__ = [
+    "FORMATS",
+    "Entry",
+    "Span",
+    "Table",
+    "interval_metrics",
+    "layout_table",
+    "make_table",
+    "render",
+    "shows_intervals",
+]
 
 
 def make_table(

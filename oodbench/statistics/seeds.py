@@ -78,6 +78,9 @@ def over_seeds(
 
 def _quantile(level: float, df: float) -> float:
     """Return half the width, in standard errors, of an interval."""
-    from scipy.stats import t
+    if math.isinf(df):
+        return NormalDist().inv_cdf((1 + level) / 2)
+    # Student's t as in scipy.stats, which takes longer to import than most tables to make.
+    from scipy.special import stdtrit
 
-    return NormalDist().inv_cdf((1 + level) / 2) if math.isinf(df) else float(t.isf((1 - level) / 2, df))
+    return -float(stdtrit(df, (1 - level) / 2))

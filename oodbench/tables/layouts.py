@@ -283,9 +283,11 @@ def results_of(frame: pd.DataFrame) -> Results:
     metrics = metric_columns(frame)
     for key, rows in labelled.groupby(["in_dist", "label", "out_dist"], sort=False):
         in_dist, method, out_dist = map(str, key)
+        # All columns at once: pandas takes as long for one.
+        means, deviations = rows[[*metrics, *legacy]].mean(), rows[metrics].std(ddof=1)
         results[in_dist, method, out_dist] = Result(
-            means={name: float(rows[name].mean()) for name in (*metrics, *legacy)},
-            deviations={name: float(rows[name].std(ddof=1)) for name in metrics},
+            means=dict(zip(means.index, means.tolist(), strict=True)),
+            deviations=dict(zip(deviations.index, deviations.tolist(), strict=True)),
             accuracy=(float(rows["accuracy"].mean()), float(rows["accuracy"].std(ddof=1))),
             seen=bool(rows["seen"].any()),
             role=str(rows["role"].iloc[0]),
@@ -303,7 +305,8 @@ def _ends(rows: pd.DataFrame, metrics: Sequence[str]) -> dict[str, tuple[float, 
     whole = [
         name for name in metrics if LOW + name in rows and not rows.loc[rows[name].notna(), LOW + name].isna().any()
     ]
-    return {name: (float(rows[LOW + name].mean()), float(rows[HIGH + name].mean())) for name in whole}
+    low, high = (rows[[f"{end}{name}" for name in whole]].mean().tolist() for end in (LOW, HIGH))
+    return dict(zip(whole, zip(low, high, strict=True), strict=True))
 
 
 def labels(frame: pd.DataFrame) -> pd.Series[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,7 +12,6 @@ from . import options
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from oodbench.api import Metric
 
 _KINDS = ("methods", "benchmarks", "suites", "datasets", "networks", "metrics", "layouts", "recipes", "settings")
 _DEFAULT = ("methods", "benchmarks", "suites", "datasets")
@@ -150,8 +149,9 @@ def _metrics(_: Path) -> Table:
     from .terminal import listing
 
     table = listing("Metric", "What it is", "Better", "From")
-    own: list[tuple[str, Metric, str]] = [
-        (name, metric, f"oodbench {__version__}") for name, metric in metrics.METRICS.items()
+    own: list[tuple[str, Any, str]] = [
+        (name, metric, f"oodbench {__version__}")
+        for name, metric in (*metrics.METRICS.items(), *metrics.SAMPLE_METRICS.items())
     ]
     others = [(name, metric, registry.origin("metrics", name)) for name, metric in measures.of_plugins().items()]
     for name, metric, origin in (*own, *others):

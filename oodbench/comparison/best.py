@@ -12,13 +12,14 @@ from oodbench.store.records import Record, Row, Scores
 from .cells import Cells
 from .comparing import RESAMPLES
 from .mean_auroc import best_aurocs
-from .measured import Pair, TwoSets, find_metric, measure
+from .measured import Pair, TwoSets, find_metric, measure, samples_for
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _One:
     """One method with one seed on one OOD set."""
 
+    record: Record
     row: Row
     images: tuple[str, str]
     scores: Scores
@@ -106,7 +107,8 @@ def _on_sets(
     for method, seeds in results.items():
         for record, scores in seeds:
             for row in record.rows:
-                one = _One(row=row, images=(record.fingerprints.get("id_test") or "", row.fingerprint), scores=scores)
+                images = record.fingerprints.get("id_test") or "", row.fingerprint
+                one = _One(record=record, row=row, images=images, scores=scores)
                 found.setdefault(row.out_dist, {}).setdefault(method, {})[record.seed] = one
     return found
 
@@ -121,6 +123,7 @@ def _compared(
             first=one.row.metrics.get(metric, math.nan),
             second=second[seed].row.metrics.get(metric, math.nan),
             scores=(_two_sets(one), _two_sets(second[seed])),
+            samples=samples_for(metric, [(side.record, side.scores) for side in (one, second[seed])], one.row.out_dist),
         )
         for seed, one in first.items()
         if seed in second and second[seed].images == one.images

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oodbench.errors import PluginError, UnknownName, did_you_mean, reported_as
-from oodbench.metrics import METRICS
+from oodbench.metrics import METRICS, SAMPLE_METRICS, Samples, resampled_sample_metrics
 from oodbench.plugins import registry
 from oodbench.statistics import (
     Difference,
@@ -22,9 +22,11 @@ from oodbench.statistics import (
     over_seeds,
     resampled,
 )
+from oodbench.store.samples import samples_of
 
 if TYPE_CHECKING:
     from oodbench.api import Metric
+    from oodbench.store.records import Record, Scores
 
 Floats = NDArray[np.float64]
 TwoSets = tuple[Floats, Floats]
@@ -41,6 +43,7 @@ class Pair:
         first: stored value of the metric of the first method.
         second: of the second one.
         scores: of both methods.
+        samples: what metrics over samples read, of both methods; None where the metric is none of them.
     """
 
     seed: int
@@ -48,6 +51,19 @@ class Pair:
     first: float
     second: float
     scores: tuple[TwoSets, TwoSets]
+    samples: tuple[Samples, Samples] | None = None
+
+
+def samples_for(metric: str, sides: Sequence[tuple[Record, Scores]], out_dist: str) -> tuple[Samples, Samples] | None:
+    """Return the samples of two methods on an OOD set if a metric reads them, else None.
+
+    Raises:
+        StoreError: what is stored does not fit together.
+    """
+    if metric not in SAMPLE_METRICS:
+        return None
+    first, second = (samples_of(record, scores, out_dist) for record, scores in sides)
+    return first, second
 
 
 def find_metric(name: str) -> Metric:
@@ -56,10 +72,10 @@ def find_metric(name: str) -> Metric:
     Raises:
         UnknownName: there is none.
     """
-    known: dict[str, Metric] = {**METRICS, **registry.usable("metrics")}
+    known: dict[str, Any] = {**METRICS, **SAMPLE_METRICS, **registry.usable("metrics")}
     if name not in known:
         raise UnknownName(f"no metric {name!r}{did_you_mean(name, known)}")
-    return known[name]
+    return known[name]  # type: ignore[no-any-return]
 
 
 def measure(
@@ -67,8 +83,8 @@ def measure(
 ) -> tuple[Difference, tuple[Difference, ...]]:
     """Return the difference over all seeds, and that of each seed.
 
-    The AUROC is tested by DeLong's method, and other metrics of scores by a paired bootstrap; those that need more
-    than scores are not tested, and have NaN for an interval and p-value.
+    The AUROC is tested by DeLong's method, and other metrics by a paired bootstrap. Metrics of plugins that need more
+    than scores, and those that need what is not stored, are not tested, and have NaN for an interval and p-value.
 
     Args:
         name: of the metric.
@@ -76,6 +92,10 @@ def measure(
         level: of intervals.
         resamples: of the bootstrap.
     """
+    if name in SAMPLE_METRICS:
+        needs = SAMPLE_METRICS[name].needs
+        whole = all(pair.samples and all(one.has(*needs) for one in pair.samples) for pair in pairs)
+        return _by_bootstrap(_OverSamples(name), pairs, level, resamples) if whole else _untested(pairs, level)
     metric = find_metric(name)
     if getattr(metric, "takes", "scores") != "scores":
         return _untested(pairs, level)
@@ -83,7 +103,37 @@ def measure(
         return _by_delong(pairs, level)
     # Which is a plugin's.
     with reported_as(PluginError, f"the metric {name}"):
-        return _by_bootstrap(metric, pairs, level, resamples)
+        return _by_bootstrap(_OfScores(metric), pairs, level, resamples)
+
+
+@dataclass(frozen=True)
+class _OfScores:
+    """A metric of scores, with what the bootstrap asks of it."""
+
+    metric: Metric
+
+    def values(self, pair: Pair) -> tuple[float, float]:
+        """Return the values of both methods."""
+        return self.metric(*pair.scores[0]), self.metric(*pair.scores[1])
+
+    def resampled(self, pairs: Sequence[Pair], resamples: int) -> Floats:
+        """Return the values of both methods of each pair in turn, shape (resamples, 2 * n_pairs)."""
+        return resampled([scores for pair in pairs for scores in pair.scores], self.metric, resamples=resamples)
+
+
+@dataclass(frozen=True)
+class _OverSamples:
+    """The same of a metric over samples."""
+
+    name: str
+
+    def values(self, pair: Pair) -> tuple[float, float]:
+        first, second = (SAMPLE_METRICS[self.name](one) for one in pair.samples or ())
+        return first, second
+
+    def resampled(self, pairs: Sequence[Pair], resamples: int) -> Floats:
+        samples = [one for pair in pairs for one in pair.samples or ()]
+        return resampled_sample_metrics(samples, metrics=[self.name], n_resamples=resamples)[self.name].T
 
 
 def _by_delong(pairs: Sequence[Pair], level: float) -> tuple[Difference, tuple[Difference, ...]]:
@@ -109,16 +159,15 @@ def _by_delong(pairs: Sequence[Pair], level: float) -> tuple[Difference, tuple[D
 
 
 def _by_bootstrap(
-    metric: Metric, pairs: Sequence[Pair], level: float, resamples: int
+    metric: _OfScores | _OverSamples, pairs: Sequence[Pair], level: float, resamples: int
 ) -> tuple[Difference, tuple[Difference, ...]]:
     single: dict[int, Difference] = {}
     covariance = np.zeros((len(pairs), len(pairs)))
     for members in _of_same_images(pairs):
-        draws = resampled([scores for i in members for scores in pairs[i].scores], metric, resamples=resamples)
+        draws = metric.resampled([pairs[i] for i in members], resamples)
         covariance[np.ix_(members, members)] = covariance_of(draws[:, ::2], draws[:, 1::2])
         for place, i in enumerate(members):
-            values = [metric(*scores) for scores in pairs[i].scores]
-            single[i] = judged_by(draws[:, 2 * place : 2 * place + 2], values[0], values[1], level=level)
+            single[i] = judged_by(draws[:, 2 * place : 2 * place + 2], *metric.values(pairs[i]), level=level)
     ordered = tuple(single[i] for i in range(len(pairs)))
     if len(pairs) == 1:
         return ordered[0], ordered

@@ -14,7 +14,7 @@ from oodbench.store.records import Record, Row, Scores
 
 from .cells import Cells
 from .grouping import Group
-from .measured import Pair, TwoSets, measure
+from .measured import Pair, TwoSets, measure, samples_for
 from .result import OnOodSet, OnSeed, Pairing
 
 
@@ -66,6 +66,7 @@ def draft(group: Group, old: Cells, new: Cells, metric: str, alpha: float, resam
                     first=values[0],
                     second=values[1],
                     scores=(_two_sets(scores[0], row.out_dist), _two_sets(scores[1], row.out_dist)),
+                    samples=samples_for(metric, ((first, scores[0]), (second, scores[1])), row.out_dist),
                 )
             )
         mine = {row.out_dist for row in _out_of_distribution(first)}

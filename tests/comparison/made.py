@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from oodbench.metrics import METRICS
+from oodbench.metrics import METRICS, sample_metrics
 from oodbench.store.records import ResultStore, Scores
+from oodbench.store.samples import samples_of
+from tests.report.made import save_results
 from tests.test_records import a_record, a_row
 
 SETS = {"near": "novelty", "far": "anomaly"}
@@ -56,3 +58,20 @@ def save_cells(folder, skills, *, seeds=3, **changes):
         for seed in range(seeds):
             save_cell(folder, method, skill=skill, seed=seed, **changes)
     return folder
+
+
+def stored_in(folder, *, seeds=1, n=40, sets=None, old=False, **numbers):
+    """Store two methods whose rows have the metrics over samples that their samples give, and some other numbers."""
+    store = ResultStore(
+        save_results(folder, {"odm": 2.0, "msp": 0.2}, seeds=seeds, n=n, old=old, sets=sets or {"near": "novelty"})
+    )
+    for record in store.all():
+        scores = store.scores(record)
+        rows = [
+            dataclasses.replace(
+                row, metrics={**row.metrics, **sample_metrics(samples_of(record, scores, row.out_dist)), **numbers}
+            )
+            for row in record.rows
+        ]
+        store.save(store.file_of(record), dataclasses.replace(record, rows=tuple(rows)), scores)
+    return store, store.all()

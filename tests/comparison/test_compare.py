@@ -10,13 +10,14 @@ import pytest
 import oodbench
 from oodbench.comparison.layout import comparison_table
 from oodbench.errors import ConfigError, StoreError, UnknownName
-from oodbench.metrics import auroc
-from oodbench.statistics import compare_aurocs, over_seeds
+from oodbench.metrics import SAMPLE_METRICS, auroc, resampled_sample_metrics
+from oodbench.statistics import compare_aurocs, judged_by, over_seeds
 from oodbench.store.records import ResultStore
+from oodbench.store.samples import samples_of
 from oodbench.tables import render
 from tests.helpers import signed
 
-from .made import save_cell, save_cells
+from .made import save_cell, save_cells, stored_in
 
 
 def test_a_better_method_is_found(tmp_path):
@@ -62,6 +63,27 @@ def test_other_metrics_have_a_bootstrap(tmp_path, metric):
     assert found.pairings[0].verdict.word == "better"
     assert found.pairings[0].sets[0].difference.test == "paired bootstrap over 3 seeds"
     assert found.pairings[0].seeds[0].difference.test == "paired bootstrap"
+
+
+@pytest.mark.parametrize("metric", ["oscr", "macro_f", "aurc"])
+def test_metrics_over_samples_have_a_bootstrap_too(tmp_path, metric):
+    store, records = stored_in(tmp_path, seeds=3)
+    found = oodbench.compare("msp", "odm", metric=metric, resamples=200, results_dir=tmp_path)
+    first = found.pairings[0].seeds[0]
+    both = [next(one for one in records if (one.method, one.seed) == (name, first.seed)) for name in ("msp", "odm")]
+    samples = [samples_of(one, store.scores(one), "near") for one in both]
+    draws = resampled_sample_metrics(samples, metrics=[metric], n_resamples=200)[metric].T
+
+    assert found.pairings[0].sets[0].difference.test == "paired bootstrap over 3 seeds"
+    assert first.difference == judged_by(draws, *(SAMPLE_METRICS[metric](one) for one in samples), level=0.95)
+    assert not any("not tested" in note for note in found.notes)
+
+
+def test_a_metric_that_needs_probabilities_is_tested_over_sets_and_seeds_only(tmp_path):
+    stored_in(tmp_path, seeds=2, ece=0.1)
+    found = oodbench.compare("msp", "odm", metric="ece", results_dir=tmp_path)
+
+    assert found.notes[-1] == "The metric needs more than scores, so that single sets were not tested."
 
 
 def test_one_set_and_one_seed_say_what_cannot_be_tested(tmp_path):

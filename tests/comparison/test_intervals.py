@@ -18,33 +18,15 @@ from oodbench.metrics import (
     oscr,
     percentile_interval,
     resampled_by_loop,
-    sample_metrics,
 )
 from oodbench.plugins import registry
-from oodbench.store.records import ResultStore
 from oodbench.store.rows import to_frame
 from oodbench.store.samples import samples_of
 from oodbench.tables import interval_metrics, layout_table
 from oodbench.tables.columns import metric_columns
 from oodbench.tables.model import plain_text
-from tests.report.made import save_results
 
-
-def stored_in(folder, *, seeds=1, n=40, sets=None, old=False, **numbers):
-    """Store two methods whose rows have the metrics over samples that their samples give, and some other numbers."""
-    store = ResultStore(
-        save_results(folder, {"odm": 2.0, "msp": 0.2}, seeds=seeds, n=n, old=old, sets=sets or {"near": "novelty"})
-    )
-    for record in store.all():
-        scores = store.scores(record)
-        rows = [
-            dataclasses.replace(
-                row, metrics={**row.metrics, **sample_metrics(samples_of(record, scores, row.out_dist)), **numbers}
-            )
-            for row in record.rows
-        ]
-        store.save(store.file_of(record), dataclasses.replace(record, rows=tuple(rows)), scores)
-    return store, store.all()
+from .made import stored_in
 
 
 def cell(table, row, title):

@@ -47,7 +47,7 @@ def aurc(samples: Samples, *, prior: Prior = "natural") -> float:
     """
     accepted, errors, whole = _weighed(samples, prior)
     # In a resample the highest thresholds may accept nothing, and there are no errors then.
-    return dot(np.diff(accepted), errors[..., 1:] / np.maximum(accepted[..., 1:], 1)) / whole
+    return dot(np.diff(accepted) / whole, errors[..., 1:] / np.maximum(accepted[..., 1:], 1))
 
 
 def augrc(samples: Samples, *, prior: Prior = "natural") -> float:
@@ -64,7 +64,7 @@ def augrc(samples: Samples, *, prior: Prior = "natural") -> float:
     0.16666666666666666
     """
     accepted, errors, whole = _weighed(samples, prior)
-    return dot(np.diff(accepted) / whole, errors[..., 1:] + errors[..., :-1]) / whole / 2
+    return dot(np.diff(accepted) / whole, (errors[..., 1:] + errors[..., :-1]) / whole) / 2
 
 
 def risk_at_coverage(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -34,6 +33,8 @@ if TYPE_CHECKING:
 
 _Key = tuple[str, str, str]
 _Found = dict[_Key, dict[str, Interval]]
+_TOGETHER = 20
+"""Rows that share the drawing of images: more would take memory for each, and save little."""
 
 
 class _Alike(NamedTuple):
@@ -72,11 +73,7 @@ def add_intervals(
         StoreError: scores are missing or damaged.
     """
     wanted = [name for name in metric_columns(frame) if is_built_in(name)] if metrics is None else [*metrics]
-    found: _Found = {}
-    by_benchmark = sorted(records if wanted else (), key=_benchmark)
-    # The scores of one benchmark at a time.
-    for _, of_benchmark in groupby(by_benchmark, key=_benchmark):
-        found |= _of_benchmark([*of_benchmark], store, wanted)
+    found = _found(records if wanted else (), store, wanted)
     nothing = Interval(value=math.nan, low=math.nan, high=math.nan, confidence=math.nan)
     each = [found.get(key, {}) for key in keys_of(frame)]
     ends: dict[str, list[float]] = {}
@@ -86,31 +83,34 @@ def add_intervals(
     return frame.assign(**ends).assign(**{OVER: IMAGES})
 
 
-def _benchmark(record: Record) -> str:
-    return record.benchmark["name"]
-
-
-def _of_benchmark(records: Sequence[Record], store: ScoreSource, wanted: Sequence[str]) -> _Found:
+def _found(records: Sequence[Record], store: ScoreSource, wanted: Sequence[str]) -> _Found:
     """Return the intervals of all rows of some records by metric."""
     found: _Found = {}
-    alike: dict[_Alike, dict[_Key, Samples]] = {}
+    waiting: dict[_Alike, dict[_Key, Samples]] = {}
     for record in records:
         scores = store.scores(record)
         for row in record.rows:
             valued = [name for name in wanted if name in row.metrics]
-            key = _benchmark(record), record.key, row.out_dist
+            key = record.benchmark["name"], record.key, row.out_dist
             for prefix, samples in _samples(record, scores, row.out_dist, valued):
                 if min(samples.n_id, samples.n_ood) < 2:
                     # Of a single image nothing is known.
                     continue
-                metrics = _built_in(valued, prefix, samples)
-                alike.setdefault(_Alike(samples.n_id, samples.n_ood, prefix, metrics), {})[key] = samples
+                shared = _Alike(samples.n_id, samples.n_ood, prefix, _built_in(valued, prefix, samples))
+                together = waiting.setdefault(shared, {})
+                together[key] = samples
                 if not prefix:
                     found.setdefault(key, {}).update(_of_plugins(valued, samples))
-    for shared, group in alike.items():
-        for key, one in zip(group, intervals_of([*group.values()], shared.metrics), strict=True):
-            found.setdefault(key, {}).update({f"{shared.prefix}{name}": interval for name, interval in one.items()})
+                if len(together) == _TOGETHER:
+                    _add(found, shared, waiting.pop(shared))
+    for shared, together in waiting.items():
+        _add(found, shared, together)
     return found
+
+
+def _add(found: _Found, shared: _Alike, together: dict[_Key, Samples]) -> None:
+    for key, one in zip(together, intervals_of([*together.values()], shared.metrics), strict=True):
+        found.setdefault(key, {}).update({f"{shared.prefix}{name}": interval for name, interval in one.items()})
 
 
 def _samples(record: Record, scores: Scores, out_dist: str, valued: Sequence[str]) -> Iterable[tuple[str, Samples]]:

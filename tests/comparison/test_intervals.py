@@ -77,6 +77,15 @@ def test_rows_have_intervals_of_all_built_in_metrics_over_samples(tmp_path):
     assert metric_columns(frame) == metric_columns(to_frame(records))
 
 
+def test_how_many_rows_are_resampled_together_does_not_count(tmp_path, monkeypatch):
+    store, records = stored_in(tmp_path, sets={"near": "novelty", "far": "anomaly"})
+    frame = add_intervals(to_frame(records), store, records, ["oscr", "auroc"])
+    monkeypatch.setattr(intervals, "_TOGETHER", 3)
+
+    assert add_intervals(to_frame(records), store, records, ["oscr", "auroc"]).equals(frame)
+    assert frame["interval_low_oscr"].notna().all()
+
+
 def test_only_what_is_asked_for_is_computed(tmp_path, monkeypatch):
     stored = stored_in(tmp_path)
     asked = []

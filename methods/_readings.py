@@ -13,6 +13,9 @@ from oodbench.api import Network
 if TYPE_CHECKING:
     from torch import Tensor
 
+_CACHED = 2**17
+"""Numbers of a map that are raised at once, so that all powers stay in a processor's cache."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class GramSums:
@@ -90,18 +93,25 @@ def gram_sums(output: Tensor, powers: Sequence[int], name: str) -> Tensor:
     from ._layers import by_position, known_layout
 
     matrices = by_position(output, known_layout(name, output))
+    at_once = max(1, _CACHED // math.prod(matrices.shape[1:]))
+    return torch.cat([_sums_of(part, powers) for part in torch.split(matrices, at_once)])
+
+
+def _sums_of(matrices: Tensor, powers: Sequence[int]) -> Tensor:
+    import torch
+
     # Sums are of degree 2 in F: with the largest value at 1, no power overflows.
     size = matrices.abs().amax(dim=(1, 2), keepdim=True)
     size = torch.where(size > 0, size, 1.0)
     scaled = matrices / size
-    raised, reached, sums = scaled, 1, []
+    raised, reached, sums = scaled.clone(), 1, []
     for power in sorted(powers):
         # Whole powers by hand: `**` takes logarithms, at ten times the cost.
         for _ in range(power - reached):
-            raised = raised * scaled
+            raised *= scaled
         reached = power
         # The row sums of F Fᵀ are F (Fᵀ 1): the matrix itself is not needed.
-        rows = (raised * raised.sum(dim=1, keepdim=True)).sum(dim=2)
+        rows = torch.bmm(raised, raised.sum(dim=1).unsqueeze(2)).squeeze(2)
         sums.append(rows.sign() * rows.abs() ** (1 / power) * size[:, :, 0] ** 2)
     return torch.cat(sums, dim=1)
 

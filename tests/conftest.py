@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 # Before anything reads it: tests share the cores by being several, and what they start is to do so as well.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -15,6 +16,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 import torch
 
+from oodbench import cli
 from oodbench.given import building
 from oodbench.plugins import registry
 
@@ -100,3 +102,18 @@ def plugins(tmp_path, monkeypatch):
     for name in set(sys.modules) - modules:
         if str(site) in str(getattr(sys.modules[name], "__file__", "")):
             del sys.modules[name]
+
+
+@pytest.fixture
+def oodbench(capfd, monkeypatch):
+    """Return a function that runs a command as a user would, in this process; it gives exit code, stdout and stderr."""
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["oodbench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        out, err = capfd.readouterr()
+        return SimpleNamespace(code=caught.value.code, out=out, err=err)
+
+    return run

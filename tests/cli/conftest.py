@@ -1,27 +1,8 @@
-"""Run the command line as a user would, in this process."""
+"""What tests of commands share."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
-
-from oodbench import cli
-
-
-@pytest.fixture
-def oodbench(capfd, monkeypatch):
-    """Return a function that runs a command and returns its exit code, stdout and stderr."""
-    monkeypatch.setenv("COLUMNS", "100")
-
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["oodbench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        out, err = capfd.readouterr()
-        return SimpleNamespace(code=caught.value.code, out=out, err=err)
-
-    return run
 
 
 @pytest.fixture

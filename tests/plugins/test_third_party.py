@@ -118,16 +118,11 @@ PAIRS = Suite(name="pairs", title="pairs of digits", source="a test", members=(m
 METRIC = WronglyAccepted()
 '''
 
-ENTRIES = """
-[oodbench.methods]
-two_networks = stranger:TwoNetworks
-
-[oodbench.metrics]
-wrongly_accepted = stranger:METRIC
-
-[oodbench.suites]
-pairs = stranger:PAIRS
-"""
+ENTRIES = {
+    "methods": {"two_networks": "stranger:TwoNetworks"},
+    "metrics": {"wrongly_accepted": "stranger:METRIC"},
+    "suites": {"pairs": "stranger:PAIRS"},
+}
 
 LINGERING = """
 import time
@@ -151,21 +146,11 @@ cli.main()
 COMMAND = ("run", "--in", "pairs", "--method", "two_networks", "--method", "msp", "--device", "cpu")
 
 
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory):
-    """Return the environment of a process that has the package installed."""
-    site = tmp_path_factory.mktemp("stranger")
-    (site / "stranger.py").write_text(MODULE)
-    info = site / "stranger-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(ENTRIES)
-    return {**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-
-
-def ran(environment, *arguments):
-    command = [sys.executable, "-P", "-m", "oodbench", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+@pytest.fixture
+def stranger(plugins, tmp_path):
+    """Install the package for this test, and return the environment of a process that has it as well."""
+    plugins("stranger", ENTRIES, {"stranger.py": MODULE})
+    return {**os.environ, "PYTHONPATH": str(tmp_path / "site-packages")}
 
 
 def records(folder):
@@ -175,11 +160,10 @@ def records(folder):
     }
 
 
-def test_everything_of_a_stranger_runs_and_goes_on_after_a_kill(environment):
-    where = {**environment, "OODBENCH_CACHE": str(Path("cache").absolute())}
+def test_everything_of_a_stranger_runs_and_goes_on_after_a_kill(stranger, oodbench, monkeypatch):
     process = subprocess.Popen(
         [sys.executable, "-P", "-c", LINGERING, *COMMAND, "--results-dir", "results"],
-        env=where,
+        env=stranger,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -190,14 +174,15 @@ def test_everything_of_a_stranger_runs_and_goes_on_after_a_kill(environment):
     process.send_signal(signal.SIGKILL)
     process.wait()
 
-    again = ran(where, *COMMAND, "--results-dir", "results")
-    whole = ran({**environment, "OODBENCH_CACHE": str(Path("other").absolute())}, *COMMAND, "--results-dir", "whole")
+    again = oodbench(*COMMAND, "--results-dir", "results")
+    monkeypatch.setenv("OODBENCH_CACHE", str(Path("other").absolute()))
+    whole = oodbench(*COMMAND, "--results-dir", "whole")
 
-    assert (again.returncode, whole.returncode) == (0, 0), again.stderr + whole.stderr
+    assert (again.code, whole.code) == (0, 0), again.err + whole.err
     # The network that the other starts from was trained before the kill, and is not trained again.
-    assert again.stderr.count("trained pairs-01 two_heads seed 0") == 0
-    assert again.stderr.count("trained pairs-01 two_heads_tuned seed 0") == 1
-    assert whole.stderr.count("trained pairs-01 two_heads seed 0") == 1
+    assert again.err.count("trained pairs-01 two_heads seed 0") == 0
+    assert again.err.count("trained pairs-01 two_heads_tuned seed 0") == 1
+    assert whole.err.count("trained pairs-01 two_heads seed 0") == 1
     stored, expected = records("results"), records("whole")
     assert (
         stored.keys()
@@ -208,17 +193,12 @@ def test_everything_of_a_stranger_runs_and_goes_on_after_a_kill(environment):
         assert record["rows"] == expected[name]["rows"]
         assert record["suite"] == "pairs"
         assert "wrongly_accepted" in record["rows"][0]["metrics"]
-    assert " two_networks " in again.stdout
-    assert "2 members: pairs-01, pairs-23" in again.stdout
+    assert " two_networks " in again.out
+    assert "2 members: pairs-01, pairs-23" in again.out
 
 
-def test_a_stranger_keeps_the_contract(environment):
-    done = ran(
-        {**environment, "OODBENCH_CACHE": str(Path("cache").absolute())},
-        "check",
-        "two_networks",
-        "pairs",
-        "wrongly_accepted",
-    )
+@pytest.mark.usefixtures("stranger")
+def test_a_stranger_keeps_the_contract(oodbench):
+    done = oodbench("check", "two_networks", "pairs", "wrongly_accepted")
 
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.code == 0, done.out + done.err

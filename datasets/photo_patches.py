@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from oodbench.images import Conversion, RawImages
 
 from ._made import SeededSet
+from ._shipped import shipped
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -34,9 +35,8 @@ class PhotoPatches(SeededSet):
     def _patches(self, split: str) -> Iterator[Image]:
         import numpy as np
         from PIL import Image
-        from sklearn.datasets import load_sample_images
 
-        photos = [Image.fromarray(photo) for photo in load_sample_images().images]
+        photos = [Image.open(shipped(f"images/{name}.jpg")).convert("RGB") for name in ("china", "flower")]
         rng = np.random.default_rng(self.stream(split))
         for _ in range(self.count):
             photo = photos[rng.integers(len(photos))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import signal
@@ -14,13 +15,9 @@ from types import SimpleNamespace
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
-import torch
 
 from oodbench import cli
-from oodbench.given import building
 from oodbench.plugins import registry
-
-torch.set_num_threads(1)
 
 LONGEST = (
     "test_ray.py",
@@ -41,6 +38,23 @@ def pytest_configure(config):
     """Let files be begun in the order of `pytest_collection_modifyitems`; many tests are not a long time."""
     if config.pluginmanager.hasplugin("xdist"):
         config.option.loadscopereorder = False
+    # The process that only hands tests to others needs no PyTorch.
+    if hasattr(config, "workerinput") or not getattr(config.option, "tx", None):
+        import torch
+
+        torch.set_num_threads(1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Look for no garbage while thousands of tests are made, none of which is any: that takes a quarter of the time."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        # Nor among them later.
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items):
@@ -63,7 +77,7 @@ def own_folders(tmp_path, monkeypatch, request):
     """Give each test a working folder, a cache and a data folder of its own, so that nothing of the user's is used."""
     monkeypatch.setenv("OODBENCH_CACHE", str(tmp_path / "cache"))
     # Files that models of an earlier test were built from are no longer there, or cannot be run elsewhere.
-    monkeypatch.setattr(building, "_run", [])
+    monkeypatch.setattr("oodbench.given.building._run", [])
     monkeypatch.setattr(sys, "path", [*sys.path])
     if "real_data" not in request.fixturenames:
         monkeypatch.delenv("OODBENCH_DATA", raising=False)

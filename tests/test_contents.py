@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -266,14 +267,19 @@ print(GivenModel.of(Net(), normalise="none").digest)
 """
 
 
-def test_keys_are_the_same_in_every_process(tmp_path):
-    def said(seed):
-        folders = {"PYTHONPATH": str(Path(__file__).parents[1]), "OODBENCH_CACHE": str(tmp_path)}
-        return subprocess.run(
-            [sys.executable, "-"], input=METHOD + PROCESS, env={**os.environ, **folders, "PYTHONHASHSEED": seed},
-            capture_output=True, text=True, check=True,
-        ).stdout.split()  # fmt: skip
+def test_keys_are_the_same_in_every_process(tmp_path, monkeypatch, capsys):
+    """This one, whose words have hashes drawn at random, and another with hashes that are chosen."""
+    # Of a program that is read from a pipe.
+    main = ModuleType("__main__")
+    with monkeypatch.context() as here:
+        here.setitem(sys.modules, "__main__", main)
+        exec(compile(METHOD + PROCESS, "<stdin>", "exec", dont_inherit=True), vars(main))
+    seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
+    folders = {"PYTHONPATH": str(Path(__file__).parents[1]), "OODBENCH_CACHE": str(tmp_path)}
+    other = subprocess.run(
+        [sys.executable, "-"], input=METHOD + PROCESS, env={**os.environ, **folders, "PYTHONHASHSEED": seed},
+        capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
 
-    first = said("1")
-    assert len(first) == 7
-    assert first == said("2")
+    assert len(other) == 7
+    assert other == capsys.readouterr().out.split()

@@ -10,8 +10,9 @@ demo: .venv/installed
 		--results-dir $(DEMO) --cache-dir $(DEMO)/cache
 	$(BIN)/oodbench plot --results-dir $(DEMO)
 
+# Containers often tell Python to keep nothing that it compiled; the many processes of the tests need it again and again.
 test: .venv/installed-dev
-	PYTHONSAFEPATH=1 $(BIN)/python -m pytest -n auto --dist loadfile
+	PYTHONSAFEPATH=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

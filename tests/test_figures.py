@@ -225,7 +225,7 @@ def test_histograms_show_each_row_its_own_threshold():
 
 def heights(axes, values):
     """Return the bars of the in-distribution (0) or of the OOD set (1)."""
-    return [bar.get_height() for bar in axes.containers[values]]
+    return axes.patches[values].get_data().values
 
 
 def test_histograms_count_every_image_though_the_ends_are_cut():

@@ -75,7 +75,9 @@ def _panel(axes: Axes, scores_id: NDArray[np.float64], scores_ood: NDArray[np.fl
     edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
     for values, fill in ((scores_id, ID_COLOUR), (scores_ood, colour)):
         weights = np.full(len(values), 1 / len(values))
-        axes.hist(values.clip(low, high), bins=edges.tolist(), weights=weights, color=fill, alpha=0.6)
+        heights, _ = np.histogram(values.clip(low, high), edges, weights=weights)
+        # One outline is drawn in a tenth of the time of as many bars.
+        axes.stairs(heights, edges, fill=True, color=fill, alpha=0.6)
     curve = roc_curve(scores_id, scores_ood)
     axes.axvline(curve.thresholds[curve.index_at_tpr(0.95)], color="black", linewidth=0.8, linestyle="--")
     # Under a root, the few images that matter are seen beside the many that crowd at one end; the room is for the text.

@@ -22,10 +22,13 @@ from oodbench.plugins import registry
 LONGEST = (
     "test_ray.py",
     "test_method_checks.py",
+    "test_memory.py",
+    "test_snapshots.py",
     "test_work.py",
     "test_z_installed.py",
-    "test_third_party.py",
+    "test_claims.py",
     "test_runner.py",
+    "test_other_checks.py",
 )
 """Files that are begun first, so that no worker is left alone with one of them at the end."""
 

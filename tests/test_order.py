@@ -11,7 +11,6 @@ import torch
 import oodbench as package
 from oodbench.given.order import doubts
 
-from .cli.conftest import oodbench  # noqa: F401  # a fixture
 from .helpers import save_photos
 from .networks_of_ones_own import brightness_classifier
 
@@ -52,7 +51,7 @@ def test_a_bad_model_with_one_image_a_class_is_not_told_of_another_order():
     assert said(predicted, np.arange(50), names) == ""
 
 
-def test_a_run_tells_it(tmp_path, oodbench, monkeypatch):  # noqa: F811
+def test_a_run_tells_it(tmp_path, oodbench, monkeypatch):
     # The model was trained on folders that were sorted as words: 0, 1, 10, 11, 2, …
     numbers = [str(k) for k in range(12)]
     outputs = sorted(numbers)

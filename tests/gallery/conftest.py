@@ -11,7 +11,7 @@ from oodbench.data.parts import load_part
 from oodbench.images import Conversion
 from oodbench.store.artifacts import ArtifactStore
 from oodbench.store.workspace import Workspace
-from tests.cli.conftest import oodbench, small  # noqa: F401  # fixtures
+from tests.cli.conftest import small  # noqa: F401  # a fixture
 from tests.networks_of_ones_own import brightness_classifier
 
 GREYS = np.repeat(np.linspace(0, 200, 24).astype(np.uint8), 3 * 8 * 8).reshape(24, 3, 8, 8)

@@ -84,7 +84,8 @@ class Discriminator(nn.Module):
 def _resampled(images: Tensor, size: list[int]) -> Tensor:
     if list(images.shape[2:]) == size:
         return images
-    return interpolate(images, size, mode="bilinear", antialias=True)
+    # Not in bfloat16, which processors have no such filter for.
+    return interpolate(images.float(), size, mode="bilinear", antialias=True)
 
 
 def _initialise(module: nn.Module) -> None:

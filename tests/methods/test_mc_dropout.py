@@ -199,7 +199,7 @@ def test_features_are_dropped_in_training_as_in_use_also_where_the_network_has_d
         return network
 
     data = TrainingImages(images=pixels(600), labels=np.arange(600) % 3)
-    config = TrainConfig(steps=1, batch_size=600, learning_rate=1e-9)
+    config = TrainConfig(steps=1, batch_size=600, learning_rate=1e-9, precision="float32")
     train(build, mc_dropout(rate=0.5).networks[0], data, config, seed=0, device=torch.device("cpu"))
     usual = network.body(torch.tensor(pixels(600)).float() / 255)
 

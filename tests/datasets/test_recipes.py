@@ -57,3 +57,15 @@ def test_digits_and_signs_are_never_flipped(name):
     for recipe in registry.benchmark(name).recipes.values():
         for config in (recipe.default, *recipe.objectives.values()):
             assert not {"flip", "rotate90"} & set(config.augment)
+
+
+@pytest.mark.parametrize("other", ["cifar10-far-near", "survey-cifar10"])
+def test_benchmarks_of_cifar10_share_the_classifier_that_a_processor_trains(other):
+    one, same = registry.benchmark("cifar10"), registry.benchmark(other)
+
+    assert same.recipes["cpu"].config("ce") == one.recipes["cpu"].config("ce")
+    assert (same.id_train, same.conversion, same.validation_share) == (
+        one.id_train,
+        one.conversion,
+        one.validation_share,
+    )

@@ -297,3 +297,12 @@ def test_nac_of_the_penultimate_layer_needs_an_affine_head():
 
     with pytest.raises(ConfigError, match="leave nac out"):
         registry.method("nac")().fit(labelled(Classifier(head=curved), random_features()))
+
+
+def test_large_maps_are_raised_in_parts_as_each_alone():
+    maps = torch.randn(3, 4, 200, 200, generator=torch.Generator().manual_seed(0))
+    rows = maps.double().flatten(2)
+    expected = torch.cat([(rows**p @ (rows**p).transpose(1, 2)).sum(2) for p in (1, 3)], dim=1)
+    expected[:, 4:] = expected[:, 4:].sign() * expected[:, 4:].abs() ** (1 / 3)
+
+    assert torch.allclose(readings.gram_sums(maps, (1, 3), "layer").double(), expected, rtol=1e-3, atol=1e-2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -15,14 +16,14 @@ from oodbench.errors import ConfigError, did_you_mean, first_line
 from oodbench.images import CentreCrop, Conversion
 
 from .copying import unwrapped
+from .crops import Pair, centre_crop, mean_and_std, pillow_name
+from .hugging_face import said_by, steps_of
 from .normalisation import normalisation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
     from torch import nn
-
-Pair = tuple[tuple[float, ...], tuple[float, ...]]
 
 _USUAL = "--preprocess resize=256,crop=224,interpolation=bicubic"
 
@@ -109,11 +110,16 @@ def of_model(model: nn.Module, said: Any = None) -> Preprocessing:
 
 
 def _beside(model: nn.Module) -> Any:
-    """Return the configuration of the processor in the folder that a model of Hugging Face was loaded from."""
+    """Return the processor in the folder that a model of Hugging Face was loaded from, or its settings."""
     folder = getattr(getattr(model, "config", None), "_name_or_path", "")
     file = Path(str(folder)) / "preprocessor_config.json"
     if not folder or not file.is_file():
         return None
+    try:
+        return importlib.import_module("transformers").AutoImageProcessor.from_pretrained(folder)
+    # Without the package, or with one that does not know this processor, its settings are all there is.
+    except (ImportError, ValueError, OSError):
+        pass
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except ValueError:
@@ -131,7 +137,7 @@ def _known(said: Any) -> Preprocessing | None:
     if hasattr(said, "crop_size") and hasattr(said, "resize_size"):
         return _of_torchvision(said)
     if hasattr(said, "to_dict"):
-        said = said.to_dict()
+        return _of_processor(said)
     if not isinstance(said, Mapping):
         return None
     if "input_size" in said:
@@ -139,6 +145,49 @@ def _known(said: Any) -> Preprocessing | None:
     if "image_mean" in said or "do_resize" in said:
         return _of_hugging_face(said)
     return None
+
+
+def _of_hugging_face(config: Mapping[str, Any]) -> Preprocessing:
+    conversion, pair = said_by(config)
+    return Preprocessing(conversion=conversion, normalise=pair, source="the image processor of Hugging Face")
+
+
+def _of_processor(processor: Any) -> Preprocessing:
+    """Return what the settings of an image processor say, or the processor itself where it does something else.
+
+    Two settings that read alike are done in different ways by the processors of different models: a number to resize to
+    is of the shorter side or of another one, a cut is rounded up or down, channels are turned round.
+    """
+    if not callable(processor):
+        return _of_hugging_face(processor.to_dict())
+    itself = _of_transform(steps_of(processor), called=type(processor).__name__)
+    try:
+        words = _of_hugging_face(processor.to_dict())
+    except ConfigError:
+        return itself
+    return words if _alike(words, itself) else itself
+
+
+def _alike(words: Preprocessing, itself: Preprocessing) -> bool:
+    """Return whether words and a processor do the same to photos, to a grey level, and normalise alike."""
+    from PIL import Image
+
+    crop, other = words.conversion, itself.conversion
+    assert isinstance(crop, CentreCrop)
+    assert other is not None
+    if crop.size != other.size or not np.allclose(np.array(words.normalise), np.array(itself.normalise), atol=1e-3):
+        return False
+    # Among the last four is each remainder by 4 of the pixels around the cut, half of which are rounded up or down.
+    side = crop.resize if isinstance(crop.resize, int) else 300
+    rng = np.random.default_rng(0)
+    for height, width in ((301, 407), (407, 301), *((side, side + more) for more in (1, 2, 3, 4))):
+        small = Image.fromarray(rng.integers(0, 256, (max(2, height // 16), max(2, width // 16), 3), dtype=np.uint8))
+        photo = small.resize((width, height), Image.Resampling.BICUBIC)
+        values = (np.asarray(each.resized(photo), dtype=np.float64) for each in (crop, other))
+        apart = np.abs(np.subtract(*values))
+        if apart.max() > 2 or apart.mean() > 0.25:
+            return False
+    return True
 
 
 def _of_words(text: str) -> CentreCrop:
@@ -156,7 +205,7 @@ def _of_words(text: str) -> CentreCrop:
         raise ConfigError(f"--preprocess {text} must say what is cut out, such as crop=224")
     crop = sides.get("crop", sides.get("resize", ()))
     resize = sides.get("resize", crop)
-    return _crop(resize, crop, given.get("interpolation", "bilinear"))
+    return centre_crop(resize, crop, given.get("interpolation", "bilinear"))
 
 
 def _sides(name: str, text: str) -> tuple[int, ...]:
@@ -166,32 +215,12 @@ def _sides(name: str, text: str) -> tuple[int, ...]:
     return tuple(map(int, parts))
 
 
-def _crop(resize: Sequence[int], crop: Sequence[int], interpolation: str) -> CentreCrop:
-    """Return a conversion; one number to resize to is of the shorter side, one number to cut out of both."""
-    size = (int(crop[0]), int(crop[-1]))
-    whole: int | tuple[int, int] = int(resize[0]) if len(resize) == 1 else (int(resize[0]), int(resize[1]))
-    return CentreCrop(size=size, channels=3, resize=whole, interpolation=interpolation)
-
-
 def _of_torchvision(transforms: Any) -> Preprocessing:
     return Preprocessing(
-        conversion=_crop(transforms.resize_size, transforms.crop_size, _named(transforms.interpolation)),
-        normalise=_pair(transforms.mean, transforms.std),
+        conversion=centre_crop(transforms.resize_size, transforms.crop_size, pillow_name(transforms.interpolation)),
+        normalise=mean_and_std(transforms.mean, transforms.std),
         source="torchvision's weights",
     )
-
-
-def _named(interpolation: Any) -> str:
-    """Return Pillow's name of an interpolation that is a name, a number of Pillow, or an enumeration of either."""
-    from PIL.Image import Resampling
-
-    value = getattr(interpolation, "value", interpolation)
-    name = Resampling(value).name.lower() if isinstance(value, int) else str(value)
-    return "nearest" if name == "nearest-exact" else name
-
-
-def _pair(mean: Any, std: Any) -> Pair:
-    return normalisation((tuple(map(float, np.atleast_1d(mean))), tuple(map(float, np.atleast_1d(std)))))
 
 
 def _of_timm(config: Mapping[str, Any]) -> Preprocessing:
@@ -205,49 +234,12 @@ def _of_timm(config: Mapping[str, Any]) -> Preprocessing:
             "transform in Python: preprocess=timm.data.create_transform(...)"
         )
     interpolation = config.get("interpolation") or "bilinear"
-    conversion = _crop(whole if mode == "squash" else whole[:1], (height, width), interpolation)
+    conversion = centre_crop(whole if mode == "squash" else whole[:1], (height, width), interpolation)
     return Preprocessing(
         conversion=replace(conversion, channels=1 if channels == 1 else 3),
-        normalise=_pair(config["mean"], config["std"]),
+        normalise=mean_and_std(config["mean"], config["std"]),
         source="timm's pretrained_cfg",
     )
-
-
-def _of_hugging_face(config: Mapping[str, Any]) -> Preprocessing:
-    """Return what an image processor of Hugging Face does."""
-    size = _named_sides(config.get("size"))
-    crop = _named_sides(config.get("crop_size")) if config.get("do_center_crop") else ()
-    share = config.get("crop_pct")
-    if share and len(size) == 1:
-        # ConvNeXt's: small images are cut out of larger ones, large ones are squashed.
-        crop = (size[0], size[0])
-        size = (int(size[0] / share),) if size[0] < 384 else crop
-    if not config.get("do_resize", True):
-        size = crop
-    if not size or (len(size) == 1 and not crop):
-        raise ConfigError(
-            f"the image processor {config.get('image_processor_type', '')} says no size that all images get; say it, "
-            f"as in {_USUAL}"
-        )
-    conversion = _crop(size, crop or size, _named(config.get("resample", 2)))
-    mean, std = _pair((0.0,), (1.0,))
-    if config.get("do_normalize", True):
-        mean, std = _pair(config.get("image_mean", (0.5,) * 3), config.get("image_std", (0.5,) * 3))
-    # Pixels are from 0 to 1 here, and there from 0 to 255 times a factor.
-    factor = 255 * float(config.get("rescale_factor", 1 / 255)) if config.get("do_rescale", True) else 255.0
-    return Preprocessing(
-        conversion=conversion,
-        normalise=(tuple(value / factor for value in mean), tuple(value / factor for value in std)),
-        source="the image processor of Hugging Face",
-    )
-
-
-def _named_sides(size: Any) -> tuple[int, ...]:
-    if isinstance(size, int):
-        return (size,)
-    if isinstance(size, Mapping) and "shortest_edge" in size:
-        return (int(size["shortest_edge"]),)
-    return (int(size["height"]), int(size["width"])) if isinstance(size, Mapping) and "height" in size else ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,10 +248,12 @@ class Transformed(Conversion):
 
     Attributes:
         content: hash of the transform.
+        called: what it is called in records.
         steps: what is called, one after another.
     """
 
     content: str
+    called: str = "a transform"
     steps: tuple[Callable[[Any], Any], ...] = field(metadata={"plain": False}, compare=False, repr=False)
 
     def resized(self, picture: Image) -> NDArray[np.uint8]:
@@ -279,7 +273,7 @@ class Transformed(Conversion):
     @property
     def in_words(self) -> str:
         """Its name and its content."""
-        return f"a transform ({self.content[:8]})"
+        return f"{self.called} ({self.content[:8]})"
 
 
 def _pixels(steps: Sequence[Callable[[Any], Any]], picture: Image) -> NDArray[np.uint8]:
@@ -304,7 +298,7 @@ def _pixels(steps: Sequence[Callable[[Any], Any]], picture: Image) -> NDArray[np
     return cast("NDArray[np.uint8]", values.transpose(1, 2, 0))
 
 
-def _of_transform(transform: Any) -> Preprocessing:
+def _of_transform(transform: Any, called: str = "a transform") -> Preprocessing:
     """Return what a transform does; where it ends in `Normalize`, that becomes the normalisation.
 
     Raises:
@@ -320,7 +314,7 @@ def _of_transform(transform: Any) -> Preprocessing:
     steps = tuple(within) if isinstance(within, list | tuple) else (transform,)
     pair = None
     if type(steps[-1]).__name__ == "Normalize" and len(steps) > 1:
-        pair, steps = _pair(steps[-1].mean, steps[-1].std), steps[:-1]
+        pair, steps = mean_and_std(steps[-1].mean, steps[-1].std), steps[:-1]
     noise = np.random.default_rng(0).integers(0, 256, (301, 407, 3), dtype=np.uint8)
     try:
         first, again, other = (
@@ -337,5 +331,7 @@ def _of_transform(transform: Any) -> Preprocessing:
         raise ConfigError("preprocess: the transform is random; take the one of evaluation")
     content = digest([content_digest(steps), versions_of(type(step).__module__ for step in steps)])
     height, width, channels = first.shape
-    conversion = Transformed(size=(height, width), channels=1 if channels == 1 else 3, content=content, steps=steps)
-    return Preprocessing(conversion=conversion, normalise=pair, source="the transform")
+    conversion = Transformed(
+        size=(height, width), channels=1 if channels == 1 else 3, content=content, called=called, steps=steps
+    )
+    return Preprocessing(conversion=conversion, normalise=pair, source=called)

@@ -60,8 +60,8 @@ def add_intervals(
 
     What would change with other test images of the same kind: of the AUROC by DeLong's method, of other built-in
     metrics by 1,000 bootstrap resamples of the images, of those of plugins by 200, as each takes a computation of its
-    own. The ends are NaN where a record lacks the value, a set has a single image, or the metric reads what is not
-    stored, which are a classifier's probabilities.
+    own. The ends are NaN where a record lacks the value, a set has a single image, or the metric reads what an older
+    version did not store.
 
     Args:
         frame: rows of these records, as `oodbench.store.rows.to_frame` gives them.

@@ -18,7 +18,7 @@ from oodbench.api import FitInputs
 from oodbench.columns import SHIFTED_ACCURACY
 from oodbench.errors import NeedsTrainingImages, UnknownName
 from oodbench.hashing.values import digest, plain
-from oodbench.metrics import Samples
+from oodbench.metrics import Samples, certainty_of
 from oodbench.plugins import registry
 from oodbench.scoring import classes_of, scores_of
 from oodbench.store.records import Record, Row, Scores
@@ -84,11 +84,13 @@ def evaluate(cell: Cell, material: Material) -> tuple[Record, Scores, Detector]:
     scored = time.monotonic()
     predicted_id = classes_of(detector, id_test, name)
     draw = _drawing(method.networks[0], asked, id_test)
+    probabilities = _probabilities(material.id_test, data.n_classes) if draw and "logits" in asked.names else None
     scores = Scores(
         id=scores_id,
         ood=scores_ood,
         predicted_id=predicted_id,
         true_id=data.id_test.labels,
+        certainty_id=_certainty(probabilities, data.id_test.labels),
         predicted_ood={
             name_ood: None if predicted_id is None else classes_of(detector, batch, name)
             for name_ood, batch in material.ood.items()
@@ -103,7 +105,6 @@ def evaluate(cell: Cell, material: Material) -> tuple[Record, Scores, Detector]:
         "fit": fitted - started,
         "score": scored - fitted,
     }
-    probabilities = _probabilities(material.id_test, data.n_classes) if draw and "logits" in asked.names else None
     return _record(cell, material, detector, scores, probabilities, seconds), scores, detector
 
 
@@ -170,6 +171,7 @@ def _samples(scores: Scores, name: str, n_classes: int, probabilities: NDArray[n
         predicted_ood=scores.predicted_ood[name],
         true_ood=scores.true_ood[name],
         probabilities_id=probabilities,
+        certainty_id=None if scores.certainty_id is None else scores.certainty_id.astype(np.float64),
     )
 
 
@@ -179,6 +181,13 @@ def _probabilities(batch: Batch, n_classes: int) -> NDArray[np.float64] | None:
         return None
     probabilities: NDArray[np.float64] = batch.logits.double().softmax(dim=1).cpu().numpy()
     return probabilities
+
+
+def _certainty(probabilities: NDArray[np.float64] | None, true: NDArray[np.int64] | None) -> NDArray[np.float32] | None:
+    """Return what is kept of probabilities: metrics read what is stored, so that they can be computed again from it."""
+    if probabilities is None or true is None:
+        return None
+    return certainty_of(probabilities, true).astype(np.float32)
 
 
 def _spread(count: int) -> NDArray[np.intp]:

@@ -14,6 +14,7 @@ classes or probabilities as well take one `Samples`.
 from __future__ import annotations
 
 from .calibration import brier_score, expected_calibration_error, negative_log_likelihood
+from .certainty import Certainty, certainty_of
 from .checked import Counts, Floats
 from .columns import METRICS, SAMPLE_METRICS, CurveMetric, SampleMetric, sample_metrics
 from .intervals import (
@@ -57,6 +58,7 @@ from .threshold_curve import autc
 __all__ = [
     "METRICS",
     "SAMPLE_METRICS",
+    "Certainty",
     "Counts",
     "CurveMetric",
     "Floats",
@@ -78,6 +80,7 @@ __all__ = [
     "autc",
     "bootstrap_interval",
     "brier_score",
+    "certainty_of",
     "delong_covariance",
     "delong_difference",
     "delong_interval",

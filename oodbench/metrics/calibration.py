@@ -7,6 +7,7 @@ import numpy as np
 from oodbench.errors import MetricError
 
 from .axis import total
+from .certainty import Certainty
 from .checked import Counts, Floats
 from .samples import Samples
 
@@ -75,32 +76,22 @@ def negative_log_likelihood(samples: Samples) -> float:
 
 def _gaps(samples: Samples, n_bins: int) -> tuple[Counts, Floats]:
     """Return the bin of each ID image, and by how much its confidence exceeds whether it is right."""
-    probabilities = _required(samples)
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == samples.required("true_id")
+    known = _required(samples)
     # Bins hold their upper end.
-    bins = np.searchsorted(np.linspace(0, 1, n_bins + 1)[1:-1], confidence, side="left")
-    return bins, confidence - right
+    bins = np.searchsorted(np.linspace(0, 1, n_bins + 1)[1:-1], known.confidence, side="left")
+    return bins, known.confidence - known.right
 
 
 def _squared_errors(samples: Samples) -> Floats:
-    probabilities = _required(samples)
-    # Σ_k p_k² - 2 p_true + 1 needs no second array of that size.
-    errors: Floats = np.einsum("nk,nk->n", probabilities, probabilities) - 2 * _of_true(samples) + 1
-    return errors
+    return _required(samples).squared_error
 
 
 def _log_losses(samples: Samples) -> Floats:
-    # A row may sum to a little more than 1.
-    return -np.log(np.clip(_of_true(samples), np.finfo(np.float64).eps, 1.0))
+    return _required(samples).log_loss
 
 
-def _of_true(samples: Samples) -> Floats:
-    probabilities, true = _required(samples), samples.required("true_id")
-    return probabilities[np.arange(true.size), true]
-
-
-def _required(samples: Samples) -> Floats:
-    if samples.probabilities_id is None:
-        raise MetricError("this metric needs probabilities_id, and the samples have none; give a softmax")
-    return samples.probabilities_id
+def _required(samples: Samples) -> Certainty:
+    if samples.certainty is None:
+        missing = "true_id" if samples.true_id is None else "probabilities_id"
+        raise MetricError(f"this metric needs {missing}, and the samples have none; give a softmax and true classes")
+    return samples.certainty

@@ -87,7 +87,7 @@ class SampleMetric:
         return self.of_samples(samples)
 
 
-_OF_PROBABILITIES = ("probabilities_id", "true_id")
+_OF_PROBABILITIES = ("certainty",)
 _WITH_OOD_CLASSES = ("predicted_id", "true_id", "predicted_ood")
 
 SAMPLE_METRICS: Mapping[str, SampleMetric] = MappingProxyType(

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from oodbench.errors import MetricError
 
+from .certainty import Certainty, certainty_of
 from .checked import Counts, Floats, checked_scores
 from .roc import RocCurve, roc_curve
 from .threshold_curve import stretched
@@ -64,6 +65,8 @@ class Samples:
         predicted_ood: shape (n_ood,), the known class that each OOD image is taken for, or None.
         true_ood: shape (n_ood,), the class of each OOD image in its own set, which is no known class, or None.
         probabilities_id: shape (n_id, n_classes), the classifier's probabilities, each row summing to 1, or None.
+        certainty_id: what was kept of them, shape (n_id, 4), with the columns of `oodbench.metrics.Certainty`, or None;
+            it counts where both are given.
 
     Raises:
         MetricError: scores that are empty, NaN or infinite; arrays whose shapes or classes do not fit.
@@ -81,6 +84,7 @@ class Samples:
     predicted_ood: Counts | None = None
     true_ood: Counts | None = None
     probabilities_id: Floats | None = None
+    certainty_id: Floats | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.n_classes, bool) or not isinstance(self.n_classes, int | np.integer) or self.n_classes < 1:
@@ -93,6 +97,7 @@ class Samples:
         self._keep("predicted_ood", _classes("predicted_ood", self.predicted_ood, n_ood, known))
         self._keep("true_ood", _classes("true_ood", self.true_ood, n_ood, None))
         self._keep("probabilities_id", _probabilities(self.probabilities_id, n_id, known))
+        self._keep("certainty_id", _certainty(self.certainty_id, n_id))
 
     def _keep(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
@@ -125,6 +130,14 @@ class Samples:
         """
         correct: Bools = self.required("predicted_id") == self.required("true_id")
         return correct
+
+    @cached_property
+    def certainty(self) -> Certainty | None:
+        """What the classifier's probabilities say of each ID image; None where they or true classes are missing."""
+        columns = self.certainty_id
+        if columns is None and self.probabilities_id is not None and self.true_id is not None:
+            columns = certainty_of(self.probabilities_id, self.true_id)
+        return None if columns is None else Certainty(*columns.T)
 
     @cached_property
     def n_accepted_correct(self) -> Counts:
@@ -227,7 +240,10 @@ class Samples:
         return float(np.mean(stretched_id)), float(np.mean(stretched_ood))
 
 
-_ARRAYS = ("scores_id", "scores_ood", "predicted_id", "true_id", "predicted_ood", "true_ood", "probabilities_id")
+_ARRAYS = (
+    *("scores_id", "scores_ood", "predicted_id", "true_id", "predicted_ood", "true_ood"),
+    *("probabilities_id", "certainty_id"),
+)
 """The fields that hold something of each image, named after the set."""
 
 
@@ -268,4 +284,17 @@ def _probabilities(probabilities: ArrayLike | None, n_id: int, n_classes: int) -
     # Float32 softmax over many classes is off by about 1e-6; the rest is not meant as probabilities.
     if not (np.isfinite(array).all() and (array >= 0).all() and np.allclose(array.sum(axis=1), 1, atol=1e-3)):
         raise MetricError("probabilities_id must be finite, at least 0 and sum to 1 in each row; apply a softmax first")
+    return array
+
+
+def _certainty(columns: ArrayLike | None, n_id: int) -> Floats | None:
+    if columns is None:
+        return None
+    array = np.asarray(columns, dtype=np.float64)
+    if array.shape != (n_id, len(Certainty._fields)):
+        raise MetricError(
+            f"certainty_id has shape {array.shape}; it must have shape ({n_id}, {len(Certainty._fields)})"
+        )
+    if not np.isfinite(array).all():
+        raise MetricError("certainty_id must be finite")
     return array

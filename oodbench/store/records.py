@@ -156,6 +156,9 @@ class Scores:
         predicted_id: the class that each ID test image is taken for, int64, shape (n_id,); None of a method that does
             not classify, and in results of older versions.
         true_id: the class of each ID test image, int64, shape (n_id,), or None.
+        certainty_id: what the classifier's probabilities say of each ID test image, float32, shape (n_id, 4), with the
+            columns of `oodbench.metrics.Certainty`; None of a method that reads no logits, and in results of older
+            versions.
         predicted_ood: the class that each OOD test image is taken for, shape (n_ood,), or None; by set.
         true_ood: the label of each OOD test image among the classes of its own set, shape (n_ood,), or None; by set.
         embedding_id: embeddings (or class probabilities) of ID test images spread over the set, float32, shape
@@ -168,6 +171,7 @@ class Scores:
     ood: Mapping[str, NDArray[np.float64]]
     predicted_id: NDArray[np.int64] | None = None
     true_id: NDArray[np.int64] | None = None
+    certainty_id: NDArray[np.float32] | None = None
     predicted_ood: Mapping[str, NDArray[np.int64] | None] = field(default_factory=dict)
     true_ood: Mapping[str, NDArray[np.int64] | None] = field(default_factory=dict)
     embedding_id: NDArray[np.float32] | None = None
@@ -429,7 +433,7 @@ def _cannot_write(path: Path, error: OSError) -> StoreError:
     )
 
 
-_OF_ID = ("predicted_id", "true_id", "embedding_id", "labels_id")
+_OF_ID = ("predicted_id", "true_id", "certainty_id", "embedding_id", "labels_id")
 """What is known of ID test images besides their scores: the arrays are called as the fields are."""
 _OF_SETS = {
     "ood": "scores_ood",

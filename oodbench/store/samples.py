@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def samples_of(record: Record, scores: Scores, out_dist: str) -> Samples:
-    """Return the samples of one OOD set; the classifier's probabilities are not stored.
+    """Return the samples of one OOD set; of the classifier's probabilities their `Certainty` is stored.
 
     Args:
         record: as it is stored.
@@ -31,6 +31,7 @@ def samples_of(record: Record, scores: Scores, out_dist: str) -> Samples:
             true_id=scores.true_id,
             predicted_ood=scores.predicted_ood.get(out_dist),
             true_ood=scores.true_ood.get(out_dist),
+            certainty_id=None if scores.certainty_id is None else scores.certainty_id.astype("float64"),
         )
     except MetricError as error:
         raise StoreError(f"the scores of {record.variant} on {out_dist} cannot be ({error})") from error

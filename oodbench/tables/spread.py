@@ -82,7 +82,7 @@ def intervals_caption(frame: pd.DataFrame, columns: Sequence[str]) -> str:
     how += ["of others by the bootstrap" if "auroc" in there else "by the bootstrap"] * bool(built_in)
     how += [f"of {_labels(foreign)} by a bootstrap of {LOOPS} resamples"] if foreign else []
     text = f"[95% interval over test images: {', '.join(how)}]" if how else "no intervals over test images"
-    # Where the results do not hold what the metric reads, such as the probabilities of a classifier.
+    # Where the results do not hold what the metric reads, as those of older versions.
     text += f", none of {_labels(none)}" if how and none else ""
     return text + (f", not in all results of {_labels(some)}" if some else "")
 

@@ -17,12 +17,17 @@ def test_an_unknown_metric_is_one_sentence(oodbench, small):
     assert "no result has a metric 'oscrr'" in done.err
 
 
-def test_an_asked_metric_has_its_interval_and_the_table_says_whose_have_none(oodbench, small):
+def test_every_metric_that_is_asked_for_has_its_interval_and_can_be_verified(oodbench, small):
     oodbench("run", "--in", small, "--method", "msp")
-    done = oodbench("table", "--layout", "table2", "--metric", "oscr", "--metric", "nll", "--spread", "interval")
+    asked = [word for name in ("oscr", "ece", "brier", "nll") for word in ("--metric", name)]
+    done = oodbench("table", "--layout", "table2", *asked, "--spread", "interval", "--verify", "--format", "csv")
     assert done.code == 0
+    for row in done.out.splitlines()[1:]:
+        assert row.count("[") == row.count("]") == 9, row
+
+    done = oodbench("table", "--layout", "table2", *asked, "--spread", "interval")
     assert "[95% interval over test images" in " ".join(done.out.split())
-    assert "none of NLL" in " ".join(done.out.split())
+    assert "none of" not in " ".join(done.out.split())
 
 
 def test_flat_rows_have_the_ends_of_intervals_of_all_metrics(oodbench, small):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from oodbench.metrics import METRICS, sample_metrics
+from oodbench.metrics import METRICS, certainty_of, sample_metrics
 from oodbench.store.records import ResultStore, Scores
 from oodbench.store.samples import samples_of
 from tests.report.made import save_results
@@ -60,13 +60,19 @@ def save_cells(folder, skills, *, seeds=3, **changes):
     return folder
 
 
-def stored_in(folder, *, seeds=1, n=40, sets=None, old=False, **numbers):
-    """Store two methods whose rows have the metrics over samples that their samples give, and some other numbers."""
+def stored_in(folder, *, seeds=1, n=40, sets=None, old=False, certain=True, **numbers):
+    """Store two methods whose rows have the metrics over samples that their samples give, and some other numbers.
+
+    `certain` says whether what probabilities say is stored, as versions before it did not.
+    """
     store = ResultStore(
         save_results(folder, {"odm": 2.0, "msp": 0.2}, seeds=seeds, n=n, old=old, sets=sets or {"near": "novelty"})
     )
     for record in store.all():
         scores = store.scores(record)
+        if certain and scores.true_id is not None:
+            drawn = np.random.default_rng(record.seed).dirichlet(np.ones(len(record.class_names)), len(scores.id))
+            scores = dataclasses.replace(scores, certainty_id=certainty_of(drawn, scores.true_id).astype(np.float32))
         rows = [
             dataclasses.replace(
                 row, metrics={**row.metrics, **sample_metrics(samples_of(record, scores, row.out_dist)), **numbers}

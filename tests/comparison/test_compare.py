@@ -65,7 +65,7 @@ def test_other_metrics_have_a_bootstrap(tmp_path, metric):
     assert found.pairings[0].seeds[0].difference.test == "paired bootstrap"
 
 
-@pytest.mark.parametrize("metric", ["oscr", "macro_f", "aurc"])
+@pytest.mark.parametrize("metric", ["oscr", "macro_f", "aurc", "ece", "nll"])
 def test_metrics_over_samples_have_a_bootstrap_too(tmp_path, metric):
     store, records = stored_in(tmp_path, seeds=3)
     found = oodbench.compare("msp", "odm", metric=metric, resamples=200, results_dir=tmp_path)
@@ -79,8 +79,8 @@ def test_metrics_over_samples_have_a_bootstrap_too(tmp_path, metric):
     assert not any("not tested" in note for note in found.notes)
 
 
-def test_a_metric_that_needs_probabilities_is_tested_over_sets_and_seeds_only(tmp_path):
-    stored_in(tmp_path, seeds=2, ece=0.1)
+def test_a_metric_that_older_results_do_not_hold_is_tested_over_sets_and_seeds_only(tmp_path):
+    stored_in(tmp_path, seeds=2, certain=False, ece=0.1)
     found = oodbench.compare("msp", "odm", metric="ece", results_dir=tmp_path)
 
     assert found.notes[-1] == "The metric needs more than scores, so that single sets were not tested."

@@ -38,9 +38,6 @@ def with_intervals(stored, layout, metrics=()):
     return layout_table(add_intervals(frame, *stored, interval_metrics(frame, layout, metrics)), layout, metrics)
 
 
-STORED_SAMPLES = [name for name, metric in SAMPLE_METRICS.items() if "probabilities_id" not in metric.needs]
-
-
 def test_intervals_of_several_methods_are_those_of_each():
     random = np.random.default_rng(0)
     samples = [
@@ -68,12 +65,13 @@ def test_intervals_of_several_methods_are_those_of_each():
 def test_rows_have_intervals_of_all_built_in_metrics_over_samples(tmp_path):
     store, records = stored_in(tmp_path)
     frame = add_intervals(to_frame(records), store, records)
-    of_first = intervals_of([samples_of(records[0], store.scores(records[0]), "near")], STORED_SAMPLES)[0]
+    of_first = intervals_of([samples_of(records[0], store.scores(records[0]), "near")], [*SAMPLE_METRICS])[0]
     row = frame[frame["key"] == records[0].key].iloc[0]
 
     for name, interval in of_first.items():
         assert (row[f"interval_low_{name}"], row[f"interval_high_{name}"]) == (interval.low, interval.high), name
         assert row[f"interval_low_{name}"] <= row[name] <= row[f"interval_high_{name}"], name
+    assert {"ece", "brier", "nll"} < {*of_first}
     assert metric_columns(frame) == metric_columns(to_frame(records))
 
 
@@ -127,7 +125,7 @@ def test_a_table_shows_the_interval_of_a_metric_over_samples_that_is_asked_for(t
 
 
 def test_the_caption_names_metrics_that_have_none(tmp_path):
-    table = with_intervals(stored_in(tmp_path, nll=0.5, ece=0.1), "table2", ["nll", "oscr", "ece"])
+    table = with_intervals(stored_in(tmp_path, certain=False, nll=0.5, ece=0.1), "table2", ["nll", "oscr", "ece"])
 
     assert "by the bootstrap], none of NLL and ECE, one seed." in table.caption
     assert cell(table, 0, "NLL ↓") == "0.5"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -9,7 +10,13 @@ import pytest
 from sklearn.metrics import log_loss
 
 from oodbench.errors import MetricError
-from oodbench.metrics import Samples, brier_score, expected_calibration_error, negative_log_likelihood
+from oodbench.metrics import (
+    Samples,
+    brier_score,
+    certainty_of,
+    expected_calibration_error,
+    negative_log_likelihood,
+)
 
 
 def of(probabilities, true) -> Samples:
@@ -28,6 +35,17 @@ def test_tiny_case_equals_the_values_by_hand(tiny):
     by_hand = [0.01 + 0.01, 0.04 + 0.16 + 0.04, 0.49 + 0.49, 0.0625 + 0.0625 + 0.25]
     assert brier_score(tiny) == pytest.approx(sum(by_hand) / 4)
     assert negative_log_likelihood(tiny) == pytest.approx(-math.log(0.9 * 0.6 * 0.3 * 0.5) / 4)
+
+
+def test_what_is_kept_of_probabilities_says_the_same(tiny, samples):
+    for case in (tiny, samples):
+        kept = certainty_of(case.probabilities_id, case.true_id)
+        poorer = dataclasses.replace(case, probabilities_id=None, certainty_id=kept)
+        for metric in (brier_score, expected_calibration_error, negative_log_likelihood):
+            assert metric(poorer) == metric(case)
+    # Where both are there, what was kept counts.
+    wrong = dataclasses.replace(tiny, certainty_id=np.tile([0.5, 1, 0, 0], (tiny.n_id, 1)))
+    assert (brier_score(wrong), expected_calibration_error(wrong)) == (0, 0.5)
 
 
 @pytest.mark.parametrize("n_bins", [1, 7, 15])

@@ -39,6 +39,8 @@ def test_lists_become_float64_and_int64():
         ({"probabilities_id": [[1, 0], [3, -2]]}, "probabilities_id must be finite, at least 0 and sum to 1"),
         ({"probabilities_id": [[1, 0], [0.5, 0.4]]}, "apply a softmax first"),
         ({"probabilities_id": [[1, 0], [np.nan, 1]]}, "probabilities_id must be finite"),
+        ({"certainty_id": [[1, 0, 0]]}, r"certainty_id has shape \(1, 3\); it must have shape \(2, 4\)"),
+        ({"certainty_id": [[1, 0, 0, np.inf]] * 2}, "certainty_id must be finite"),
     ],
 )
 def test_what_does_not_fit_is_refused_by_name(given, message):
@@ -98,8 +100,9 @@ def test_metric_is_left_out_exactly_where_it_would_be_refused(tiny, name):
     metric = SAMPLE_METRICS[name]
     for missing in ("predicted_id", "true_id", "predicted_ood", "true_ood", "probabilities_id"):
         poorer = dataclasses.replace(tiny, **{missing: None})
-        assert (name in sample_metrics(poorer)) == (missing not in metric.needs)
-        if missing in metric.needs:
+        needs = (*metric.needs, "true_id", "probabilities_id") if "certainty" in metric.needs else metric.needs
+        assert (name in sample_metrics(poorer)) == (missing not in needs)
+        if missing in needs:
             with pytest.raises(MetricError, match=f"this metric needs {missing}, and the samples have none"):
                 metric(poorer)
 
@@ -116,7 +119,7 @@ def test_metric_is_a_float_and_a_fraction_if_it_says_so(samples, name):
 def test_order_of_the_images_does_not_count(samples, name):
     random = np.random.default_rng(0)
     at = {"id": random.permutation(samples.scores_id.size), "ood": random.permutation(samples.scores_ood.size)}
-    arrays = [f.name for f in dataclasses.fields(samples) if f.name != "n_classes"]
+    arrays = [f.name for f in dataclasses.fields(samples) if f.name not in ("n_classes", "certainty_id")]
     shuffled = dataclasses.replace(samples, **{a: getattr(samples, a)[at[a.rpartition("_")[2]]] for a in arrays})
 
     assert SAMPLE_METRICS[name](shuffled) == pytest.approx(SAMPLE_METRICS[name](samples), rel=1e-12)

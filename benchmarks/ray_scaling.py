@@ -228,13 +228,14 @@ def schedule_alone(wanted: Any, n_seeds: int) -> tuple[int, float]:
 
 def report(runs: Mapping[int, Measured]) -> Iterator[str]:
     """Yield the lines of two tables in Markdown."""
-    yield "| workers | run, s | tasks, s | efficiency | driver, ms a task |"
-    yield "| ---: | ---: | ---: | ---: | ---: |"
+    yield "| workers | run, s | tasks, s | efficiency | driver, ms a task | driver, ms a training or cell |"
+    yield "| ---: | ---: | ---: | ---: | ---: | ---: |"
     for n_workers, found in runs.items():
         efficiency = found.busy / n_workers / found.whole
+        n_done = sum(1 if task.kind == "train" else len(task.cells) for task in found.tasks)
         yield (
             f"| {n_workers} | {found.whole:.1f} | {found.busy:.1f} | {efficiency:.2f} | "
-            f"{1000 * found.driver / len(found.seconds):.1f} |"
+            f"{1000 * found.driver / len(found.seconds):.1f} | {1000 * found.driver / n_done:.1f} |"
         )
     base = runs[min(runs)]
     driver = base.driver / len(base.seconds)

@@ -137,7 +137,9 @@ def _known(said: Any) -> Preprocessing | None:
     if hasattr(said, "crop_size") and hasattr(said, "resize_size"):
         return _of_torchvision(said)
     if hasattr(said, "to_dict"):
-        return _of_processor(said)
+        if callable(said):
+            return _of_processor(said)
+        said = said.to_dict()
     if not isinstance(said, Mapping):
         return None
     if "input_size" in said:
@@ -158,8 +160,6 @@ def _of_processor(processor: Any) -> Preprocessing:
     Two settings that read alike are done in different ways by the processors of different models: a number to resize to
     is of the shorter side or of another one, a cut is rounded up or down, channels are turned round.
     """
-    if not callable(processor):
-        return _of_hugging_face(processor.to_dict())
     itself = _of_transform(steps_of(processor), called=type(processor).__name__)
     try:
         words = _of_hugging_face(processor.to_dict())

@@ -121,6 +121,15 @@ def plugins(tmp_path, monkeypatch):
             del sys.modules[name]
 
 
+@pytest.fixture(autouse=True)
+def no_plugin_files_left():
+    """Forget what `--plugin` named: a command runs in this process here, and the next test is not its user."""
+    yield
+    if registry.added_files():
+        registry._added.clear()
+        registry.forget()
+
+
 @pytest.fixture
 def oodbench(capfd, monkeypatch):
     """Return a function that runs a command as a user would, in this process; it gives exit code, stdout and stderr."""

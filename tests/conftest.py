@@ -113,7 +113,6 @@ def plugins(tmp_path, monkeypatch):
         registry.forget()
 
     yield install
-    registry._added.clear()
     monkeypatch.undo()
     registry.forget()
     for name in set(sys.modules) - modules:

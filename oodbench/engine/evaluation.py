@@ -171,7 +171,7 @@ def _samples(scores: Scores, name: str, n_classes: int, probabilities: NDArray[n
         predicted_ood=scores.predicted_ood[name],
         true_ood=scores.true_ood[name],
         probabilities_id=probabilities,
-        certainty_id=None if scores.certainty_id is None else scores.certainty_id.astype(np.float64),
+        certainty_id=scores.certainty_id,
     )
 
 

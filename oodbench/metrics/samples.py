@@ -84,7 +84,7 @@ class Samples:
     predicted_ood: Counts | None = None
     true_ood: Counts | None = None
     probabilities_id: Floats | None = None
-    certainty_id: Floats | None = None
+    certainty_id: NDArray[np.floating[Any]] | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.n_classes, bool) or not isinstance(self.n_classes, int | np.integer) or self.n_classes < 1:
@@ -134,7 +134,7 @@ class Samples:
     @cached_property
     def certainty(self) -> Certainty | None:
         """What the classifier's probabilities say of each ID image; None where they or true classes are missing."""
-        columns = self.certainty_id
+        columns: NDArray[np.floating[Any]] | None = self.certainty_id
         if columns is None and self.probabilities_id is not None and self.true_id is not None:
             columns = certainty_of(self.probabilities_id, self.true_id)
         return None if columns is None else Certainty(*columns.T)

@@ -31,7 +31,7 @@ def samples_of(record: Record, scores: Scores, out_dist: str) -> Samples:
             true_id=scores.true_id,
             predicted_ood=scores.predicted_ood.get(out_dist),
             true_ood=scores.true_ood.get(out_dist),
-            certainty_id=None if scores.certainty_id is None else scores.certainty_id.astype("float64"),
+            certainty_id=scores.certainty_id,
         )
     except MetricError as error:
         raise StoreError(f"the scores of {record.variant} on {out_dist} cannot be ({error})") from error

@@ -1,5 +1,8 @@
 """A shallow network that pools before it normalises: what learns most in an hour of a processor."""
 
+import numpy as np
+import torch
+from scipy.fft import dct
 from torch import Tensor, nn
 
 
@@ -8,8 +11,9 @@ class AirBench(nn.Module):
 
     Normalising and activating an image that is halved already costs a quarter, and on a processor these steps take as
     long as the convolutions; it trains a quarter faster than `resnet9_half` and knows more after as many minutes.
+    The first layer is not learnt: it looks at patches along axes that are nearly independent in photos.
     The layout and the widths of Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024, and its public code.
-    Deviations: the first layer is learnt with the others instead of being set to whiten patches, convolutions start as
+    Deviations: the axes of the first layer are cosines instead of those of the training images, convolutions start as
     PyTorch draws them instead of as identities, the second convolution of a block is added to its input, and
     activations are SiLU for GELU.
 
@@ -20,8 +24,9 @@ class AirBench(nn.Module):
 
     def __init__(self, shape: tuple[int, int, int], n_outputs: int) -> None:
         super().__init__()
-        width = 24
-        blocks: list[nn.Module] = [_convolution(shape[0], width, 2, padding=0)]
+        patches = _Patches(shape[0])
+        width = len(patches.axes)
+        blocks: list[nn.Module] = [patches, nn.BatchNorm2d(width), nn.SiLU(inplace=True)]
         for wider in (64, 256, 256):
             blocks += [_convolution(width, wider, 3, padding=1, halve=True), _Residual(wider)]
             width = wider
@@ -37,6 +42,26 @@ class AirBench(nn.Module):
         """Return logits or embeddings, shape (n, n_outputs), of images in [0, 1]."""
         outputs: Tensor = self.head(self.features(images))
         return outputs
+
+
+class _Patches(nn.Module):
+    """Patches of 2×2 pixels along fixed axes, each with both signs: (n, c, h, w) → (n, 8c, h − 1, w − 1).
+
+    The axes are those of the discrete cosine transform over rows, columns and channels. Batch normalisation after it
+    makes them equally large, so that patches are about white.
+    """
+
+    axes: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        over_channels, over_side = (dct(np.eye(size), axis=0, norm="ortho") for size in (channels, 2))
+        axes = torch.tensor(np.kron(over_channels, np.kron(over_side, over_side)), dtype=torch.float32)
+        axes = axes.view(-1, channels, 2, 2)
+        self.register_buffer("axes", torch.cat([axes, -axes]))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return nn.functional.conv2d(images, self.axes)
 
 
 class _Residual(nn.Module):

@@ -18,10 +18,11 @@ from oodbench.api import FitInputs
 from oodbench.columns import SHIFTED_ACCURACY
 from oodbench.errors import NeedsTrainingImages, UnknownName
 from oodbench.hashing.values import digest, plain
-from oodbench.metrics import Samples, certainty_of
+from oodbench.metrics import certainty_of
 from oodbench.plugins import registry
 from oodbench.scoring import classes_of, scores_of
 from oodbench.store.records import Record, Row, Scores
+from oodbench.store.samples import samples_of_scores
 from oodbench.tuning import TunedDetector, settings_of
 
 from . import measures
@@ -160,21 +161,6 @@ def _drawing(objective: Objective, asked: _Asked, id_test: Batch) -> Callable[[B
     return lambda batch: project(embedded(batch)).astype(np.float32)
 
 
-def _samples(scores: Scores, name: str, n_classes: int, probabilities: NDArray[np.float64] | None) -> Samples:
-    """Return what is known of the ID test images and of those of one OOD set."""
-    return Samples(
-        scores_id=scores.id,
-        scores_ood=scores.ood[name],
-        n_classes=n_classes,
-        predicted_id=scores.predicted_id,
-        true_id=scores.true_id,
-        predicted_ood=scores.predicted_ood[name],
-        true_ood=scores.true_ood[name],
-        probabilities_id=probabilities,
-        certainty_id=scores.certainty_id,
-    )
-
-
 def _probabilities(batch: Batch, n_classes: int) -> NDArray[np.float64] | None:
     """Return the class probabilities of a classifier, shape (n, n_classes), or None where the network is none."""
     if n_classes < 2 or batch.outputs["logits"].shape != (len(batch), n_classes):
@@ -209,7 +195,7 @@ def _metrics(
     found = measures.all_metrics(scores.id, scores.ood[name])
     if name in data.covariate:
         return found | _shifted_accuracy(data, scores, name)
-    found |= measures.metrics_of_samples(_samples(scores, name, data.n_classes, probabilities))
+    found |= measures.metrics_of_samples(samples_of_scores(scores, name, data.n_classes, probabilities))
     if not data.covariate:
         return found
     shifted = (scores.ood[other] for other in data.covariate)

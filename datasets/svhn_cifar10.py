@@ -27,7 +27,6 @@ class _Side:
         fast_epochs: of the classifier, of CC-AG and of the embedding, by what is enough on a GPU.
         fast_batch: as large as the set allows.
         cpu_epochs: the same as `fast_epochs`, by what two cores do in hours.
-        cpu_augment: `augment` of the classifier with so many epochs.
     """
 
     n_train: int
@@ -37,7 +36,6 @@ class _Side:
     fast_epochs: tuple[int, int, int]
     fast_batch: int
     cpu_epochs: tuple[int, int, int]
-    cpu_augment: tuple[Augmentation, ...]
 
 
 def _paper(side: _Side) -> Recipe:
@@ -99,7 +97,6 @@ def _short(side: _Side, network: str, batch_size: int, epochs: tuple[int, int, i
 def _recipes(side: _Side) -> Mapping[str, Recipe]:
     fast = _short(side, "resnet9", side.fast_batch, side.fast_epochs)
     cpu = _short(side, "airbench", 128, side.cpu_epochs)
-    cpu["ce"] = replace(cpu["ce"], augment=side.cpu_augment)
     quick = TrainConfig(
         epochs=5, batch_size=128, learning_rate=1e-3, schedule="one-cycle", network="resnet9_half", max_images=8000
     )
@@ -218,7 +215,6 @@ SVHN_BENCHMARK = _benchmark(
         fast_epochs=(60, 40, 20),
         fast_batch=128,
         cpu_epochs=(60, 40, 20),
-        cpu_augment=("crop", "randaugment"),
     ),
     _SVHN_CLAIMS,
 )
@@ -233,7 +229,6 @@ CIFAR10_BENCHMARK = _benchmark(
         fast_epochs=(16, 12, 8),
         fast_batch=512,
         cpu_epochs=(28, 8, 6),
-        cpu_augment=("crop", "flip", "cutout"),
     ),
     _CIFAR10_CLAIMS,
 )

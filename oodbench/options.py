@@ -198,6 +198,9 @@ class RunOptions(Places, ReadingOptions, GivenImageOptions, TuningOptions, total
     """All options of a run but what is run: benchmarks and methods."""
 
     seeds: Annotated[int, Option(about="How many seeds: 0, 1, …", default=1)]
+    first_seed: Annotated[
+        int, Option(about="The first of them, to add more later or to divide them among machines.", default=0)
+    ]
     recipe: Annotated[str | None, Option(about="Training recipe.", without="each benchmark's own", metavar="NAME")]
     settings: Annotated[
         Mapping[str, Mapping[str, object]] | Sequence[str],

@@ -106,6 +106,14 @@ def test_another_seed_gives_other_numbers():
     assert frame.groupby("seed")["auroc"].mean().nunique() == 2
 
 
+def test_seeds_may_begin_elsewhere(everything):
+    later, _ = run(first_seed=1)
+
+    second = everything[everything["seed"] == 1].reset_index(drop=True)
+    pd.testing.assert_frame_equal(second.drop(columns=IGNORED), later.drop(columns=IGNORED))
+    assert request(["digits"], ["msp"], seeds=2, first_seed=3).seeds == (3, 4)
+
+
 def test_methods_that_share_an_objective_share_one_trained_network():
     _, listener = run(["msp", "odin"])
 
@@ -423,6 +431,8 @@ def test_what_goes_wrong_in_a_training_is_one_sentence_and_other_networks_are_tr
         ({"settings": ["recipe.epoch=3"]}, UnknownName, "recipe has no setting 'epoch'. Did you mean 'epochs'"),
         ({"settings": ["recipe.epochs=0"]}, ConfigError, "epochs must be at least 1, got 0"),
         ({"seeds": 0}, ConfigError, "--seeds must be at least 1"),
+        ({"first_seed": -1}, ConfigError, "--first-seed must be from 0 to 1,000,000, got -1"),
+        ({"first_seed": 0.5}, ConfigError, "first_seed must be a whole number, such as 3, got 0.5"),
         ({"seeds": [0, 1]}, ConfigError, r"seeds must be a number, how many to run, such as 3, got \[0, 1\]"),
         ({"device": "gpu"}, DeviceError, "no device 'gpu'; choose auto, cpu, cuda or single GPUs"),
     ],

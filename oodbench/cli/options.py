@@ -49,7 +49,8 @@ def _added(name: str, value: Any, option: Option) -> Callable[[F], F]:
         settings["type"] = int
     elif option.default == ():
         settings["multiple"] = True
-    if option.default not in (None, (), False):
+    # 0 equals False, and is a default all the same.
+    if option.default is not False and option.default not in (None, ()):
         settings |= {"default": option.default, "show_default": True}
     flag = option.flag or "--" + name.replace("_", "-")
     return click.option(flag, name, **settings)

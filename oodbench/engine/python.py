@@ -210,7 +210,7 @@ def asked_for(options: Mapping[str, Any], *, model: GivenModel | None = None) ->
         prescribed=None if model is None else model.conversion,
         data_dir=None if options["data_dir"] is None else Path(options["data_dir"]),
     )
-    plain = ("seeds", "recipe", "settings", "contaminate", "contaminate_labels", "snapshots", "tune")
+    plain = ("seeds", "first_seed", "recipe", "settings", "contaminate", "contaminate_labels", "snapshots", "tune")
     asked = {name: options[name] for name in plain}
     return {**asked, "out": _several(options["out"]), "own": given, "model": model}
 

@@ -145,6 +145,7 @@ def request(
     methods: Sequence[str | Method],
     *,
     seeds: int = 1,
+    first_seed: int = 0,
     recipe: str | None = None,
     settings: Settings | Sequence[str] = (),
     out: Sequence[str] = (),
@@ -162,7 +163,8 @@ def request(
         methods: names such as "odm" or "odm(margin=5)", or methods with hyper-parameters of your own; "all" for every
             installed method, "posthoc" for those that train nothing but the plain classifier. An object keeps all its
             settings, whatever a recipe prescribes.
-        seeds: how many: 0 … seeds − 1.
+        seeds: how many.
+        first_seed: the first of them.
         recipe: name of a training recipe that every benchmark has.
         settings: by owner ("odm", "recipe"), or texts such as "odm.margin=5".
         out: more OOD test sets, each the name of a data set or a path; "lsun=scenes" puts one in the place of another.
@@ -178,7 +180,7 @@ def request(
         UnknownName: a name is unknown; the message names the nearest ones.
         ConfigError: a setting has a value that it cannot have, or two methods or OOD sets have one name.
     """
-    _check_seeds(seeds)
+    _check_seeds(seeds, first_seed)
     texts = settings if isinstance(settings, Mapping) else parse_settings(settings)
     given = {registry.spelled("methods", owner): entry for owner, entry in texts.items()}
     found = _unique([benchmark for entry in benchmarks for benchmark in _benchmarks(entry, own or GivenImages())])
@@ -209,7 +211,7 @@ def request(
         broken=tuple(broken),
         recipe=recipe,
         recipe_settings=recipe_settings,
-        seeds=tuple(range(seeds)),
+        seeds=tuple(range(first_seed, first_seed + seeds)),
         tune=tune,
         untuned=() if tune is None else _untuned(methods_by_benchmark),
         model=model,
@@ -244,15 +246,21 @@ def _untuned(methods: Mapping[str, Sequence[ResolvedMethod]]) -> tuple[str, ...]
 
 MOST_SEEDS = 1000
 """Of one run; a plan names each of its cells."""
+HIGHEST_SEED = 1_000_000
+"""That a run may begin with."""
 
 
-def _check_seeds(seeds: object) -> None:
+def _check_seeds(seeds: object, first: object) -> None:
     if not isinstance(seeds, int) or isinstance(seeds, bool):
         raise ConfigError(f"seeds must be a number, how many to run, such as 3, got {seeds!r}")
     if seeds < 1:
         raise ConfigError(f"--seeds must be at least 1, got {seeds}")
     if seeds > MOST_SEEDS:
         raise ConfigError(f"--seeds must be at most {MOST_SEEDS:,}, how many to run, got {seeds:,}")
+    if not isinstance(first, int) or isinstance(first, bool):
+        raise ConfigError(f"first_seed must be a whole number, such as 3, got {first!r}")
+    if not 0 <= first <= HIGHEST_SEED:
+        raise ConfigError(f"--first-seed must be from 0 to {HIGHEST_SEED:,}, got {first:,}")
 
 
 def _check_all(methods: Sequence[str | Method]) -> None:

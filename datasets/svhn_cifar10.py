@@ -228,7 +228,7 @@ CIFAR10_BENCHMARK = _benchmark(
         augment=("crop", "flip"),
         fast_epochs=(16, 12, 8),
         fast_batch=512,
-        cpu_epochs=(28, 8, 6),
+        cpu_epochs=(24, 8, 6),
     ),
     _CIFAR10_CLAIMS,
 )

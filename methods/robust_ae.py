@@ -33,7 +33,8 @@ class RobustReconstruction(LossObjective):
     Attributes:
         norm: "l21" sets whole images aside, block-wise, by the root mean square of their residual; "l1" single pixels.
         penalty: λ, as the residual below which all of an image ("l21", a root mean square) or of a pixel ("l1")
-            remains in L.
+            remains in L. It must be above that of most ID images: where their residuals are set aside too, the
+            auto-encoder learns from its own pictures, and draws nothing in the end.
         rounds: of L and S in each batch.
         code_dim, width: of the auto-encoder, see `Reconstruction`.
     """
@@ -43,7 +44,7 @@ class RobustReconstruction(LossObjective):
     unlabelled: ClassVar[bool] = True
 
     norm: Literal["l21", "l1"] = "l21"
-    penalty: float = 0.1
+    penalty: float = 0.15
     rounds: int = 2
     code_dim: int | None = None
     width: int = 32
@@ -97,7 +98,7 @@ class RobustAE:
     quick: ClassVar[Mapping[str, Any]] = {"width": 8}
 
     norm: Literal["l21", "l1"] = "l21"
-    penalty: float = 0.1
+    penalty: float = 0.15
     rounds: int = 2
     code_dim: int | None = None
     width: int = 32

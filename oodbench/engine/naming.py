@@ -98,6 +98,8 @@ class GivenImages:
         try:
             return self._as_prescribed(registry.benchmark(name))
         except UnknownName as error:
+            if member := _member(name):
+                return self._as_prescribed(member)
             raise UnknownName(f"{error}{self._as_path(name)}") from error
 
     def _as_path(self, name: str) -> str:
@@ -159,10 +161,19 @@ def is_registered(benchmark: Benchmark) -> bool:
     """
     known = registry.usable("benchmarks").get(benchmark.name)
     if benchmark.suite and known is None:
-        suite = registry.usable("suites").get(benchmark.suite)
-        members = () if suite is None else suite.members
-        known = next((member for member in members if member.name == benchmark.name), None)
+        known = _member(benchmark.name, benchmark.suite)
     return known is not None and _id_images(known) == _id_images(benchmark)
+
+
+def _member(name: str, suite: str | None = None) -> Benchmark | None:
+    """Return the member of a suite that has a name, or None.
+
+    Args:
+        name: of the member.
+        suite: the only one to look at; None for all.
+    """
+    suites = [found for known, found in registry.usable("suites").items() if suite in (None, known)]
+    return next((member for found in suites for member in found.benchmarks if member.name == name), None)
 
 
 def _id_images(benchmark: Benchmark) -> tuple[object, ...]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from oodbench.errors import StoreError, UnknownName, did_you_mean
 from oodbench.store.records import Record, ResultStore, Scores, open_results
+from oodbench.store.selection import as_stored, benchmarks_of, recipes_of
 
 
 class CellName(NamedTuple):
@@ -61,7 +62,7 @@ def load_cells(
 
     Args:
         folder: as `oodbench run` wrote it.
-        benchmarks: only these; all where there are none.
+        benchmarks: only these, or the members of suites; all where there are none.
         methods: only these, or variants such as "odm (margin=5)"; all where there are none.
         recipe: only this one.
 
@@ -72,17 +73,17 @@ def load_cells(
     if not folder.is_dir():
         raise StoreError(f"{folder} is no folder of results; name one that oodbench run has written")
     store, records = open_results(folder)
-    _check(benchmarks, {record.benchmark["name"] for record in records}, "benchmark", folder)
+    _check(benchmarks, {name for record in records for name in benchmarks_of(record)}, "benchmark", folder)
     names = {name for record in records for name in (record.method, record.variant)}
-    wanted = [as_spelled(method, names) for method in methods]
+    wanted = [as_stored(method, names) for method in methods]
     _check(wanted, names, "method", folder)
-    _check([recipe] if recipe else [], {name for record in records for name in _recipes(record)}, "recipe", folder)
+    _check([recipe] if recipe else [], {name for record in records for name in recipes_of(record)}, "recipe", folder)
     chosen = [
         record
         for record in records
-        if (not benchmarks or record.benchmark["name"] in benchmarks)
+        if (not benchmarks or any(name in benchmarks for name in benchmarks_of(record)))
         and (not wanted or record.method in wanted or record.variant in wanted)
-        and (recipe is None or recipe in _recipes(record))
+        and (recipe is None or recipe in recipes_of(record))
     ]
     if not chosen:
         raise StoreError(f"no result in {folder} fits all of these options; see: oodbench table --layout flat")
@@ -102,16 +103,6 @@ def name_cells(records: Sequence[Record]) -> dict[CellName, Record]:
         CellName(in_dist, variant, recipe, int(seed)): records[i]
         for in_dist, variant, recipe, seed, i in zip(*columns, strict=True)
     }
-
-
-def as_spelled(name: str, known: Iterable[str]) -> str:
-    """Return a name as it is stored, such as "odm (margin=5)" for "odm(margin=5)"."""
-    spelled = {one.replace(" ", ""): one for one in known}
-    return spelled.get(name.replace(" ", ""), name)
-
-
-def _recipes(record: Record) -> tuple[str, str]:
-    return record.recipe, record.recipe.partition(" (")[0]
 
 
 def _check(names: Sequence[str], known: set[str], what: str, folder: Path) -> None:

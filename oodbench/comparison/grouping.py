@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oodbench.errors import StoreError, UnknownName, did_you_mean
+from oodbench.store.selection import as_stored
 
-from .cells import CellName, Cells, as_spelled, load_cells
+from .cells import CellName, Cells, load_cells
 from .changes import what_changed
 from .result import Kind
 
@@ -109,14 +110,14 @@ def _kind(first: str | Path, second: str | Path, results_dir: Path) -> Kind:
         return "folders"
     methods = {*cells.variants, *(record.method for record in cells.records.values())}
     recipes = {*cells.recipes, *(recipe.partition(" (")[0] for recipe in cells.recipes)}
-    if all(as_spelled(word, methods) in methods for word in words):
+    if all(as_stored(word, methods) in methods for word in words):
         return "methods"
-    if all(as_spelled(word, recipes) in recipes for word in words):
+    if all(as_stored(word, recipes) in recipes for word in words):
         return "recipes"
     if not missing:
         return "folders"
     known = sorted(methods | recipes)
-    if unknown := [word for word in missing if as_spelled(word, known) not in known]:
+    if unknown := [word for word in missing if as_stored(word, known) not in known]:
         raise UnknownName(
             f"no stored method or recipe {unknown[0]!r} in {results_dir}, and no folder"
             f"{did_you_mean(unknown[0], known)}"
@@ -136,7 +137,7 @@ def _spelled(first: str, second: str, cells: Cells, kind: Kind) -> tuple[str, st
             known = {name.variant: record.method for name, record in cells.records.items()}
         else:
             known = {name.recipe: name.recipe.partition(" (")[0] for name in cells.records}
-        word = as_spelled(word, known)  # noqa: PLW2901
+        word = as_stored(word, known)  # noqa: PLW2901
         fitting = [word] if word in known else [full for full, short in known.items() if short == word]
         if not fitting:
             raise StoreError(f"there are no results of {word} among those that were asked for; see: oodbench table")

@@ -59,21 +59,22 @@ def select_from(
     opened = [open_results(folder) for folder in folders]
     records = [record for _, stored in opened for record in stored]
     for value in benchmarks:
-        check_choice(value, {name for record in records for name in _benchmarks(record)}, "stored benchmark")
-    methods = [_as_stored(value, records) for value in methods]
+        check_choice(value, {name for record in records for name in benchmarks_of(record)}, "stored benchmark")
+    names = {name for record in records for name in (record.method, record.variant)}
+    methods = [as_stored(value, names) for value in methods]
     for value in methods:
-        check_choice(value, {name for record in records for name in (record.method, record.variant)}, "stored method")
-    check_choice(recipe, {name for record in records for name in _recipes(record)}, "stored recipe")
+        check_choice(value, names, "stored method")
+    check_choice(recipe, {name for record in records for name in recipes_of(record)}, "stored recipe")
 
     def wanted(record: Record) -> bool:
         return (
-            (not benchmarks or any(name in benchmarks for name in _benchmarks(record)))
+            (not benchmarks or any(name in benchmarks for name in benchmarks_of(record)))
             and (not methods or record.method in methods or record.variant in methods)
-            and (recipe is None or recipe in _recipes(record))
+            and (recipe is None or recipe in recipes_of(record))
         )
 
     def place(record: Record) -> tuple[object, ...]:
-        position = min((benchmarks.index(name) for name in _benchmarks(record) if name in benchmarks), default=0)
+        position = min((benchmarks.index(name) for name in benchmarks_of(record) if name in benchmarks), default=0)
         named = [name for name in (record.variant, record.method) if name in methods]
         rank = methods.index(named[0]) if named else 0
         # As a run of all methods orders them: plain classifiers first, those trained on OOD images last.
@@ -98,17 +99,26 @@ def select_from(
     return [(store, found) for store, found in chosen if found]
 
 
-def _as_stored(method: str, records: Sequence[Record]) -> str:
-    """Return a method as records spell it, such as "odm (margin=5)" for "odm(margin=5)"."""
-    spelled = {record.variant.replace(" ", ""): record.variant for record in records}
-    return spelled.get(method.replace(" ", ""), method)
+def as_stored(name: str, known: Iterable[str]) -> str:
+    """Return a method or recipe as records spell it, whatever the spaces and the order of its settings.
+
+    >>> as_stored("odm(squared=False,margin=5)", ["odm", "odm (margin=5, squared=False)"])
+    'odm (margin=5, squared=False)'
+    """
+    spelled = {_without_order(one): one for one in known}
+    return name if name in spelled.values() else spelled.get(_without_order(name), name)
 
 
-def _benchmarks(record: Record) -> tuple[str, ...]:
+def _without_order(name: str) -> tuple[str, ...]:
+    owner, _, settings = name.replace(" ", "").removesuffix(")").partition("(")
+    return owner, *sorted(settings.split(","))
+
+
+def benchmarks_of(record: Record) -> tuple[str, ...]:
     """Return the names that a record's benchmark is asked for by: its own, and that of its suite."""
     return (record.benchmark["name"], record.suite) if record.suite else (record.benchmark["name"],)
 
 
-def _recipes(record: Record) -> tuple[str, str]:
+def recipes_of(record: Record) -> tuple[str, str]:
     """Return the name of a record's recipe, with and without what was changed of it."""
     return record.recipe, record.recipe.partition(" (")[0]

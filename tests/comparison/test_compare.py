@@ -239,6 +239,24 @@ def test_a_method_with_several_settings_must_be_named_whole(tmp_path):
         oodbench.compare("msp", "knn", results_dir=tmp_path)
 
 
+def test_a_suite_is_all_of_its_members(tmp_path):
+    for member in ("tiny-a", "tiny-b"):
+        for method, skill in {"odm": 2.0, "msp": 1.0}.items():
+            save_cell(tmp_path, method, skill=skill, in_dist=member, suite="tiny")
+    save_cell(tmp_path, "odm", in_dist="other")
+
+    (pairing,) = oodbench.compare("msp", "odm", results_dir=tmp_path, benchmarks=["tiny"]).pairings
+    assert {found.in_dist for found in pairing.sets} == {"tiny-a", "tiny-b"}
+
+
+def test_settings_may_stand_in_any_order(tmp_path):
+    settings = {"margin": 5, "squared": False}
+    save_cell(tmp_path, "odm", changed=settings, settings=settings)
+    save_cell(tmp_path, "msp")
+
+    assert oodbench.compare("msp", "odm(squared=False, margin=5)", results_dir=tmp_path).kind == "methods"
+
+
 def test_damaged_scores_are_refused(stored):
     for file in stored.glob("tiny/msp*.npz"):
         file.write_bytes(b"nothing")

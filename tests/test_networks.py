@@ -89,9 +89,24 @@ def test_airbench_has_the_widths_of_its_source_and_pools_before_it_normalises():
     convolutions = [(module.kernel_size[0], module.out_channels) for module in modules if isinstance(module, nn.Conv2d)]
     after_pools = [type(modules[i + 1]) for i, module in enumerate(modules) if isinstance(module, nn.MaxPool2d)]
 
-    assert convolutions == [(2, 24), (3, 64), (3, 64), (3, 256), (3, 256), (3, 256), (3, 256)]
+    assert convolutions == [(3, 64), (3, 64), (3, 256), (3, 256), (3, 256), (3, 256)]
     assert after_pools == [nn.BatchNorm2d] * 3
     assert registry.network("airbench")((1, 9, 9), 5).eval().features(torch.rand(2, 1, 9, 9)).shape == (2, 256)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_airbench_looks_at_patches_along_axes_that_it_does_not_learn(channels):
+    first = registry.network("airbench")((channels, 32, 32), 10).body[0]
+    images = torch.rand(2, channels, 5, 5)
+    along = first(images)
+    half = 4 * channels
+
+    # Axes at right angles of length 1 keep the length of every patch.
+    lengths = nn.functional.unfold(images, 2).square().sum(1)
+    torch.testing.assert_close(along[:, :half].square().sum(1).flatten(1), lengths)
+    torch.testing.assert_close(along[:, half:], -along[:, :half])
+    assert (first(torch.ones(1, channels, 2, 2))[0, :half].abs() > 1e-6).sum() == 1
+    assert not list(first.parameters())
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 8), (1, 28, 28), (3, 33, 48)])

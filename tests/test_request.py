@@ -27,8 +27,8 @@ def cells(*methods, benchmark=None, **options):
 
 
 def test_member_of_a_suite_can_be_asked_for_by_its_name():
-    (suite,) = [found for found in request(["digits-osr"], ["msp"]).benchmarks if found.name == "digits-osr-1"]
-    assert request(["digits-osr-1"], ["msp"]).benchmarks == (suite,)
+    (member,) = [found for found in request(["digits-osr"], ["msp"]).benchmarks if found.name == "digits-osr-1"]
+    assert request(["digits-osr-1"], ["msp"]).benchmarks == (member,)
     with pytest.raises(UnknownName, match="no benchmark 'digits-osr-77'"):
         request(["digits-osr-77"], ["msp"])
 

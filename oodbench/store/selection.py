@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from oodbench.errors import StoreError, UnknownName, did_you_mean
@@ -99,14 +99,16 @@ def select_from(
     return [(store, found) for store, found in chosen if found]
 
 
-def as_stored(name: str, known: Iterable[str]) -> str:
+def as_stored(name: str, known: Collection[str]) -> str:
     """Return a method or recipe as records spell it, whatever the spaces and the order of its settings.
 
     >>> as_stored("odm(squared=False,margin=5)", ["odm", "odm (margin=5, squared=False)"])
     'odm (margin=5, squared=False)'
     """
-    spelled = {_without_order(one): one for one in known}
-    return name if name in spelled.values() else spelled.get(_without_order(name), name)
+    # Values may hold commas too: two stored names may differ in nothing but their order.
+    if name in known:
+        return name
+    return {_without_order(one): one for one in known}.get(_without_order(name), name)
 
 
 def _without_order(name: str) -> tuple[str, ...]:

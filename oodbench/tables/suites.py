@@ -55,7 +55,7 @@ def suite(frame: pd.DataFrame, metrics: Sequence[str] = ()) -> Table:
             groups.append(number_of_suite)
             if line.n_members < len(members):
                 notes.append(f"{line.method} has results on {line.n_members} of the {len(members)} members of {name}.")
-        notes.append(f"{name}: {len(members)} members: {', '.join(members)}.")
+        notes.append(f"{name}: {len(members)} member{'' if len(members) == 1 else 's'}: {', '.join(members)}.")
         notes += _on_ties(str(name), lines, ties)
     header = ("Suite", "Method", "ID acc.", "Out-dist", *(how(column).title for column in shown))
     caption = "Means ± sample standard deviation over the members of a suite, in percent; seeds averaged first."

@@ -14,6 +14,7 @@ from oodbench.metrics import SAMPLE_METRICS, auroc, resampled_sample_metrics
 from oodbench.statistics import compare_aurocs, judged_by, over_seeds
 from oodbench.store.records import ResultStore
 from oodbench.store.samples import samples_of
+from oodbench.store.selection import as_stored
 from oodbench.tables import render
 from tests.helpers import signed
 
@@ -255,6 +256,11 @@ def test_settings_may_stand_in_any_order(tmp_path):
     save_cell(tmp_path, "msp")
 
     assert oodbench.compare("msp", "odm(squared=False, margin=5)", results_dir=tmp_path).kind == "methods"
+
+
+def test_a_name_that_is_stored_is_taken_as_it_is():
+    known = ["a (weights=1,2)", "a (weights=2,1)"]
+    assert [as_stored(name, known) for name in known] == known
 
 
 def test_damaged_scores_are_refused(stored):

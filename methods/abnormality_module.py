@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from oodbench.api import FitInputs, Need, Objective, Sees
 from oodbench.errors import ConfigError
-from oodbench.objectives import LossObjective
+from oodbench.objectives import CheckedByObjectives, LossObjective
 
 from .autoencoder import check_sizes
 
@@ -96,7 +96,7 @@ class TellDistorted(ClassifyAndReconstruct):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AbnormalityModule:
+class AbnormalityModule(CheckedByObjectives):
     """Logit of being an undistorted ID image, by a network on logits, features and squared residuals of a picture.
 
     Source: Hendrycks & Gimpel, ICLR 2017, Section 4; the baseline of "Skip the question you don't know" (Chen et al.).
@@ -119,8 +119,7 @@ class AbnormalityModule:
     def __post_init__(self) -> None:
         if not isinstance(self.turn, bool):
             raise ConfigError(f"turn must be true or false, got {self.turn!r}")
-        # The objective checks the other values.
-        _ = self.networks
+        super().__post_init__()
 
     @property
     def networks(self) -> tuple[Objective, ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from oodbench.api import FitInputs, Objective, Sees
 from oodbench.errors import ConfigError
-from oodbench.objectives import LossObjective
+from oodbench.objectives import CheckedByObjectives, LossObjective
 
 from ._named_scores import NamedScore
 
@@ -76,7 +76,7 @@ class Reconstruction(LossObjective):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AutoencoderMethod:
+class AutoencoderMethod(CheckedByObjectives):
     """Reconstruction error of a convolutional auto-encoder.
 
     Score: −‖x − D(E(x))‖² / d, over the d values of an image in [0, 1]; in [−1, 0].
@@ -94,10 +94,6 @@ class AutoencoderMethod:
     code_dim: int | None = None
     width: int = 32
     denoise: float = 0.0
-
-    def __post_init__(self) -> None:
-        # The objective checks the values it is given: a wrong one is refused here, not in the middle of a run.
-        _ = self.networks
 
     @property
     def networks(self) -> tuple[Objective, ...]:

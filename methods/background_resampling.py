@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from oodbench.api import NetworkBuilder, Objective, Sees
 from oodbench.errors import ConfigError
+from oodbench.objectives import CheckedByObjectives
 
 from .msp import MSP
 
@@ -69,7 +70,7 @@ class ResampledBackground:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BackgroundResampling(MSP):
+class BackgroundResampling(CheckedByObjectives, MSP):
     """Background data resampling; the score is the maximum softmax probability.
 
     Score: max_k softmax(f)_k, in [1/C, 1].
@@ -92,10 +93,6 @@ class BackgroundResampling(MSP):
     search: float = 0.5
     weights_rate: float = 100.0
     seen: str | None = None
-
-    def __post_init__(self) -> None:
-        # The objective checks the values it is given: a wrong one is refused here, not in the middle of a run.
-        _ = self.networks
 
     @property
     def networks(self) -> tuple[Objective, ...]:

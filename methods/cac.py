@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from oodbench.api import FitInputs, Need, Objective, Sees
 from oodbench.errors import ConfigError
-from oodbench.objectives import LossObjective
+from oodbench.objectives import CheckedByObjectives, LossObjective
 
 if TYPE_CHECKING:
     import torch
@@ -67,7 +67,7 @@ class AnchoredCentres(LossObjective):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CAC:
+class CAC(CheckedByObjectives):
     """Class anchor clustering.
 
     Score: −min_k γ_k with γ = d ∘ (1 − softmin(d)) and d the distances of the logits to the class centres. The class
@@ -89,10 +89,6 @@ class CAC:
     alpha: float = 10.0
     weight: float = 0.1
     centres: Literal["means", "anchors"] = "means"
-
-    def __post_init__(self) -> None:
-        # The objective checks the values it is given: a wrong one is refused here, not in the middle of a run.
-        _ = self.networks
 
     @property
     def networks(self) -> tuple[Objective, ...]:

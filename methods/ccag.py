@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from oodbench.api import Need, NetworkBuilder, Objective, Sees
 from oodbench.errors import ConfigError
+from oodbench.objectives import CheckedByObjectives
 
 from .msp import MSP
 
@@ -76,7 +77,7 @@ class ConfidentClassifier:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CCAG(MSP):
+class CCAG(CheckedByObjectives, MSP):
     """Confident classifier with adversarial generator; the score is the maximum softmax probability.
 
     Score: max_k softmax(f)_k, in [1/C, 1].
@@ -105,10 +106,6 @@ class CCAG(MSP):
     width: int = 64
     gan_learning_rate: float = 2e-4
     seen: str | None = None
-
-    def __post_init__(self) -> None:
-        # The objective checks the values it is given: a wrong one is refused here, not in the middle of a run.
-        _ = self.networks
 
     @property
     def networks(self) -> tuple[Objective, ...]:

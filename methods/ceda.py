@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from oodbench.api import NetworkBuilder, Objective
 from oodbench.errors import ConfigError
+from oodbench.objectives import CheckedByObjectives
 
 from .msp import MSP
 
@@ -66,7 +67,7 @@ class UndecidedOnNoise:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CEDA(MSP):
+class CEDA(CheckedByObjectives, MSP):
     """Confidence enhancing data augmentation; the score is the maximum softmax probability.
 
     Score: max_k softmax(f)_k, in [1/C, 1].
@@ -83,10 +84,6 @@ class CEDA(MSP):
 
     weight: float = 1.0
     permuted: float = 0.5
-
-    def __post_init__(self) -> None:
-        # The objective checks the values it is given: a wrong one is refused here, not in the middle of a run.
-        _ = self.networks
 
     @property
     def networks(self) -> tuple[Objective, ...]:

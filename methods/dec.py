@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from oodbench.api import FitInputs, Objective, Sees
 from oodbench.errors import ConfigError
-from oodbench.objectives import LossObjective
+from oodbench.objectives import CheckedByObjectives, LossObjective
 
 from ._named_scores import NamedScore
 from .autoencoder import Reconstruction, check_sizes
@@ -152,7 +152,7 @@ def scored_by(score: Score) -> NamedScore:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DEC:
+class DEC(CheckedByObjectives):
     """Distance of an image's code to the nearest of the clusters that the codes were drawn to.
 
     Score: −min_j ‖z − μ_j‖², at most 0; or minus the reconstruction error of the decoder as it was before the
@@ -175,10 +175,6 @@ class DEC:
     code_dim: int | None = None
     width: int = 32
     interval: int = 140
-
-    def __post_init__(self) -> None:
-        # The objective checks the values it is given: a wrong one is refused here, not in the middle of a run.
-        _ = self.networks
 
     @property
     def networks(self) -> tuple[Objective, ...]:

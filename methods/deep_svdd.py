@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from oodbench.api import FitInputs, NetworkBuilder, Objective, Sees
 from oodbench.errors import ConfigError
-from oodbench.objectives import LossObjective
+from oodbench.objectives import CheckedByObjectives, LossObjective
 
 from ._named_scores import NamedScore
 from .autoencoder import Reconstruction, check_sizes
@@ -92,7 +92,7 @@ class Sphere(LossObjective):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DeepSVDD:
+class DeepSVDD(CheckedByObjectives):
     """Distance to the centre of the sphere that the training images are mapped into.
 
     Score: −‖φ(x) − c‖², at most 0, with φ an encoder without bias terms. The soft boundary's R² is the same for all
@@ -113,10 +113,6 @@ class DeepSVDD:
     code_dim: int | None = None
     width: int = 32
     weight_decay: float = 1e-6
-
-    def __post_init__(self) -> None:
-        # The objective checks the values it is given: a wrong one is refused here, not in the middle of a run.
-        _ = self.networks
 
     @property
     def networks(self) -> tuple[Objective, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from oodbench.api import FitInputs, Objective, Sees
+from oodbench.objectives import CheckedByObjectives
 
 from ._densities import LikelihoodObjective, check_noised
 from ._named_scores import NamedScore
@@ -54,7 +55,7 @@ class FlowLikelihood(LikelihoodObjective):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FlowMethod:
+class FlowMethod(CheckedByObjectives):
     """Likelihood of an image under a multi-scale flow of affine couplings.
 
     Score: log₂ p(x), in bits per dimension of the 8-bit image: the log of the density of (pixels + u) / 256, minus 8 a
@@ -74,10 +75,6 @@ class FlowMethod:
     width: int = 32
     couplings: int = 3
     draws: int = 1
-
-    def __post_init__(self) -> None:
-        # The objective checks the values it is given: a wrong one is refused here, not in the middle of a run.
-        _ = self.networks
 
     @property
     def networks(self) -> tuple[Objective, ...]:

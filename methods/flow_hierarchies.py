@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from oodbench.api import FitInputs, Need, Objective, Sees
 from oodbench.errors import ConfigError
+from oodbench.objectives import CheckedByObjectives
 
 from ._densities import LikelihoodObjective
 from .autoencoder import check_sizes
@@ -139,7 +140,7 @@ class SpecialFlow(LikelihoodObjective):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FlowHierarchies:
+class FlowHierarchies(CheckedByObjectives):
     """Likelihood of an image under a flow of ID images, over that under a flow of images in general.
 
     Score: log₂ p_in(x) − log₂ p_g(x), in bits per dimension (dequantised, see `flow`; both with the same noise). What
@@ -165,10 +166,6 @@ class FlowHierarchies:
     outlier_weight: float = 2.8
     temperature: float = 0.47
     seen: str | None = None
-
-    def __post_init__(self) -> None:
-        # The objective checks the values it is given: a wrong one is refused here, not in the middle of a run.
-        _ = self.networks
 
     @property
     def networks(self) -> tuple[Objective, ...]:

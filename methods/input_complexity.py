@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from oodbench.api import FitInputs, Objective, Sees
 from oodbench.errors import ConfigError
+from oodbench.objectives import CheckedByObjectives
 
 from .flow import FlowLikelihood
 from .vae import EvidenceBound
@@ -28,7 +29,7 @@ _OPTIONS: Mapping[str, Mapping[str, Any]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class InputComplexity:
+class InputComplexity(CheckedByObjectives):
     """Likelihood of an image, plus the length of its lossless code: simple images are likely under any density.
 
     Score: log₂ p(x) + L(x), in bits per dimension, with p dequantised as its own method says, and L(x) eight times the
@@ -51,10 +52,6 @@ class InputComplexity:
     density: Literal["flow", "vae"] = "flow"
     compressor: Literal["smallest", "png", "jpeg2000"] = "smallest"
     width: int = 32
-
-    def __post_init__(self) -> None:
-        # The objective checks the values it is given: a wrong one is refused here, not in the middle of a run.
-        _ = self.networks
 
     @property
     def networks(self) -> tuple[Objective, ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from oodbench.api import FitInputs, Objective, Sees
 from oodbench.errors import ConfigError
+from oodbench.objectives import CheckedByObjectives
 
 from .flow import FlowLikelihood
 from .vae import EvidenceBound
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LikelihoodRatio:
+class LikelihoodRatio(CheckedByObjectives):
     """Likelihood of an image under a density of ID images, over that under one of noised ID images.
 
     Score: log₂ p(x) − log₂ p₀(x), in bits per dimension (dequantised, see the density's own method). p₀ is trained on
@@ -46,8 +47,7 @@ class LikelihoodRatio:
     def __post_init__(self) -> None:
         if not 0 < self.noised < 1:
             raise ConfigError(f"noised must be above 0 and below 1, got {self.noised}")
-        # The objectives check the other values.
-        _ = self.networks
+        super().__post_init__()
 
     @property
     def networks(self) -> tuple[Objective, ...]:

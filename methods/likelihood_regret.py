@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from oodbench.api import FitInputs, Objective, Sees
 from oodbench.errors import ConfigError
+from oodbench.objectives import CheckedByObjectives
 
 from .autoencoder import check_sizes
 from .vae import EvidenceBound
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LikelihoodRegret:
+class LikelihoodRegret(CheckedByObjectives):
     """Gain in the evidence lower bound from the best posterior of each image, the decoder as it is.
 
     Score: −[max_τ L(x; θ, τ) − L(x; θ, τ(x))], in bits per dimension (dequantised, see `vae`), with τ(x) mean and
@@ -51,8 +52,7 @@ class LikelihoodRegret:
         check_sizes(steps=self.steps)
         if not self.learning_rate > 0:
             raise ConfigError(f"learning_rate must be positive, got {self.learning_rate}")
-        # The objective checks the other values.
-        _ = self.networks
+        super().__post_init__()
 
     @property
     def networks(self) -> tuple[Objective, ...]:

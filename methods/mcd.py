@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from oodbench.api import FitInputs, Need, NetworkBuilder, Objective, Sees
 from oodbench.errors import ConfigError
-from oodbench.objectives import CrossEntropy, SeenOodObjective
+from oodbench.objectives import CheckedByObjectives, CrossEntropy, SeenOodObjective
 
 from .outlier_exposure import check_ratio, check_weight
 
@@ -93,7 +93,7 @@ class DiscrepantHeads(SeenOodObjective):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MCD:
+class MCD(CheckedByObjectives):
     """Maximum classifier discrepancy.
 
     Score: −Σ_k |p₁(k) − p₂(k)|, in [−2, 0], with p₁ and p₂ the softmaxes of the two heads. The class is that of the
@@ -116,10 +116,6 @@ class MCD:
     weight: float = 1.0
     ood_ratio: float = 1.0
     seen: str | None = None
-
-    def __post_init__(self) -> None:
-        # The objective checks the values it is given: a wrong one is refused here, not in the middle of a run.
-        _ = self.networks
 
     @property
     def networks(self) -> tuple[Objective, ...]:

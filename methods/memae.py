@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from oodbench.api import FitInputs, Objective, Sees
 from oodbench.errors import ConfigError
-from oodbench.objectives import LossObjective
+from oodbench.objectives import CheckedByObjectives, LossObjective
 
 from ._named_scores import NamedScore
 from .autoencoder import check_sizes
@@ -75,7 +75,7 @@ class MemoryReconstruction(LossObjective):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MemAE:
+class MemAE(CheckedByObjectives):
     """Reconstruction error of an auto-encoder whose codes are put together from a memory.
 
     Score: −‖x − D(Σ ŵ_i m_i)‖² / d, over the d values of an image in [0, 1]; in [−1, 0].
@@ -95,10 +95,6 @@ class MemAE:
     entropy_weight: float = 0.0002
     code_dim: int | None = None
     width: int = 32
-
-    def __post_init__(self) -> None:
-        # The objective checks the values it is given: a wrong one is refused here, not in the middle of a run.
-        _ = self.networks
 
     @property
     def networks(self) -> tuple[Objective, ...]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from oodbench.api import FitInputs, Objective, Sees
+from oodbench.objectives import CheckedByObjectives
 
 from .contrastive import Contrastive
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ML:
+class ML(CheckedByObjectives):
     """Metric learning without out-of-distribution images ("Ours-ML").
 
     Score: −min_k ‖e − μ_k‖², with e the embedding and μ_k the mean embedding of the training images of class k.
@@ -36,10 +37,6 @@ class ML:
     pairs: Literal["sampled", "all"] = "sampled"
     embedding_dim: int | None = None
     start: Literal["scratch", "ce"] = "scratch"
-
-    def __post_init__(self) -> None:
-        # The objective checks the values it is given: a wrong one is refused here, not in the middle of a run.
-        _ = self.networks
 
     @property
     def networks(self) -> tuple[Objective, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from oodbench.api import FitInputs, Need, NetworkBuilder, Objective, Sees
 from oodbench.errors import ConfigError
-from oodbench.objectives import CrossEntropy, SeenOodObjective
+from oodbench.objectives import CheckedByObjectives, CrossEntropy, SeenOodObjective
 
 from .outlier_exposure import check_ratio
 
@@ -91,7 +91,7 @@ class RejectClasses(SeenOodObjective):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mohseni:
+class Mohseni(CheckedByObjectives):
     """Self-supervised reject classes.
 
     Score: −Σ of the softmax over the reject classes, in [−1, 0]. The class is the largest of the first C outputs.
@@ -113,10 +113,6 @@ class Mohseni:
     weight: float = 5.0
     ood_ratio: float = 5.0
     seen: str | None = None
-
-    def __post_init__(self) -> None:
-        # The objective checks the values it is given: a wrong one is refused here, not in the middle of a run.
-        _ = self.networks
 
     @property
     def networks(self) -> tuple[Objective, ...]:

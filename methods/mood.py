@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from oodbench.api import FitInputs, Need, NetworkBuilder, Objective, Sees
 from oodbench.errors import ConfigError
+from oodbench.objectives import CheckedByObjectives
 from oodbench.posthoc import PostHocDetector
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Exits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MOOD:
+class MOOD(CheckedByObjectives):
     """Multi-level out-of-distribution detection.
 
     Score: log Σ_c exp f_c of the exit that an image leaves by, less the mean that this exit gives training images. The
@@ -88,8 +89,7 @@ class MOOD:
     def __post_init__(self) -> None:
         if self.sized_images < 1:
             raise ConfigError(f"sized_images must be at least 1, got {self.sized_images}")
-        # The objective checks the values it is given: a wrong one is refused here, not in the middle of a run.
-        _ = self.networks
+        super().__post_init__()
 
     @property
     def networks(self) -> tuple[Objective, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from oodbench.api import FitInputs, Need, NetworkBuilder, Objective, Sees
 from oodbench.errors import ConfigError
-from oodbench.objectives import CrossEntropy
+from oodbench.objectives import CheckedByObjectives, CrossEntropy
 from oodbench.posthoc import PostHocDetector
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class GroupSoftmax:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MOS:
+class MOS(CheckedByObjectives):
     """Minimum others score.
 
     Score: −min_k p_k(others), in [−1, 0], with p_k the softmax of group k. The class is the one of the largest
@@ -117,10 +117,6 @@ class MOS:
 
     groups: str = "kmeans"
     n_groups: int | None = None
-
-    def __post_init__(self) -> None:
-        # The objective checks the values it is given: a wrong one is refused here, not in the middle of a run.
-        _ = self.networks
 
     @property
     def networks(self) -> tuple[Objective, ...]:

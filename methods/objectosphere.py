@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from oodbench.api import FitInputs, Need, NetworkBuilder, Objective, Sees
 from oodbench.errors import ConfigError
-from oodbench.objectives import SeenOodObjective
+from oodbench.objectives import CheckedByObjectives, SeenOodObjective
 from oodbench.posthoc import PostHocDetector
 
 from .outlier_exposure import check_ratio, check_weight, cross_entropy_to_uniform
@@ -77,7 +77,7 @@ class Objectosphere(SeenOodObjective):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ObjectosphereMethod:
+class ObjectosphereMethod(CheckedByObjectives):
     """Objectosphere and entropic open-set loss.
 
     Score: max_k softmax(f)_k · ‖z‖ ("scaled"), or max_k softmax(f)_k ("msp").
@@ -101,10 +101,6 @@ class ObjectosphereMethod:
     weight: float = 1e-4
     ood_ratio: float = 1.0
     seen: str | None = None
-
-    def __post_init__(self) -> None:
-        # The objective checks the values it is given: a wrong one is refused here, not in the middle of a run.
-        _ = self.networks
 
     @property
     def networks(self) -> tuple[Objective, ...]:

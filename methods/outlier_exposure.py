@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from oodbench.api import Need, Objective, Sees
 from oodbench.errors import ConfigError
-from oodbench.objectives import CrossEntropy, SeenOodObjective
+from oodbench.objectives import CheckedByObjectives, CrossEntropy, SeenOodObjective
 from oodbench.posthoc import LogitMethod
 
 from .max_logit import MaxLogit
@@ -89,7 +89,7 @@ def check_ratio(ood_ratio: float) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OutlierExposure(LogitMethod):
+class OutlierExposure(CheckedByObjectives, LogitMethod):
     """Outlier exposure; the score is the maximum softmax probability, or the maximum logit.
 
     Score: max_k softmax(f)_k, in [1/C, 1], or max_k f_k.
@@ -114,10 +114,6 @@ class OutlierExposure(LogitMethod):
     ood_ratio: float = 2.0
     start: Literal["scratch", "ce"] = "scratch"
     seen: str | None = None
-
-    def __post_init__(self) -> None:
-        # The objective checks the values it is given: a wrong one is refused here, not in the middle of a run.
-        _ = self.networks
 
     @property
     def networks(self) -> tuple[Objective, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from oodbench.api import FitInputs, NetworkBuilder, Objective, Sees
+from oodbench.objectives import CheckedByObjectives
 
 from ._named_scores import NamedScore
 from .autoencoder import check_sizes
@@ -52,7 +53,7 @@ class PixelLikelihood:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PixelGMM:
+class PixelGMM(CheckedByObjectives):
     """Likelihood of an image's pixels, each by itself, under a mixture of three Gaussians for each channel.
 
     Score: the mean over pixels of log₂ P(v), in bits per dimension, with P(v) the mass of the mixture in the bin of the
@@ -69,10 +70,6 @@ class PixelGMM:
     quick: ClassVar[Mapping[str, Any]] = {}
 
     components: int = 3
-
-    def __post_init__(self) -> None:
-        # The objective checks the values it is given: a wrong one is refused here, not in the middle of a run.
-        _ = self.networks
 
     @property
     def networks(self) -> tuple[Objective, ...]:

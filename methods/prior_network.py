@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from oodbench.api import Need, NetworkBuilder, Objective, Sees
 from oodbench.errors import ConfigError
-from oodbench.objectives import SeenOodObjective
+from oodbench.objectives import CheckedByObjectives, SeenOodObjective
 from oodbench.posthoc import LogitMethod
 
 from .outlier_exposure import check_ratio, check_weight
@@ -102,7 +102,7 @@ class DirichletPrior(SeenOodObjective):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PriorNetwork(LogitMethod):
+class PriorNetwork(CheckedByObjectives, LogitMethod):
     """Dirichlet prior network.
 
     Score, with α = exp(f): minus the mutual information of class and class probabilities, which is distributional
@@ -127,10 +127,6 @@ class PriorNetwork(LogitMethod):
     weight: float = 1.0
     ood_ratio: float = 1.0
     seen: str | None = None
-
-    def __post_init__(self) -> None:
-        # The objective checks the values it is given: a wrong one is refused here, not in the middle of a run.
-        _ = self.networks
 
     @property
     def networks(self) -> tuple[Objective, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from oodbench.api import FitInputs, Objective, Sees
 from oodbench.errors import ConfigError
-from oodbench.objectives import LossObjective
+from oodbench.objectives import CheckedByObjectives, LossObjective
 
 from ._named_scores import NamedScore
 from .autoencoder import Reconstruction, check_sizes
@@ -82,7 +82,7 @@ class RobustReconstruction(LossObjective):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RobustAE:
+class RobustAE(CheckedByObjectives):
     """Reconstruction error of an auto-encoder that is trained on contaminated images.
 
     Score: −‖x − D(E(x))‖² / d, over the d values of an image in [0, 1]; in [−1, 0].
@@ -102,10 +102,6 @@ class RobustAE:
     rounds: int = 2
     code_dim: int | None = None
     width: int = 32
-
-    def __post_init__(self) -> None:
-        # The objective checks the values it is given: a wrong one is refused here, not in the middle of a run.
-        _ = self.networks
 
     @property
     def networks(self) -> tuple[Objective, ...]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from oodbench.api import FitInputs, Need, NetworkBuilder, Objective, Sees
 from oodbench.errors import ConfigError
+from oodbench.objectives import CheckedByObjectives
 from oodbench.posthoc import PostHocDetector
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class RotationAndClasses:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RotationSSL:
+class RotationSSL(CheckedByObjectives):
     """A classifier that has also learnt to predict rotations, scored by both.
 
     Score: s(x) + 1/4 Σ_r log p(r | x turned r times), with s the maximum softmax probability ("msp"), KL(U ‖ p) of the
@@ -94,8 +95,7 @@ class RotationSSL:
     def __post_init__(self) -> None:
         if self.classes == "none" and not self.rotation:
             raise ConfigError("classes=none with rotation=false leaves nothing to score; give one of them")
-        # The objective checks the values it is given: a wrong one is refused here, not in the middle of a run.
-        _ = self.networks
+        super().__post_init__()
 
     @property
     def networks(self) -> tuple[Objective, ...]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from oodbench.api import FitInputs, Need, Objective, Sees
 from oodbench.errors import ConfigError
+from oodbench.objectives import CheckedByObjectives
 
 from .autoencoder import Reconstruction
 from .dec import Clustering, divergence
@@ -102,7 +103,7 @@ class SkipLoss(Clustering):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Skip:
+class Skip(CheckedByObjectives):
     """Reconstruction error of an auto-encoder whose code is clustered by class and classified.
 
     Score: −‖x − D(E(x))‖² / d, over the d values of an image in [0, 1], as in the paper's experiments; or minus the
@@ -138,8 +139,7 @@ class Skip:
     def __post_init__(self) -> None:
         if not 0 < self.distance_weight < math.inf:
             raise ConfigError(f"distance_weight must be positive and finite, got {self.distance_weight}")
-        # The objective checks the other values: a wrong one is refused here, not in the middle of a run.
-        _ = self.networks
+        super().__post_init__()
 
     @property
     def networks(self) -> tuple[Objective, ...]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from oodbench.api import FitInputs, Need, NetworkBuilder, Objective, Sees
 from oodbench.errors import ConfigError
+from oodbench.objectives import CheckedByObjectives
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -64,7 +65,7 @@ class ContrastiveViews:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SSD:
+class SSD(CheckedByObjectives):
     """SSD: self-supervised outlier detection.
 
     Score: −min_m (z − μ_m)ᵀ Σ_m⁻¹ (z − μ_m), with z the features below the projection head, brought to length 1 and
@@ -100,8 +101,7 @@ class SSD:
             raise ConfigError(f"few_shot must be 0, or at least 2 for a covariance, got {self.few_shot}")
         if self.few_shot and self.clusters > 1:
             raise ConfigError(f"few_shot={self.few_shot} needs clusters=1, got {self.clusters}")
-        # The objective checks the values it is given: a wrong one is refused here, not in the middle of a run.
-        _ = self.networks
+        super().__post_init__()
 
     @property
     def networks(self) -> tuple[Objective, ...]:

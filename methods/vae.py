@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from oodbench.api import FitInputs, Objective, Sees
+from oodbench.objectives import CheckedByObjectives
 
 from ._densities import LikelihoodObjective, check_noised
 from ._named_scores import NamedScore
@@ -66,7 +67,7 @@ class EvidenceBound(LikelihoodObjective):
 
 
 @dataclass(frozen=True, kw_only=True)
-class VAEMethod:
+class VAEMethod(CheckedByObjectives):
     """The bound that a variational auto-encoder gives on the likelihood of an image.
 
     Score: E_q[log₂ p(x | z)] − KL(q(z | x) ‖ p(z)), in bits per dimension. The pixel model "logistic" gives
@@ -89,10 +90,6 @@ class VAEMethod:
     width: int = 32
     pixels: Literal["logistic", "bernoulli"] = "logistic"
     draws: int = 8
-
-    def __post_init__(self) -> None:
-        # The objective checks the values it is given: a wrong one is refused here, not in the middle of a run.
-        _ = self.networks
 
     @property
     def networks(self) -> tuple[Objective, ...]:

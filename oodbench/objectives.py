@@ -1,4 +1,4 @@
-"""What networks are trained for: bases for objectives with one loss, and the plain classifier most methods share."""
+"""What networks are trained for: bases for objectives and their methods, and the plain classifier that most share."""
 
 from __future__ import annotations
 
@@ -144,3 +144,18 @@ class CrossEntropy(LossObjective):
     def embed(self, outputs: Tensor) -> Tensor:
         """Return class probabilities: the bounded simplex that Masana et al. draw in Figure 1."""
         return outputs.softmax(dim=1)
+
+
+class CheckedByObjectives(ABC):
+    """Base of methods whose objectives check the hyper-parameters that they are given.
+
+    A wrong one is refused where a method is made, not in the middle of a run.
+    """
+
+    def __post_init__(self) -> None:
+        _ = self.networks
+
+    @property
+    @abstractmethod
+    def networks(self) -> tuple[Objective, ...]:
+        """The objectives, with these hyper-parameters."""

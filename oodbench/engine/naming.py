@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oodbench.api import Maker
-from oodbench.errors import ConfigError, UnknownName
+from oodbench.errors import ConfigError, UnknownName, did_you_mean
 from oodbench.folders import is_path, place
 from oodbench.given.conversion import agreed, parse_conversion
 from oodbench.images import Conversion
@@ -100,7 +101,7 @@ class GivenImages:
         except UnknownName as error:
             if member := _member(name):
                 return self._as_prescribed(member)
-            raise UnknownName(f"{error}{self._as_path(name)}") from error
+            raise UnknownName(f"{_with_suites(name, error)}{self._as_path(name)}") from error
 
     def _as_path(self, name: str) -> str:
         """Say how a folder is given, where one has the name; else ""."""
@@ -174,6 +175,17 @@ def _member(name: str, suite: str | None = None) -> Benchmark | None:
     """
     suites = [found for known, found in registry.usable("suites").items() if suite in (None, known)]
     return next((member for found in suites for member in found.benchmarks if member.name == name), None)
+
+
+def _with_suites(name: str, error: UnknownName) -> str:
+    """Return the message about an unknown benchmark, which names suites and their members where one is nearest."""
+    benchmarks, suites = registry.names("benchmarks"), registry.usable("suites")
+    members = [member.name for suite in suites.values() for member in suite.benchmarks]
+    known = list(dict.fromkeys([*benchmarks, *suites, *members]))
+    nearest = get_close_matches(name.lower(), known, n=1, cutoff=0.5)
+    if not nearest or nearest[0] in benchmarks:
+        return str(error)
+    return f"no benchmark {name!r}{did_you_mean(name, known)} See: oodbench list suites"
 
 
 def _id_images(benchmark: Benchmark) -> tuple[object, ...]:

@@ -24,6 +24,11 @@ from PIL import Image
             "run --in mnist267",
             "Error: no benchmark 'mnist267'. Did you mean 'mnist-267' or 'skip-mnist'? See: oodbench list benchmarks",
         ),
+        ("run --in digits-osrs", "Error: no benchmark 'digits-osrs'. Did you mean 'digits-osr' or "),
+        (
+            "run --in skip-mnist-digit-23",
+            "Error: no benchmark 'skip-mnist-digit-23'. Did you mean 'skip-mnist-digits-23' or ",
+        ),
         ("run --set odm.margn=5", "Error: odm has no setting 'margn'. Did you mean 'margin'?"),
         ("run --set odm.margin=wide", "Error: odm.margin must be a finite number, got 'wide'"),
         ("run --set odm.margin=-1", "Error: odm.margin must be positive, got -1.0"),

@@ -57,7 +57,9 @@ def _cifar(n_classes: int, other: str) -> Benchmark:
     # configuration of full-spectrum CIFAR-10 has in their place, is not read.
     shifted = OodSet(name=f"{own}c", part=part(f"{own}c"), role="covariate")
     fast = replace(FAST, epochs=16 if n_classes == 10 else 30)
-    cpu = replace(fast, epochs=24 if n_classes == 10 else 40, batch_size=128, learning_rate=0.1, network="airbench")
+    network, epochs = ("airbench_wide", 18) if n_classes == 10 else ("airbench", 40)
+    cpu = replace(fast, epochs=epochs, batch_size=128, learning_rate=0.1, network=network)
+    quick = replace(cpu, epochs=5, max_images=8000, network="airbench")
     return Benchmark(
         name=f"openood-{own}",
         title=f"OpenOOD v1.5, CIFAR-{n_classes}: near {other}, tin; far mnist, svhn, texture, places365",
@@ -78,9 +80,7 @@ def _cifar(n_classes: int, other: str) -> Benchmark:
             "paper": Recipe(default=OPENOOD, about="OpenOOD's baseline: 100 epochs of ResNet-18"),
             "fast": Recipe(default=fast, about="ResNet-9 on one cycle, a minute a network on a GPU"),
             "cpu": Recipe(default=cpu, about="the same with a network for processors"),
-            "quick": Recipe(
-                default=replace(cpu, epochs=5, max_images=8000), about="5 epochs on a subset, minutes on 2 CPU cores"
-            ),
+            "quick": Recipe(default=quick, about="5 epochs on a subset, minutes on 2 CPU cores"),
         },
         recipe="fast",
         full_recipe="paper",

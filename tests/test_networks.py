@@ -84,14 +84,15 @@ def test_resnet9_has_the_convolutions_and_weights_of_its_source(name, width, mil
     assert sum(parameter.numel() for parameter in built.parameters()) / 1e6 == pytest.approx(millions, abs=0.01)
 
 
-def test_airbench_has_the_widths_of_its_source_and_pools_before_it_normalises():
-    modules = list(network("airbench", 10).modules())
+@pytest.mark.parametrize(("name", "first", "last"), [("airbench", 64, 256), ("airbench_wide", 128, 384)])
+def test_airbench_has_the_widths_of_its_source_and_pools_before_it_normalises(name, first, last):
+    modules = list(network(name, 10).modules())
     convolutions = [(module.kernel_size[0], module.out_channels) for module in modules if isinstance(module, nn.Conv2d)]
     after_pools = [type(modules[i + 1]) for i, module in enumerate(modules) if isinstance(module, nn.MaxPool2d)]
 
-    assert convolutions == [(3, 64), (3, 64), (3, 256), (3, 256), (3, 256), (3, 256)]
+    assert convolutions == [(3, first), (3, first), *[(3, last)] * 4]
     assert after_pools == [nn.BatchNorm2d] * 3
-    assert registry.network("airbench")((1, 9, 9), 5).eval().features(torch.rand(2, 1, 9, 9)).shape == (2, 256)
+    assert registry.network(name)((1, 9, 9), 5).eval().features(torch.rand(2, 1, 9, 9)).shape == (2, last)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

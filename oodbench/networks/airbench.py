@@ -1,5 +1,7 @@
 """A shallow network that pools before it normalises: what learns most in an hour of a processor."""
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 from scipy.fft import dct
@@ -22,19 +24,21 @@ class AirBench(nn.Module):
         n_outputs: number of classes, or size of the embedding.
     """
 
+    widths: ClassVar[tuple[int, int, int]] = (64, 256, 256)
+
     def __init__(self, shape: tuple[int, int, int], n_outputs: int) -> None:
         super().__init__()
         patches = _Patches(shape[0])
         width = len(patches.axes)
         blocks: list[nn.Module] = [patches, nn.BatchNorm2d(width), nn.SiLU(inplace=True)]
-        for wider in (64, 256, 256):
+        for wider in self.widths:
             blocks += [_convolution(width, wider, 3, padding=1, halve=True), _Residual(wider)]
             width = wider
         self.body = nn.Sequential(*blocks)
         self.head = nn.Linear(width, n_outputs)
 
     def features(self, images: Tensor) -> Tensor:
-        """Return an eighth of the largest value of each channel of the last feature map, shape (n, 256)."""
+        """Return an eighth of the largest value of each channel of the last feature map, shape (n, last width)."""
         features: Tensor = self.body(images).amax(dim=(2, 3)) / 8
         return features
 
@@ -42,6 +46,12 @@ class AirBench(nn.Module):
         """Return logits or embeddings, shape (n, n_outputs), of images in [0, 1]."""
         outputs: Tensor = self.head(self.features(images))
         return outputs
+
+
+class AirBenchWide(AirBench):
+    """The same as wide as the source's network for 95%: 4.6 million weights, and less than half as fast."""
+
+    widths = (128, 384, 384)
 
 
 class _Patches(nn.Module):

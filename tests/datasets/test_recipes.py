@@ -52,6 +52,15 @@ def test_embeddings_of_short_recipes_start_from_the_classifier_of_the_same_netwo
     assert found.config("contrastive").total_steps(1) < found.config("ce").total_steps(1)
 
 
+def test_confident_classifier_of_cifar10_on_a_processor_starts_from_the_classifier_at_a_fifth_of_its_rate():
+    found = registry.benchmark("cifar10").recipes["cpu"]
+    classifier, ccag = found.config("ce"), found.config("ccag")
+
+    assert found.methods["ccag"]["start"] == "ce"
+    assert ccag.learning_rate == pytest.approx(classifier.learning_rate / 5)
+    assert (ccag.network, ccag.total_steps(1) < classifier.total_steps(1)) == (classifier.network, True)
+
+
 @pytest.mark.parametrize("name", ["svhn", "tsinghua"])
 def test_digits_and_signs_are_never_flipped(name):
     for recipe in registry.benchmark(name).recipes.values():

@@ -173,6 +173,18 @@ def test_only_seen_outliers_are_declared_as_seen():
     assert ccag(outliers="seen").networks[0].uses_seen_ood
 
 
+def test_it_begins_with_the_whole_classifier_only_where_it_is_told_to():
+    classifier = registry.method("msp")().networks[0]
+    found = objective(start="ce", outliers="seen")
+
+    assert (objective().starts_from, found.starts_from) == (None, classifier)
+    # So that copying by names and shapes takes over everything.
+    of_classifier, own = (kind.build(lambda _, n: nn.Linear(2, n), (3, 4, 4), 3, 2) for kind in (classifier, found))
+    assert {name: weight.shape for name, weight in own.state_dict().items()} == {
+        name: weight.shape for name, weight in of_classifier.state_dict().items()
+    }
+
+
 @pytest.mark.parametrize("settings", [{"beta": -1.0}, {"pull_away": -1.0}, {"width": 0}, {"gan_learning_rate": 0.0}])
 def test_impossible_settings_are_refused(settings):
     with pytest.raises(ConfigError, match=next(iter(settings))):
